@@ -1,0 +1,69 @@
+"""`python -m spark_jobs JOB`: runs one job, or several in one session, and tells the scheduler how it ended."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import logging
+import sys
+from collections.abc import Mapping
+from types import ModuleType
+
+from spark_jobs import settings as settings_file
+from spark_jobs.errors import PlatformError, exit_status
+
+INTERRUPTED = 130
+
+# Each module has add_arguments(parser) and run(spark, settings, args) -> facts, a mapping that JSON can hold.
+JOBS: Mapping[str, str] = {
+    "ingest": "spark_jobs.ingest.job",
+    "identity": "spark_jobs.identity.job",
+    "sessions": "spark_jobs.sessions.job",
+    "tags": "spark_jobs.tagging.job",
+}
+
+
+def _parser(modules: Mapping[str, ModuleType]) -> argparse.ArgumentParser:
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--settings", metavar="FILE", help="settings file; default: the one DATABANK_SETTINGS names")
+    common.add_argument("--json", action="store_true", help="print the job's facts as one JSON object")
+    parser = argparse.ArgumentParser(prog="python -m spark_jobs", description=__doc__)
+    jobs = parser.add_subparsers(dest="job", required=True, metavar="JOB")
+    for name, module in modules.items():
+        purpose = (module.__doc__ or "").strip().splitlines()[0]
+        job = jobs.add_parser(name, parents=[common], help=purpose, description=module.__doc__)
+        module.add_arguments(job)
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the job that the arguments name; 0, 1 (terminal), 75 (try again), 2 (usage) or 130 (interrupted)."""
+    modules = {name: importlib.import_module(path) for name, path in JOBS.items()}
+    args = _parser(modules).parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    try:
+        facts = _run(modules[args.job], args)
+    except PlatformError as error:
+        sys.stderr.write(f"{args.job}: {error}\n")
+        return exit_status(error)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    sys.stdout.write(json.dumps(facts) + "\n" if args.json else "".join(f"{k}: {v}\n" for k, v in facts.items()))
+    return 0
+
+
+def _run(module: ModuleType, args: argparse.Namespace) -> dict[str, object]:
+    from spark_jobs.storage.session import start_session  # noqa: PLC0415 - `--help` must not wait for pyspark
+
+    settings = settings_file.load(args.settings)
+    spark = start_session(settings.spark, f"databank {args.job}")
+    try:
+        facts: dict[str, object] = module.run(spark, settings, args)
+    finally:
+        spark.stop()
+    return facts
+
+
+if __name__ == "__main__":
+    sys.exit(main())

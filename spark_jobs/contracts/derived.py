@@ -1,0 +1,72 @@
+"""Contracts of what is computed from events and identity: sessions and tags."""
+
+from __future__ import annotations
+
+from spark_jobs.contracts.core import WORKSPACE
+from spark_jobs.contracts.schema import Column, Table
+
+_PERSON = (
+    Column("person_id", "string", "master id", nullable=False, personal="pseudonym"),
+    Column("person_no", "bigint", "dense person number", nullable=False, personal="pseudonym"),
+)
+
+SESSIONS = Table(
+    name="core.sessions",
+    grain="one visit of one person to one app, split after 30 idle minutes",
+    key=("session_id",),
+    partition_by=("session_date",),
+    statistics_on=("person_no", "started_at"),
+    columns=(
+        WORKSPACE,
+        Column("session_id", "string", "hash of person, app and first event", nullable=False),
+        *_PERSON,
+        Column("app", "string", "app or site", nullable=False),
+        Column("started_at", "timestamp", "first event, UTC", nullable=False),
+        Column("ended_at", "timestamp", "last event, UTC", nullable=False),
+        Column("session_date", "date", "UTC day of started_at", nullable=False),
+        Column("duration_s", "bigint", "last event minus first, whole seconds", nullable=False),
+        Column("events", "bigint", "events of the visit", nullable=False),
+        Column("purchases", "bigint", "purchase events of the visit", nullable=False),
+        Column("channel", "string", "channel of the first event"),
+        Column("campaign", "string", "campaign of the first event"),
+        Column("authenticated", "boolean", "true where any event was", nullable=False),
+        Column("snapshot_id", "string", "identity snapshot that it was cut with", nullable=False),
+    ),
+)
+
+PERSON_TAGS = Table(
+    name="tags.person_tags",
+    grain="the value of one tag of one person at the base time; persons without a row have the tag's `otherwise` value",
+    key=("workspace_id", "tag", "person_id"),
+    partition_by=("workspace_id", "tag"),
+    statistics_on=("person_no", "value"),
+    columns=(
+        WORKSPACE,
+        Column("tag", "string", "tag name of the catalogue", nullable=False),
+        *_PERSON,
+        Column("value", "string", "level, `true`, a number as text, or `unknown`", nullable=False, personal="personal"),
+        Column("next_change_at", "timestamp", "when the value may change by time alone, UTC; null for never"),
+        Column("base_at", "timestamp", "moment for which the value holds, UTC", nullable=False),
+        Column("version", "string", "hash of rule, base time, identity snapshot and data watermark", nullable=False),
+        Column("snapshot_id", "string", "identity snapshot", nullable=False),
+    ),
+)
+
+TAG_CHANGES = Table(
+    name="tags.changes",
+    grain="one change of one tag of one person from one version to the next",
+    key=("workspace_id", "tag", "person_id", "version"),
+    partition_by=("workspace_id",),
+    statistics_on=("person_no", "tag", "base_at"),
+    columns=(
+        WORKSPACE,
+        Column("tag", "string", "tag name of the catalogue", nullable=False),
+        *_PERSON,
+        Column("old_value", "string", "value before; null where there was none", personal="personal"),
+        Column("new_value", "string", "value after; null where it went", personal="personal"),
+        Column("cause", "string", "`first`, `events`, `time`, `identity` or `rule`", nullable=False),
+        Column("base_at", "timestamp", "moment for which the new value holds, UTC", nullable=False),
+        Column("version", "string", "version of the new value", nullable=False),
+        Column("snapshot_id", "string", "identity snapshot", nullable=False),
+    ),
+)

@@ -1,0 +1,97 @@
+"""Contracts of One-ID: identifiers, the ledger of links, persons and the map."""
+
+from __future__ import annotations
+
+from spark_jobs.contracts.schema import Column, Table
+
+IDENTIFIERS = Table(
+    name="core.identifiers",
+    grain="one (type, scope, token) and the 64-bit number that stands for it for ever",
+    key=("type", "scope", "token"),
+    cluster_by=("token",),
+    statistics_on=("token", "identifier_no"),
+    columns=(
+        Column("identifier_no", "bigint", "dense number, assigned once, never reused", nullable=False),
+        Column("type", "string", "identifier type", nullable=False),
+        Column("scope", "string", "app, account or site within which the value counts; '' where none", nullable=False),
+        Column("token", "binary", "16-byte keyed hash of the normalised value", nullable=False, personal="pseudonym"),
+        Column("kid", "string", "id of the key that made the token", nullable=False),
+        Column("first_seen_at", "timestamp", "earliest event that carried it, UTC", nullable=False),
+        Column("run_id", "string", "identity run that assigned the number", nullable=False),
+    ),
+)
+
+IDENTITY_LINKS = Table(
+    name="core.identity_links",
+    grain="one observed link between two identifiers from one source, append-only",
+    key=("link_id", "run_id"),
+    cluster_by=("identifier_a",),
+    statistics_on=("identifier_a", "identifier_b", "last_seen_at"),
+    columns=(
+        Column("link_id", "string", "hash of both identifiers, kind and source", nullable=False),
+        Column("identifier_a", "bigint", "smaller identifier number", nullable=False, personal="pseudonym"),
+        Column("identifier_b", "bigint", "larger identifier number", nullable=False, personal="pseudonym"),
+        Column("kind", "string", "`co_occurrence`, `registration`, `alias` or `negative`", nullable=False),
+        Column("authenticated", "boolean", "true where the source had checked who it was", nullable=False),
+        Column("source", "string", "system that showed the link", nullable=False),
+        Column("event_id", "string", "first event or record that showed it", nullable=False),
+        Column("observations", "bigint", "events that showed it in this run", nullable=False),
+        Column("first_seen_at", "timestamp", "earliest observation, UTC", nullable=False),
+        Column("last_seen_at", "timestamp", "latest observation, UTC", nullable=False),
+        Column("rule_version", "string", "identity rules in force when it was written", nullable=False),
+        Column("run_id", "string", "identity run that wrote it", nullable=False),
+    ),
+)
+
+IDENTITY_LINK_STATES = Table(
+    name="core.identity_link_states",
+    grain="one link of the ledger as the newest snapshot judged it: every link is in exactly one state",
+    key=("identifier_a", "identifier_b"),
+    cluster_by=("identifier_a",),
+    statistics_on=("identifier_a", "identifier_b", "state"),
+    columns=(
+        Column("identifier_a", "bigint", "smaller identifier number", nullable=False, personal="pseudonym"),
+        Column("identifier_b", "bigint", "larger identifier number", nullable=False, personal="pseudonym"),
+        Column("state", "string", "`used`, `redundant`, `parked` or `blocked`", nullable=False),
+        Column("reason", "string", "rule that decided it", nullable=False),
+        Column("snapshot_id", "string", "identity snapshot", nullable=False),
+    ),
+)
+
+PERSONS = Table(
+    name="core.persons",
+    grain="one master id ever minted; append-only, aliases keep resolving",
+    key=("person_id",),
+    cluster_by=("person_no",),
+    statistics_on=("person_no", "person_id"),
+    columns=(
+        Column("person_id", "string", "UUIDv5 of the seed identifier and generation", nullable=False, personal="pseudonym"),
+        Column("person_no", "bigint", "dense number for bitmaps, never reused", nullable=False, personal="pseudonym"),
+        Column("seed_identifier_no", "bigint", "identifier that seeded the id", nullable=False, personal="pseudonym"),
+        Column("generation", "int", "1 for the first id seeded by this identifier", nullable=False),
+        Column("first_seen_at", "timestamp", "first seen of the seed, UTC", nullable=False),
+        Column("survivor_id", "string", "the person this id resolves to; its own id while it lives", nullable=False),
+        Column("snapshot_id", "string", "identity snapshot that last changed the row", nullable=False),
+    ),
+)
+
+IDENTITY_MAP = Table(
+    name="core.identity_map",
+    grain="one identifier belonging to one person in one span of valid time, as known in one span of system time",
+    key=("identifier_no", "valid_from", "system_from"),
+    cluster_by=("token",),
+    statistics_on=("token", "identifier_no", "person_no"),
+    columns=(
+        Column("identifier_no", "bigint", "identifier number", nullable=False, personal="pseudonym"),
+        Column("type", "string", "identifier type", nullable=False),
+        Column("scope", "string", "scope of the identifier", nullable=False),
+        Column("token", "binary", "16-byte token", nullable=False, personal="pseudonym"),
+        Column("person_id", "string", "master id", nullable=False, personal="pseudonym"),
+        Column("person_no", "bigint", "dense person number", nullable=False, personal="pseudonym"),
+        Column("valid_from", "timestamp", "since when it holds, UTC; 0001-01-01 for always", nullable=False),
+        Column("valid_to", "timestamp", "until when (exclusive), UTC; 9999-12-31 for ever", nullable=False),
+        Column("system_from", "timestamp", "since when the platform knew it, UTC", nullable=False),
+        Column("system_to", "timestamp", "until when the platform held it so; null while it does"),
+        Column("snapshot_id", "string", "identity snapshot that wrote the row", nullable=False),
+    ),
+)

@@ -1,0 +1,89 @@
+"""Contracts of what the platform keeps about its own work: raw input, refusals, ledger mirror, runs."""
+
+from __future__ import annotations
+
+from spark_jobs.contracts.core import WORKSPACE
+from spark_jobs.contracts.schema import Column, Table
+
+RAW_EVENTS = Table(
+    name="raw.events",
+    grain="one message as received, identifiers tokenised",
+    key=("topic", "partition", "offset"),
+    partition_by=("received_date",),
+    statistics_on=("received_at", "offset"),
+    columns=(
+        Column("topic", "string", "Kafka topic", nullable=False),
+        Column("partition", "int", "Kafka partition", nullable=False),
+        Column("offset", "bigint", "Kafka offset", nullable=False),
+        Column("received_at", "timestamp", "broker's time stamp, UTC", nullable=False),
+        Column("received_date", "date", "UTC day of received_at", nullable=False),
+        Column("body", "string", "the message, JSON", nullable=False, personal="personal"),
+    ),
+)
+
+QUARANTINE_ROWS = Table(
+    name="quarantine.rows",
+    grain="one refused record with its reason, place and encrypted bytes",
+    key=("stage", "source_object", "block_start", "position"),
+    partition_by=("quarantined_date",),
+    statistics_on=("stage", "reason", "quarantined_at"),
+    columns=(
+        WORKSPACE,
+        Column("stage", "string", "`migration` or `ingest`", nullable=False),
+        Column("target", "string", "table that the record was meant for", nullable=False),
+        Column("source_object", "string", "file, or `TOPIC/PARTITION`", nullable=False),
+        Column("block_start", "bigint", "byte at which the block that was read begins; 0 for a whole file", nullable=False),
+        Column("position", "bigint", "line counted from the block's first line (1), or Kafka offset", nullable=False),
+        Column("reason", "string", "rule that refused it; never its content", nullable=False),
+        Column("sealed", "binary", "AES-256-GCM of the record's bytes: nonce, ciphertext, tag", personal="personal"),
+        Column("kid", "string", "id of the key that sealed it", nullable=False),
+        Column("rule_version", "string", "hash of the mapping or contract that refused it", nullable=False),
+        Column("origin", "string", "chunk or stream that met it", nullable=False),
+        Column("quarantined_at", "timestamp", "when, UTC", nullable=False),
+        Column("quarantined_date", "date", "UTC day of quarantined_at", nullable=False),
+    ),
+)
+
+MIGRATION_CHUNKS = Table(
+    name="migration.chunks",
+    grain="one chunk of one migration plan, as the ledger holds it",
+    key=("plan_id", "chunk_id"),
+    columns=(
+        Column("plan_id", "string", "frozen plan", nullable=False),
+        Column("chunk_id", "string", "`TABLE/NUMBER`", nullable=False),
+        Column("target", "string", "table that it fills", nullable=False),
+        Column("source_object", "string", "file that it reads", nullable=False),
+        Column("bytes", "bigint", "size of the object when planned", nullable=False),
+        Column("sha256", "string", "hash of the object when planned", nullable=False),
+        Column("state", "string", "planned, copying, copied, verified or failed", nullable=False),
+        Column("rows_read", "bigint", "records met, headers not counted"),
+        Column("rows_good", "bigint", "records that stand in the target"),
+        Column("rows_quarantined", "bigint", "records refused"),
+        Column("rows_duplicate", "bigint", "records whose natural key was there already"),
+        Column("digest_xor", "bigint", "bit_xor of the row digests of the good rows"),
+        Column("digest_sum", "decimal(38,0)", "sum of the row digests of the good rows"),
+        Column("contract_hash", "string", "contract of the target when copied"),
+        Column("message", "string", "why it failed"),
+        Column("updated_at", "timestamp", "when the ledger last changed it, UTC", nullable=False),
+    ),
+)
+
+RUNS = Table(
+    name="ops.runs",
+    grain="one run of one job, finished or failed",
+    key=("run_id",),
+    statistics_on=("started_at", "job"),
+    columns=(
+        Column("run_id", "string", "UUID of the run", nullable=False),
+        Column("job", "string", "job name", nullable=False),
+        WORKSPACE,
+        Column("started_at", "timestamp", "UTC", nullable=False),
+        Column("ended_at", "timestamp", "UTC", nullable=False),
+        Column("state", "string", "`succeeded` or `failed`", nullable=False),
+        Column("rows_in", "bigint", "records that entered", nullable=False),
+        Column("rows_out", "bigint", "records that left", nullable=False),
+        Column("rows_quarantined", "bigint", "records refused", nullable=False),
+        Column("rows_duplicate", "bigint", "records that were there already", nullable=False),
+        Column("detail", "string", "further facts, a JSON object", nullable=False),
+    ),
+)

@@ -1,0 +1,34 @@
+"""The list of all table contracts."""
+
+from __future__ import annotations
+
+from spark_jobs.contracts import core, derived, identity, operations
+from spark_jobs.contracts.schema import Table
+
+TABLES: tuple[Table, ...] = (
+    operations.RAW_EVENTS,
+    core.EVENTS,
+    core.MEMBERS,
+    core.PRODUCTS,
+    core.ORDERS,
+    core.ORDER_LINES,
+    core.CAMPAIGNS,
+    core.CAMPAIGN_TARGETS,
+    core.COUPON_REDEMPTIONS,
+    identity.IDENTIFIERS,
+    identity.IDENTITY_LINKS,
+    identity.IDENTITY_LINK_STATES,
+    identity.PERSONS,
+    identity.IDENTITY_MAP,
+    derived.SESSIONS,
+    derived.PERSON_TAGS,
+    derived.TAG_CHANGES,
+    operations.QUARANTINE_ROWS,
+    operations.MIGRATION_CHUNKS,
+    operations.RUNS,
+)
+
+
+def table_named(name: str) -> Table:
+    """The contract of this name; KeyError where there is none."""
+    return {table.name: table for table in TABLES}[name]

@@ -1,0 +1,60 @@
+"""Sealing: refused bytes are kept, encrypted with AES-256-GCM under a key derived from the root key."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from spark_jobs.protection.keys import RootKeys, load_root_keys
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+PURPOSE = "seal/quarantine"
+NONCE_BYTES = 12
+
+
+def seal(content: bytes, keys: RootKeys) -> bytes:
+    """Nonce, ciphertext and tag in one; a fresh random nonce each time."""
+    nonce = os.urandom(NONCE_BYTES)
+
+
+def unseal(sealed: bytes, keys: RootKeys, *, kid: str) -> bytes:
+    """The bytes that were sealed; cryptography.exceptions.InvalidTag where a bit was changed."""
+    nonce, body = sealed[:NONCE_BYTES], sealed[NONCE_BYTES:]
+    return AESGCM(keys.derive(PURPOSE, kid)).decrypt(nonce, body, None)
+
+
+def seal_column(rows: DataFrame, name: str, *, key_file: Path) -> DataFrame:
+    """Replace the binary column `name` by its sealed bytes and add `kid`; refusals are few, so a loop is enough.
+
+    Out: the same rows, `name` sealed, one more column `kid`. The key is read on the executor from its file.
+    """
+    kept = [field for field in rows.schema.fields if field.name != name]
+    ddl = ", ".join(f"`{field.name}` {field.dataType.simpleString()}" for field in kept)
+    return rows.mapInArrow(_kernel(name, [f.name for f in kept], key_file), f"{ddl}, `{name}` binary, kid string")
+
+
+def _kernel(
+    name: str, kept: list[str], key_file: Path
+) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        keys = load_root_keys(key_file)
+        cipher = AESGCM(keys.derive(PURPOSE))
+        for batch in batches:
+            sealed = [None if value is None else _sealed(cipher, value) for value in batch.column(name).to_pylist()]
+            arrays = [*(batch.column(column) for column in kept), pa.array(sealed, pa.binary())]
+            arrays.append(pa.array([keys.active] * batch.num_rows, pa.string()))
+            yield pa.RecordBatch.from_arrays(arrays, names=[*kept, name, "kid"])
+
+    return run
+
+
+def _sealed(cipher: AESGCM, content: bytes) -> bytes:
+    nonce = os.urandom(NONCE_BYTES)
+    return nonce + cipher.encrypt(nonce, content, None)

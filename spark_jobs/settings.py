@@ -1,0 +1,140 @@
+"""Settings: one TOML file, read at the door, checked whole, passed down as frozen values; secrets stay in files."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from spark_jobs.errors import TerminalError
+
+SETTINGS_VARIABLE = "DATABANK_SETTINGS"
+
+
+@dataclass(frozen=True, slots=True)
+class SparkSettings:
+    """How to start Spark: master URL, driver memory in MB, folder for shuffle files, jars by path."""
+
+    master: str
+    driver_memory_mb: int
+    local_dir: str
+    jars: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """One business line: its calendar's zone, and since when its history is complete."""
+
+    name: str
+    zone: ZoneInfo
+    history_complete_since: date
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything a job needs to know of the installation."""
+
+    storage_root: str
+    kafka_bootstrap_servers: str
+    ledger_url: str
+    trino_url: str
+    root_key_file: Path
+    spark: SparkSettings
+    workspaces: tuple[Workspace, ...]
+
+    def workspace(self, name: str) -> Workspace:
+        """The workspace of this name; TerminalError names those that exist."""
+        for workspace in self.workspaces:
+            if workspace.name == name:
+                return workspace
+        known = ", ".join(workspace.name for workspace in self.workspaces)
+        raise TerminalError(f"workspace {name!r} is not in the settings; found: {known}; add [workspace.{name}]")
+
+
+# Section, key, type; all are required, so that nothing is guessed.
+_REQUIRED: dict[str, dict[str, type]] = {
+    "storage": {"root": str},
+    "kafka": {"bootstrap_servers": str},
+    "ledger": {"url": str},
+    "trino": {"url": str},
+    "keys": {"root_key_file": str},
+    "spark": {"master": str, "driver_memory_mb": int, "local_dir": str, "jars": list},
+}
+_WORKSPACE_KEYS: dict[str, type] = {"zone": str, "history_complete_since": date}
+
+
+def load(path: str | Path | None = None) -> Settings:
+    """Read the file at `path`, else the one that DATABANK_SETTINGS names; every problem of it in one message."""
+    chosen = path or os.environ.get(SETTINGS_VARIABLE)
+    if not chosen:
+        raise TerminalError(f"no settings: give --settings FILE or set {SETTINGS_VARIABLE} (`./databank up` writes one)")
+    return parse(_read(Path(chosen)), where=str(chosen))
+
+
+def parse(given: Mapping[str, Any], *, where: str) -> Settings:
+    """Settings of a parsed file; TerminalError lists unknown, missing and mistyped keys."""
+    problems = _problems(given)
+    if problems:
+        raise TerminalError(f"{where}: {'; '.join(problems)}")
+    spark = given["spark"]
+    return Settings(
+        storage_root=given["storage"]["root"].rstrip("/"),
+        kafka_bootstrap_servers=given["kafka"]["bootstrap_servers"],
+        ledger_url=given["ledger"]["url"],
+        trino_url=given["trino"]["url"],
+        root_key_file=Path(given["keys"]["root_key_file"]),
+        spark=SparkSettings(spark["master"], spark["driver_memory_mb"], spark["local_dir"], tuple(spark["jars"])),
+        workspaces=tuple(
+            Workspace(name, ZoneInfo(keys["zone"]), keys["history_complete_since"])
+            for name, keys in given["workspace"].items()
+        ),
+    )
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise TerminalError(f"settings {path} cannot be read: {error.strerror}; check --settings") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise TerminalError(f"settings {path} are not valid TOML: {error}; mend that line") from error
+
+
+def _problems(given: Mapping[str, Any]) -> list[str]:
+    problems = [f"unknown section [{name}]" for name in sorted(set(given) - {*_REQUIRED, "workspace"})]
+    for section, keys in _REQUIRED.items():
+        problems += _section_problems(f"[{section}]", given.get(section), keys)
+    workspaces = given.get("workspace")
+    if not isinstance(workspaces, dict) or not workspaces:
+        return [*problems, "missing section [workspace.NAME]"]
+    for name, section in workspaces.items():
+        problems += _section_problems(f"[workspace.{name}]", section, _WORKSPACE_KEYS)
+        problems += _zone_problems(name, section)
+    return problems
+
+
+def _section_problems(label: str, section: object, keys: Mapping[str, type]) -> list[str]:
+    if not isinstance(section, dict):
+        return [f"missing section {label}"]
+    problems = [f"{label} unknown key {key!r}" for key in sorted(set(section) - set(keys))]
+    for key, kind in keys.items():
+        if key not in section:
+            problems.append(f"{label} missing key {key!r}")
+        elif type(section[key]) is not kind:
+            problems.append(f"{label} {key} is {type(section[key]).__name__}, wanted {kind.__name__}")
+    return problems
+
+
+def _zone_problems(name: str, section: object) -> list[str]:
+    zone = section.get("zone") if isinstance(section, dict) else None
+    try:
+        if isinstance(zone, str):
+            ZoneInfo(zone)
+    except (ZoneInfoNotFoundError, ValueError):
+        return [f"[workspace.{name}] zone {zone!r} is not a zone name such as 'Asia/Shanghai'"]
+    return []

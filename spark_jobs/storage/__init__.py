@@ -1,0 +1,1 @@
+"""Where rows live: the Spark session, Delta tables by path, fingerprints, and the record of runs."""
