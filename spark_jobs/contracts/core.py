@@ -26,7 +26,7 @@ EVENTS = Table(
     grain="one valid event of one subject",
     key=("workspace_id", "event_id"),
     partition_by=("occurred_date",),
-    statistics_on=("occurred_at", "name", "subject_token"),
+    statistics_on=("occurred_at", "name", "event_id"),
     columns=(
         WORKSPACE,
         Column("event_id", "string", "id given by the source, unique in the workspace", nullable=False),
@@ -55,7 +55,7 @@ ORDER_LINES = Table(
     grain="one product in one order of one buyer in one store",
     key=("workspace_id", "subject_token", "order_id", "product_id", "store_id"),
     partition_by=("ordered_date",),
-    statistics_on=("ordered_at", "order_id", "subject_token"),
+    statistics_on=("ordered_at", "order_id"),
     columns=(
         WORKSPACE,
         Column("order_id", "string", "order or basket number of the source", nullable=False),
@@ -80,7 +80,7 @@ ORDERS = Table(
     grain="one order (basket) of one buyer in one store",
     key=("workspace_id", "subject_token", "order_id", "store_id"),
     partition_by=("ordered_date",),
-    statistics_on=("ordered_at", "order_id", "subject_token"),
+    statistics_on=("ordered_at", "order_id"),
     columns=(
         WORKSPACE,
         Column("order_id", "string", "order or basket number of the source", nullable=False),
@@ -105,8 +105,8 @@ MEMBERS = Table(
     name="core.members",
     grain="one registered member in one span of valid time",
     key=("workspace_id", "subject_token", "valid_from"),
-    cluster_by=("subject_token",),
-    statistics_on=("subject_token", "registered_at"),
+    cluster_by=("registered_at",),
+    statistics_on=("registered_at", "valid_from"),
     columns=(
         WORKSPACE,
         Column("subject_type", "string", "always `member_no`", nullable=False),
@@ -161,7 +161,7 @@ CAMPAIGN_TARGETS = Table(
     grain="one member addressed by one campaign",
     key=("workspace_id", "campaign_id", "subject_token"),
     cluster_by=("campaign_id",),
-    statistics_on=("campaign_id", "subject_token"),
+    statistics_on=("campaign_id",),
     columns=(
         WORKSPACE,
         Column("campaign_id", "string", "campaign number", nullable=False),
@@ -177,7 +177,7 @@ COUPON_REDEMPTIONS = Table(
     grain="one redemption of one coupon by one member on one day",
     key=("workspace_id", "subject_token", "coupon_id", "campaign_id", "redeemed_date"),
     cluster_by=("campaign_id",),
-    statistics_on=("campaign_id", "redeemed_date", "subject_token"),
+    statistics_on=("campaign_id", "redeemed_date"),
     columns=(
         WORKSPACE,
         Column("coupon_id", "string", "coupon number", nullable=False),

@@ -1,0 +1,52 @@
+"""What every tier shares: one Spark session for a whole run, an empty lake for each test, a root key."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from spark_jobs.protection.keys import create_root_key_file
+from spark_jobs.settings import SparkSettings
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from spark_jobs.storage.delta import Lake
+
+
+@pytest.fixture(scope="session")
+def spark_settings(tmp_path_factory: pytest.TempPathFactory) -> SparkSettings:
+    """Two cores and the jars that the set-up resolved."""
+    jars = tuple(jar for jar in os.environ["DATABANK_SPARK_JARS"].split(",") if jar)
+    return SparkSettings("local[2]", 1536, str(tmp_path_factory.mktemp("spark")), jars)
+
+
+@pytest.fixture(scope="session")
+def spark(spark_settings: SparkSettings) -> Iterator[SparkSession]:
+    """The one session of the run; starting it takes seconds, so no test stops it."""
+    from spark_jobs.storage.session import start_session
+
+    session = start_session(spark_settings, "databank tests")
+    yield session
+    session.stop()
+
+
+@pytest.fixture
+def lake(spark: SparkSession, tmp_path: Path) -> Iterator[Lake]:
+    """An empty storage root of this test's own; nothing stays cached after it."""
+    from spark_jobs.storage.delta import Lake
+
+    yield Lake(spark, str(tmp_path / "lake"))
+    spark.catalog.clearCache()
+
+
+@pytest.fixture
+def key_file(tmp_path: Path) -> Path:
+    """A root key file of this test's own."""
+    path = tmp_path / "keys" / "root.json"
+    create_root_key_file(path)
+    return path
