@@ -1,0 +1,1 @@
+"""What runs beside Spark: set-up, the single-machine stack, the demo and the command line."""

@@ -1,0 +1,41 @@
+"""First stage of every verb, on the system's Python: the standard library only, until the virtual environment is there."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from services.cli import arguments
+from services.setup import packages, paths, venv
+from services.setup.locking import exclusive
+from services.setup.space import require_writable
+from spark_jobs.errors import PlatformError, exit_status
+
+
+def main(argv: list[str]) -> int:
+    """Check the verb, set up, hand over to the environment's Python; returns only when that failed."""
+    wanted = arguments.parse(argv)  # help and mistakes are answered before anything is downloaded
+    try:
+        require_writable(paths.state_dir())
+        require_writable(paths.cache_dir())
+        with exclusive(paths.state_dir() / "setup.lock", "set-up"):
+            if not _is_set_up(for_tests=wanted.verb == "test"):
+                packages.ensure(for_tests=wanted.verb == "test")
+            venv.ensure()
+    except PlatformError as error:
+        sys.stderr.write(f"databank: {error}\n")
+        return exit_status(error)
+    except KeyboardInterrupt:
+        sys.stderr.write("databank: interrupted; the next run goes on from here\n")
+        return 130
+    interpreter = str(venv.python())
+    os.execve(interpreter, [interpreter, "-m", "services.cli", *argv], dict(os.environ))
+
+
+def _is_set_up(*, for_tests: bool) -> bool:
+    """True once a whole set-up has ended here: then the packages need no second look."""
+    return (paths.state_dir() / "setup.json").exists() and (packages.has_postgres() or not for_tests)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
