@@ -1,4 +1,4 @@
-"""The failures that the platform reports by itself: each message says what was found, what was wanted and what to do."""
+"""The failures that the platform reports: each message says what was found, what was wanted and what to do."""
 
 from __future__ import annotations
 

@@ -65,7 +65,9 @@ PERSONS = Table(
     cluster_by=("person_no",),
     statistics_on=("person_no", "person_id"),
     columns=(
-        Column("person_id", "string", "UUIDv5 of the seed identifier and generation", nullable=False, personal="pseudonym"),
+        Column(
+            "person_id", "string", "UUIDv5 of the seed identifier and generation", nullable=False, personal="pseudonym"
+        ),
         Column("person_no", "bigint", "dense number for bitmaps, never reused", nullable=False, personal="pseudonym"),
         Column("seed_identifier_no", "bigint", "identifier that seeded the id", nullable=False, personal="pseudonym"),
         Column("generation", "int", "1 for the first id seeded by this identifier", nullable=False),

@@ -32,7 +32,9 @@ QUARANTINE_ROWS = Table(
         Column("stage", "string", "`migration` or `ingest`", nullable=False),
         Column("target", "string", "table that the record was meant for", nullable=False),
         Column("source_object", "string", "file, or `TOPIC/PARTITION`", nullable=False),
-        Column("block_start", "bigint", "byte at which the block that was read begins; 0 for a whole file", nullable=False),
+        Column(
+            "block_start", "bigint", "byte at which the block that was read begins; 0 for a whole file", nullable=False
+        ),
         Column("position", "bigint", "line counted from the block's first line (1), or Kafka offset", nullable=False),
         Column("reason", "string", "rule that refused it; never its content", nullable=False),
         Column("sealed", "binary", "AES-256-GCM of the record's bytes: nonce, ciphertext, tag", personal="personal"),

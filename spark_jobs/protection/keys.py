@@ -35,7 +35,11 @@ class RootKeys:
 
 def create_root_key_file(path: Path) -> None:
     """Write a new random root key, readable by its owner only; an existing file is an error, never replaced."""
-    content = {"format": FORMAT, "active": "k1", "keys": {"k1": base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode()}}
+    content = {
+        "format": FORMAT,
+        "active": "k1",
+        "keys": {"k1": base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode()},
+    }
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as file:
@@ -51,14 +55,18 @@ def load_root_keys(path: Path) -> RootKeys:
         mode = stat.S_IMODE(path.stat().st_mode)
         content = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise TerminalError(f"root key file {path} cannot be read: {error.strerror}; restore it from your backup") from error
+        raise TerminalError(
+            f"root key file {path} cannot be read: {error.strerror}; restore it from your backup"
+        ) from error
     if mode & 0o077:
         raise TerminalError(f"root key file {path} has mode {mode:04o}, wanted 0600; run `chmod 600` on it")
     try:
         return _parse(json.loads(content))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         # The text of the error could quote the file: name its kind only.
-        raise TerminalError(f"root key file {path} is broken ({type(error).__name__}); restore it from your backup") from None
+        raise TerminalError(
+            f"root key file {path} is broken ({type(error).__name__}); restore it from your backup"
+        ) from None
 
 
 def _parse(content: dict[str, object]) -> RootKeys:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,7 @@ NONCE_BYTES = 12
 
 def seal(content: bytes, keys: RootKeys) -> bytes:
     """Nonce, ciphertext and tag in one; a fresh random nonce each time."""
-    nonce = os.urandom(NONCE_BYTES)
+    return _sealed(AESGCM(keys.derive(PURPOSE)), content)
 
 
 def unseal(sealed: bytes, keys: RootKeys, *, kid: str) -> bytes:
@@ -37,22 +37,23 @@ def seal_column(rows: DataFrame, name: str, *, key_file: Path) -> DataFrame:
     """
     kept = [field for field in rows.schema.fields if field.name != name]
     ddl = ", ".join(f"`{field.name}` {field.dataType.simpleString()}" for field in kept)
-    return rows.mapInArrow(_kernel(name, [f.name for f in kept], key_file), f"{ddl}, `{name}` binary, kid string")
+
+    def kernel(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+        return seal_batches(batches, name, key_file=key_file)
+
+    return rows.mapInArrow(kernel, f"{ddl}, `{name}` binary, kid string")
 
 
-def _kernel(
-    name: str, kept: list[str], key_file: Path
-) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
-    def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        keys = load_root_keys(key_file)
-        cipher = AESGCM(keys.derive(PURPOSE))
-        for batch in batches:
-            sealed = [None if value is None else _sealed(cipher, value) for value in batch.column(name).to_pylist()]
-            arrays = [*(batch.column(column) for column in kept), pa.array(sealed, pa.binary())]
-            arrays.append(pa.array([keys.active] * batch.num_rows, pa.string()))
-            yield pa.RecordBatch.from_arrays(arrays, names=[*kept, name, "kid"])
-
-    return run
+def seal_batches(batches: Iterable[pa.RecordBatch], name: str, *, key_file: Path) -> Iterator[pa.RecordBatch]:
+    """The batches with column `name` sealed and moved last but one, and `kid` behind it."""
+    keys = load_root_keys(key_file)
+    cipher = AESGCM(keys.derive(PURPOSE))
+    for batch in batches:
+        kept = [column for column in batch.schema.names if column != name]
+        sealed = [None if value is None else _sealed(cipher, value) for value in batch.column(name).to_pylist()]
+        arrays = [*(batch.column(column) for column in kept), pa.array(sealed, pa.binary())]
+        arrays.append(pa.array([keys.active] * batch.num_rows, pa.string()))
+        yield pa.RecordBatch.from_arrays(arrays, names=[*kept, name, "kid"])
 
 
 def _sealed(cipher: AESGCM, content: bytes) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -63,19 +63,21 @@ def tokenise(rows: DataFrame, columns: Sequence[TokenColumn], *, key_file: Path)
     kept = [name for name in rows.columns if name not in {column.source for column in columns}]
     fields = ", ".join(f"`{f.name}` {f.dataType.simpleString()}" for f in rows.schema.fields if f.name in kept)
     added = ", ".join(f"`{c.target}` binary, `{c.reason}` string" for c in columns)
-    kernel = _kernel(tuple(columns), kept, key_file)
+    wanted = tuple(columns)
+
+    def kernel(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+        return tokenise_batches(batches, wanted, kept, key_file=key_file)
+
     return rows.mapInArrow(kernel, ", ".join(part for part in (fields, added) if part))
 
 
-def _kernel(
-    columns: tuple[TokenColumn, ...], kept: list[str], key_file: Path
-) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
-    def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        tokeniser = Tokeniser(load_root_keys(key_file))
-        for batch in batches:
-            yield replace_columns(batch, columns, kept, tokeniser=tokeniser)
-
-    return run
+def tokenise_batches(
+    batches: Iterable[pa.RecordBatch], columns: Sequence[TokenColumn], kept: Sequence[str], *, key_file: Path
+) -> Iterator[pa.RecordBatch]:
+    """The batches with tokens in place of clear values; the kernel of `tokenise`."""
+    tokeniser = Tokeniser(load_root_keys(key_file))
+    for batch in batches:
+        yield replace_columns(batch, columns, kept, tokeniser=tokeniser)
 
 
 def replace_columns(

@@ -48,7 +48,7 @@ def ensure(lake: Lake, table: Table) -> None:
     if exists(lake, table):
         return
     builder = DeltaTable.createIfNotExists(lake.spark).location(lake.path_of(table))
-    builder = builder.addColumns(StructType.fromDDL(table.ddl)).comment(table.grain)
+    builder = builder.addColumns(_schema_of(table)).comment(table.grain)
     for key, value in table.all_properties.items():
         builder = builder.property(key, value)
     if table.partition_by:
@@ -56,6 +56,13 @@ def ensure(lake: Lake, table: Table) -> None:
     if table.cluster_by:
         builder = builder.clusterBy(*table.cluster_by)
     builder.execute()
+
+
+def _schema_of(table: Table) -> StructType:
+    schema = StructType.fromDDL(table.ddl)
+    if not isinstance(schema, StructType):
+        raise TypeError(f"{table.name}: the contract's DDL is no list of columns")
+    return schema
 
 
 def read(lake: Lake, table: Table, *, version: int | None = None) -> DataFrame:
@@ -115,13 +122,13 @@ def merge_missing(rows: DataFrame, lake: Lake, table: Table, *, pruned_by: str |
     target = DeltaTable.forPath(lake.spark, lake.path_of(table)).alias("old")
     condition = " AND ".join([*(f"old.`{k}` <=> new.`{k}`" for k in table.key), *([pruned_by] if pruned_by else [])])
     result = target.merge(conform(rows, table).alias("new"), condition).whenNotMatchedInsertAll().execute()
-    return int(result.first()["num_inserted_rows"])
+    return int(result.collect()[0]["num_inserted_rows"])
 
 
 def current_version(lake: Lake, table: Table) -> int:
     """The newest committed version."""
     history = DeltaTable.forPath(lake.spark, lake.path_of(table)).history(1)
-    return int(history.first()["version"])
+    return int(history.collect()[0]["version"])
 
 
 def row_digest(columns: Mapping[str, str]) -> SparkColumn:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -40,12 +40,17 @@ def recorded(lake: Lake, job: str, workspace_id: str) -> Iterator[Run]:
         state = "succeeded"
     finally:
         ended = datetime.now(UTC)
-        _write(lake, run, (job, workspace_id, started, ended, state))
-        log.info("%s %s: %d rows in, %d out in %.1f s", job, state, run.rows_in, run.rows_out, (ended - started).total_seconds())
+        facts = {"job": job, "workspace_id": workspace_id, "started_at": started, "ended_at": ended, "state": state}
+        counts = {
+            name: getattr(run, name) for name in ("run_id", "rows_in", "rows_out", "rows_quarantined", "rows_duplicate")
+        }
+        row = {**facts, **counts, "detail": json.dumps(run.detail, sort_keys=True)}
+        record(lake, row, once=Transaction(f"run/{run.run_id}", 1))
+        seconds = (ended - started).total_seconds()
+        log.info("%s %s: %d rows in, %d out in %.1f s", job, state, run.rows_in, run.rows_out, seconds)
 
 
-def _write(lake: Lake, run: Run, facts: tuple[str, str, datetime, datetime, str]) -> None:
-    counts = (run.rows_in, run.rows_out, run.rows_quarantined, run.rows_duplicate)
-    values = (run.run_id, *facts, *counts, json.dumps(run.detail, sort_keys=True))
-    rows = lake.spark.createDataFrame([values], RUNS.ddl)
-    append(rows, lake, RUNS, once=Transaction(f"run/{run.run_id}", 1))
+def record(lake: Lake, row: Mapping[str, object], *, once: Transaction) -> None:
+    """Write one row of `ops.runs`; the same transaction again is a no-op."""
+    values = tuple(row[name] for name in RUNS.column_names)
+    append(lake.spark.createDataFrame([values], RUNS.ddl), lake, RUNS, once=once)

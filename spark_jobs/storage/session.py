@@ -37,7 +37,9 @@ def start_session(settings: SparkSettings, name: str) -> SparkSession:
     """Start (or join) the session of this process; TerminalError where a jar is missing."""
     missing = [jar for jar in settings.jars if not Path(jar).is_file()]
     if missing:
-        raise TerminalError(f"Spark jars are missing: {', '.join(missing[:3])}; run the set-up again (`./databank status`)")
+        raise TerminalError(
+            f"Spark jars are missing: {', '.join(missing[:3])}; run the set-up again (`./databank status`)"
+        )
     _start_java_with_memory(settings.driver_memory_mb)
     builder = SparkSession.builder.master(settings.master).appName(name)
     for key, value in _FIXED.items():

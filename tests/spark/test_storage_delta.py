@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from pyspark.sql import DataFrame
 
 from spark_jobs.contracts.core import PRODUCTS
 from spark_jobs.contracts.derived import SESSIONS
@@ -12,8 +13,9 @@ from spark_jobs.storage import delta
 from spark_jobs.storage.delta import Transaction
 
 
-def products(lake, *numbers: int):
-    rows = [("grocery", str(n), "DRUG", "SOAP", "BAR", "National", None, "", "migration/products/0", n) for n in numbers]
+def products(lake, *numbers: int) -> DataFrame:
+    origin = "migration/products/0"
+    rows = [("grocery", str(n), "DRUG", "SOAP", "BAR", "National", None, "", origin, n) for n in numbers]
     return lake.spark.createDataFrame(rows, PRODUCTS.ddl)
 
 
@@ -27,7 +29,8 @@ def test_every_contract_can_be_created_and_keeps_its_properties(lake) -> None:
         assert table.all_properties.items() <= detail["properties"].items()
         assert tuple(detail["partitionColumns"]) == table.partition_by
         assert tuple(detail["clusteringColumns"]) == table.cluster_by
-        assert delta.read(lake, table).schema.simpleString() == lake.spark.createDataFrame([], table.ddl).schema.simpleString()
+        wanted = lake.spark.createDataFrame([], table.ddl).schema
+        assert delta.read(lake, table).schema.simpleString() == wanted.simpleString()
 
 
 def test_the_same_transaction_twice_is_one_append(lake) -> None:

@@ -1,0 +1,1 @@
+"""Kafka to Delta, exactly once: messages become raw events, events, orders and order lines."""

@@ -1,0 +1,236 @@
+"""Stream the events topic into raw.events, core.events, core.orders and core.order_lines, exactly once."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import signal
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pyspark.errors import StreamingQueryException
+from pyspark.sql import DataFrame, Row, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.streaming.query import StreamingQuery
+
+from spark_jobs.contracts.core import EVENTS, ORDER_LINES, ORDERS
+from spark_jobs.contracts.operations import QUARANTINE_ROWS, RAW_EVENTS, RUNS
+from spark_jobs.contracts.schema import Table
+from spark_jobs.contracts.topics import EVENTS_TOPIC
+from spark_jobs.errors import RetryableError, TerminalError
+from spark_jobs.ingest.messages import parse_messages
+from spark_jobs.ingest.purchases import lines_from_purchases, orders_from_lines
+from spark_jobs.ingest.rows import event_rows, first_of_each_event, not_yet_known, raw_rows, refused_rows
+from spark_jobs.protection.sealing import seal_column
+from spark_jobs.settings import Settings
+from spark_jobs.storage import delta, runs
+from spark_jobs.storage.delta import Lake, Transaction
+from spark_jobs.storage.streams import stream_id
+
+log = logging.getLogger(__name__)
+
+WORKSPACE_OF_RUNS = "all"
+POLL_S = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """What a batch needs: where rows lie, who writes, which workspaces exist, where the key is."""
+
+    lake: Lake
+    stream_id: str
+    workspaces: tuple[str, ...]
+    key_file: Path
+
+
+@dataclass(frozen=True, slots=True)
+class BatchCounts:
+    """Where the messages of one batch went: read = events + duplicates + refused."""
+
+    read: int
+    refused: int
+    events: int
+    parked_identifiers: int
+
+    @property
+    def duplicates(self) -> int:
+        """Messages whose event was there already, from this batch or an earlier record."""
+        return self.read - self.refused - self.events
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """How long to run, and how often to commit."""
+    parser.add_argument("--drain", action="store_true", help="take what the topic holds now, then end")
+    parser.add_argument("--trigger-s", type=int, default=5, help="seconds between commits (default 5)")
+    parser.add_argument("--max-messages", type=int, default=50_000, help="messages a batch at most (default 50,000)")
+
+
+def run(spark: SparkSession, settings: Settings, args: argparse.Namespace) -> dict[str, object]:
+    """Run until SIGTERM or SIGINT (what has arrived by then is still taken in), or with --drain until the end."""
+    lake = Lake(spark, settings.storage_root)
+    for table in (RAW_EVENTS, EVENTS, ORDERS, ORDER_LINES, QUARANTINE_ROWS, RUNS):
+        delta.ensure(lake, table)
+    checkpoint = f"{settings.storage_root}/checkpoints/ingest/{EVENTS_TOPIC.name}"
+    stream = Stream(
+        lake=lake,
+        stream_id=f"ingest/{EVENTS_TOPIC.name}/{stream_id(lake, checkpoint)}",
+        workspaces=tuple(workspace.name for workspace in settings.workspaces),
+        key_file=settings.root_key_file,
+    )
+    query = _start(stream, settings.kafka_bootstrap_servers, checkpoint, args)
+    _wait(query)
+    return {
+        "batches": int(query.lastProgress["batchId"]) + 1 if query.lastProgress else 0,
+        "stream_id": stream.stream_id,
+    }
+
+
+def _start(stream: Stream, bootstrap_servers: str, checkpoint: str, args: argparse.Namespace) -> StreamingQuery:
+    messages = (
+        stream.lake.spark.readStream.format("kafka")
+        .option("kafka.bootstrap.servers", bootstrap_servers)
+        .option("subscribe", EVENTS_TOPIC.name)
+        .option("startingOffsets", "earliest")  # the default, latest, would skip what waits
+        .option("failOnDataLoss", "true")
+        .option("maxOffsetsPerTrigger", args.max_messages)
+        .load()
+    )
+    writer = messages.writeStream.foreachBatch(lambda batch, number: take_in(batch, number, stream))
+    writer = writer.option("checkpointLocation", checkpoint).queryName("ingest")
+    trigger = {"availableNow": True} if args.drain else {"processingTime": f"{args.trigger_s} seconds"}
+    return writer.trigger(**trigger).start()
+
+
+def _wait(query: StreamingQuery) -> None:
+    asked: list[int] = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda received, _frame: asked.append(received))
+    try:
+        while not query.awaitTermination(POLL_S):
+            if asked:
+                log.info("asked to stop: taking in what has arrived")
+                query.processAllAvailable()
+                query.stop()
+                return
+    except StreamingQueryException as error:
+        raise _explained(str(error)) from error
+
+
+def _explained(text: str) -> RetryableError | TerminalError:
+    """What a failed stream means to the operator; offsets that Kafka has dropped are a loss that nobody may skip."""
+    first = text.strip().splitlines()[0][:500]
+    if "KAFKA_DATA_LOSS" in text:
+        return TerminalError(
+            f"Kafka no longer holds messages that were not taken in: {first}; restore them or accept the loss"
+        )
+    return RetryableError(f"the stream stopped: {first}; nothing is lost, start it again")
+
+
+def take_in(messages: DataFrame, number: int, stream: Stream) -> None:
+    """Write one batch; every write carries the batch's transaction, so a batch that is repeated changes nothing."""
+    once = Transaction(stream.stream_id, number)
+    parsed = parse_messages(messages, workspaces=stream.workspaces)
+    # Only good rows are kept between the writes: they hold tokens. Refused bytes may hold clear identifiers, so they
+    # are read again from Kafka and sealed on the way, and never stand in Spark's local files.
+    good = parsed.where(F.col("reason").isNull()).drop("reason", "value").persist()
+    try:
+        counts = _write(good, parsed.where(F.col("reason").isNotNull()), stream, once)
+    finally:
+        good.unpersist()
+    log.info(
+        "batch %d: %d read, %d events, %d duplicate, %d refused",
+        number,
+        counts.read,
+        counts.events,
+        counts.duplicates,
+        counts.refused,
+    )
+
+
+def _write(good: DataFrame, refused: DataFrame, stream: Stream, once: Transaction) -> BatchCounts:
+    lake, started = stream.lake, datetime.now(UTC)
+    refused_count = _write_refused(refused, stream, once)
+    span = _span(good)
+    _append(_not_yet_raw(raw_rows(good), lake, span), lake, RAW_EVENTS, once)
+    known = _known(lake, EVENTS, "occurred", span)
+    accepted = not_yet_known(good.transform(first_of_each_event), known, EVENTS.key).persist()
+    try:
+        facts = accepted.agg(F.count(F.lit(1)).alias("events"), F.count("bought").alias("purchases")).collect()[0]
+        if facts["purchases"]:
+            _write_purchases(accepted.where(F.col("bought").isNotNull()), stream, once=once, span=span)
+        counts = BatchCounts(span["good"] + refused_count, refused_count, facts["events"], span["parked"])
+        _record(counts, stream, once=once, started=started)
+        # Events last: they mark a message as known. A batch that died before this line counts anew and alike; one that
+        # died after it finds every write of its own done, its counts too.
+        _append(event_rows(accepted), lake, EVENTS, once)
+    finally:
+        accepted.unpersist()
+    return counts
+
+
+def _append(rows: DataFrame, lake: Lake, table: Table, once: Transaction) -> None:
+    delta.append(rows, lake, table, once=once)
+
+
+def _write_refused(refused: DataFrame, stream: Stream, once: Transaction) -> int:
+    sealed = seal_column(refused_rows(refused), "sealed", key_file=stream.key_file)
+    count = refused.select("offset").count()
+    if count:
+        _append(sealed, stream.lake, QUARANTINE_ROWS, once)
+    return count
+
+
+def _write_purchases(purchases: DataFrame, stream: Stream, *, once: Transaction, span: Row) -> None:
+    lines = lines_from_purchases(purchases)
+    orders = not_yet_known(orders_from_lines(lines), _known(stream.lake, ORDERS, "ordered", span), ORDERS.key)
+    fresh = not_yet_known(lines, _known(stream.lake, ORDER_LINES, "ordered", span), ORDER_LINES.key)
+    _append(fresh, stream.lake, ORDER_LINES, once)
+    _append(orders, stream.lake, ORDERS, once)
+
+
+def _span(good: DataFrame) -> Row:
+    """What the batch covers, in one row: it bounds what must be read to find repetitions."""
+    ranges = [
+        f(name).alias(f"{f.__name__}_{name}")
+        for name in ("occurred_at", "occurred_date", "offset", "received_date")
+        for f in (F.min, F.max)
+    ]
+    counts = (F.count(F.lit(1)).alias("good"), F.coalesce(F.sum("parked"), F.lit(0)).alias("parked"))
+    return good.agg(*counts, *ranges).collect()[0]
+
+
+def _known(lake: Lake, table: Table, moment: str, span: Row) -> DataFrame:
+    """Keys that the table holds for the batch's time span; a source that repeats an event repeats its time as well."""
+    since, until = span["min_occurred_at"], span["max_occurred_at"]
+    if since is None:
+        return delta.read(lake, table).where(F.lit(False))
+    rows = delta.read(lake, table).where(F.col(f"{moment}_at").between(since, until))
+    return rows.where(F.col(f"{moment}_date").between(span["min_occurred_date"], span["max_occurred_date"]))
+
+
+def _not_yet_raw(rows: DataFrame, lake: Lake, span: Row) -> DataFrame:
+    """Messages that `raw.events` does not hold: after a lost checkpoint the topic is read from its start again."""
+    offsets = F.col("offset").between(span["min_offset"], span["max_offset"])
+    days = F.col("received_date").between(span["min_received_date"], span["max_received_date"])
+    held = delta.read(lake, RAW_EVENTS).where(days & offsets).select(*RAW_EVENTS.key)
+    return rows.join(held, on=list(RAW_EVENTS.key), how="left_anti")
+
+
+def _record(counts: BatchCounts, stream: Stream, *, once: Transaction, started: datetime) -> None:
+    detail = {"batch": once.version, "stream_id": stream.stream_id, "identifiers_parked": counts.parked_identifiers}
+    row = {
+        "run_id": f"{stream.stream_id}/{once.version}",
+        "job": "ingest",
+        "workspace_id": WORKSPACE_OF_RUNS,
+        "started_at": started,
+        "ended_at": datetime.now(UTC),
+        "state": "succeeded",
+        "rows_in": counts.read,
+        "rows_out": counts.events,
+        "rows_quarantined": counts.refused,
+        "rows_duplicate": counts.duplicates,
+        "detail": json.dumps(detail, sort_keys=True),
+    }
+    runs.record(stream.lake, row, once=once)

@@ -1,0 +1,49 @@
+"""The identity of a stream: one id per checkpoint, kept inside it, so that it is lost and renewed together with it."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from py4j.protocol import Py4JJavaError
+
+from spark_jobs.errors import TerminalError
+from spark_jobs.storage.delta import Lake
+
+ID_FILE = "stream_id"
+_CHARACTERS = 36
+
+
+def stream_id(lake: Lake, checkpoint: str) -> str:
+    """The id of the stream that writes from this checkpoint; made on first use.
+
+    A Delta transaction version lower than the last of its writer is dropped in silence, so a new checkpoint, whose
+    batches start at 0, must be a new writer.
+    """
+    # Hadoop's own file system through the JVM: the same code on a local disk and on HDFS.
+    jvm: Any = lake.spark._jvm  # noqa: SLF001 - pyspark offers no public way to Hadoop's files
+    path = jvm.org.apache.hadoop.fs.Path(f"{checkpoint}/{ID_FILE}")
+    files = path.getFileSystem(lake.spark._jsc.hadoopConfiguration())  # noqa: SLF001
+    try:
+        if not files.exists(path):
+            _create(files, path, jvm)
+        stream = files.open(path)
+        try:
+            text = "".join(chr(stream.read()) for _ in range(_CHARACTERS))
+        finally:
+            stream.close()
+    except Py4JJavaError as error:
+        raise TerminalError(
+            f"checkpoint {checkpoint} cannot be used: {error.java_exception}; check folder and rights"
+        ) from error
+    return str(uuid.UUID(text))
+
+
+def _create(files: Any, path: Any, jvm: Any) -> None:  # noqa: ANN401 - objects of the JVM have no Python type
+    # Written beside and renamed, so that a half-written id is never read.
+    made = str(uuid.uuid4())
+    partial = jvm.org.apache.hadoop.fs.Path(f"{path.toString()}.{made}")
+    out = files.create(partial, False)
+    out.write(bytearray(made, "ascii"))
+    out.close()
+    files.rename(partial, path)
