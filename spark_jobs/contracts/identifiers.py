@@ -34,10 +34,10 @@ class IdentifierType:
     sharing: Sharing
 
 
-# What systems write where they know nobody, compared after normalisation to lower case.
+# What systems write where they know nobody, compared in lower case and without blanks.
 NOBODY = frozenset(
     {
-        "null", "none", "nil", "0", "-1", "undefined", "nan", "[object object]", "anonymous", "guest", "unknown", "n/a",
+        "null", "none", "nil", "0", "-1", "undefined", "nan", "[objectobject]", "anonymous", "guest", "unknown", "n/a",
         "test", "00000000-0000-0000-0000-000000000000", "00000000000000000000000000000000", "02:00:00:00:00:00",
         "9774d56d682e549c", "13800138000", "+8613800138000",
     }

@@ -1,0 +1,72 @@
+"""Settings: one message names every problem; nothing is guessed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from spark_jobs.errors import TerminalError
+from spark_jobs.settings import load
+
+GOOD = """
+[storage]
+root = "/data/lake/"
+[kafka]
+bootstrap_servers = "127.0.0.1:9092"
+[ledger]
+url = "sqlite:////data/ledger.sqlite"
+[trino]
+url = "http://127.0.0.1:8080"
+[keys]
+root_key_file = "/data/keys/root.json"
+[spark]
+master = "local[2]"
+driver_memory_mb = 1024
+local_dir = "/data/spark"
+jars = []
+[workspace.grocery]
+zone = "America/New_York"
+history_complete_since = 2017-01-01
+"""
+
+
+def test_good_settings(tmp_path: Path) -> None:
+    path = tmp_path / "settings.toml"
+    path.write_text(GOOD)
+    settings = load(path)
+    assert settings.storage_root == "/data/lake"
+    assert settings.workspace("grocery").zone.key == "America/New_York"
+
+
+def test_every_problem_is_in_one_message(tmp_path: Path) -> None:
+    path = tmp_path / "settings.toml"
+    broken = GOOD.replace("driver_memory_mb = 1024", 'driver_memory_mb = "1024"').replace("[kafka]", "[kafak]")
+    path.write_text(broken.replace("America/New_York", "Eastern"))
+    with pytest.raises(TerminalError) as error:
+        load(path)
+    for part in ("kafak", "missing section [kafka]", "driver_memory_mb is str, wanted int", "'Eastern'"):
+        assert part in str(error.value)
+
+
+@pytest.mark.parametrize("content", ["[storage", "\x00", "= 1"])
+def test_a_broken_file_is_named(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "settings.toml"
+    path.write_text(content)
+    with pytest.raises(TerminalError, match="not valid TOML"):
+        load(path)
+
+
+def test_a_missing_file_and_no_file_say_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DATABANK_SETTINGS", raising=False)
+    with pytest.raises(TerminalError, match="cannot be read"):
+        load(tmp_path / "none.toml")
+    with pytest.raises(TerminalError, match="DATABANK_SETTINGS"):
+        load()
+
+
+def test_an_unknown_workspace_names_those_that_exist(tmp_path: Path) -> None:
+    path = tmp_path / "settings.toml"
+    path.write_text(GOOD)
+    with pytest.raises(TerminalError, match="found: grocery"):
+        load(path).workspace("toys")
