@@ -1,4 +1,4 @@
-"""`python -m spark_jobs JOB`: runs one job, or several in one session, and tells the scheduler how it ended."""
+"""`python -m spark_jobs JOB [ARGUMENTS] [+ JOB [ARGUMENTS]]`: runs jobs in one session and tells how they ended."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import importlib
 import json
 import logging
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import ModuleType
 
 from spark_jobs import settings as settings_file
@@ -38,31 +38,47 @@ def _parser(modules: Mapping[str, ModuleType]) -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the job that the arguments name; 0, 1 (terminal), 75 (try again), 2 (usage) or 130 (interrupted)."""
+    """Run the jobs that the arguments name; 0, 1 (terminal), 75 (try again), 2 (usage) or 130 (interrupted)."""
     modules = {name: importlib.import_module(path) for name, path in JOBS.items()}
-    args = _parser(modules).parse_args(arguments)
+    parser = _parser(modules)
+    steps = [parser.parse_args(step) for step in _split(sys.argv[1:] if arguments is None else arguments)]
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
-        facts = _run(modules[args.job], args)
+        for args, facts in _run(modules, steps):
+            text = json.dumps(facts) + "\n" if args.json else "".join(f"{k}: {v}\n" for k, v in facts.items())
+            sys.stdout.write(text)
+            sys.stdout.flush()
     except PlatformError as error:
-        sys.stderr.write(f"{args.job}: {error}\n")
+        sys.stderr.write(f"{' + '.join(step.job for step in steps)}: {error}\n")
         return exit_status(error)
     except KeyboardInterrupt:
         return INTERRUPTED
-    sys.stdout.write(json.dumps(facts) + "\n" if args.json else "".join(f"{k}: {v}\n" for k, v in facts.items()))
     return 0
 
 
-def _run(module: ModuleType, args: argparse.Namespace) -> dict[str, object]:
+def _split(arguments: list[str]) -> list[list[str]]:
+    """`identity + sessions` is two jobs in one session: starting Spark costs more than a small job."""
+    steps: list[list[str]] = [[]]
+    for argument in arguments:
+        if argument == "+":
+            steps.append([])
+        else:
+            steps[-1].append(argument)
+    return steps
+
+
+def _run(
+    modules: Mapping[str, ModuleType], steps: list[argparse.Namespace]
+) -> Iterator[tuple[argparse.Namespace, dict[str, object]]]:
     from spark_jobs.storage.session import start_session  # noqa: PLC0415 - `--help` must not wait for pyspark
 
-    settings = settings_file.load(args.settings)
-    spark = start_session(settings.spark, f"databank {args.job}")
+    settings = settings_file.load(steps[0].settings)
+    spark = start_session(settings.spark, f"databank {' + '.join(step.job for step in steps)}")
     try:
-        facts: dict[str, object] = module.run(spark, settings, args)
+        for args in steps:
+            yield args, modules[args.job].run(spark, settings, args)
     finally:
         spark.stop()
-    return facts
 
 
 if __name__ == "__main__":

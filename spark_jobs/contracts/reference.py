@@ -13,7 +13,7 @@ from spark_jobs.contracts.topics import TOPICS
 _HEAD = """# Tables, topics and identifiers
 
 Generated from `spark_jobs/contracts` by `python -m spark_jobs.contracts.reference > docs/tables.md`; a test compares.
-Instants are UTC and end in `_at`, UTC days end in `_date`. *Personal* is the class of personal data: `pseudonym` (a token
+Instants are UTC and end in `_at`, UTC days in `_date`. *Personal* is the class of personal data: `pseudonym` (a token
 or number that stands for a person), `personal` or `sensitive`.
 """
 
