@@ -1,4 +1,4 @@
-"""First stage of every verb, on the system's Python: the standard library only, until the virtual environment is there."""
+"""First stage of every verb, on the system's Python: the standard library only, until the environment is there."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ def main(argv: list[str]) -> int:
         sys.stderr.write("databank: interrupted; the next run goes on from here\n")
         return 130
     interpreter = str(venv.python())
-    os.execve(interpreter, [interpreter, "-m", "services.cli", *argv], dict(os.environ))
+    command = [interpreter, "-m", "services.cli", *argv]
+    return os.execv(interpreter, command)  # noqa: S606 - the same verb, on the environment's Python
 
 
 def _is_set_up(*, for_tests: bool) -> bool:

@@ -63,6 +63,7 @@ def environment(chosen: Resolved) -> dict[str, str]:
         "PYSPARK_DRIVER_PYTHON": sys.executable,
         "PYTHONPATH": str(paths.REPO),
         "SPARK_LOCAL_IP": "127.0.0.1",
+        "DATABANK_SPARK_JARS": ",".join(str(jar) for jar in chosen.spark_jars),
     }
 
 

@@ -1,0 +1,45 @@
+"""`./databank`, second stage: everything is installed; do the verb, or become the process that does it."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from services.cli import arguments, local
+from services.cli.arguments import Wanted
+from services.setup import paths
+from services.setup.resolved import Resolved, ensure, environment
+from spark_jobs.errors import PlatformError, exit_status
+from spark_jobs.settings import SETTINGS_VARIABLE
+
+INTERRUPTED = 130
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Do what the command line asks; its exit status tells whether to try again."""
+    given = sys.argv[1:] if argv is None else argv
+    wanted = arguments.parse(given)
+    try:
+        chosen = ensure()
+        if wanted.module:
+            return become(wanted, chosen)
+        return local.VERBS[wanted.verb](wanted)
+    except PlatformError as error:
+        sys.stderr.write(f"databank {wanted.verb}: {error}\n")
+        return exit_status(error)
+    except KeyboardInterrupt:
+        sys.stderr.write(f"databank {wanted.verb}: interrupted\n")
+        return INTERRUPTED
+
+
+def become(wanted: Wanted, chosen: Resolved) -> int:
+    """Replace this process: signals and the exit status are then the job's own."""
+    child_environment = environment(chosen)
+    child_environment.setdefault(SETTINGS_VARIABLE, str(paths.state_dir() / "data" / "settings.toml"))
+    command = [sys.executable, "-m", *wanted.module, *wanted.rest]
+    sys.stdout.flush()
+    return os.execve(sys.executable, command, child_environment)  # noqa: S606 - no shell is wanted
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,115 @@
+"""The command line's shape; standard library only, as mistakes are answered before anything is set up."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+TIERS = ("gate", "unit", "spark", "properties", "stack", "acceptance")
+
+# Area, verb, the process behind it, what it does. `*` passes every verb on: the process has verbs of its own.
+_PROCESSES: Mapping[str, Mapping[str, tuple[tuple[str, ...], str]]] = {
+    "migration": {"*": (("migration",), "move history in: plan, copy, verify, cut over")},
+    "tracking": {
+        "ingest": (("spark_jobs", "ingest"), "read the topic of live events into the lake"),
+        "sessions": (("spark_jobs", "sessions"), "make visits of events"),
+    },
+    "identity": {"run": (("spark_jobs", "identity"), "link identifiers and give every person one id")},
+    "tags": {"run": (("spark_jobs", "tags"), "compute the tags of every person")},
+}
+_AREAS = {
+    "migration": "history from old systems",
+    "tracking": "live events and visits",
+    "identity": "one id for every person",
+    "tags": "what is known of a person",
+}
+_PORT_LIMIT = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What was asked for. `module` and `rest` are set for a verb that a process of its own does."""
+
+    verb: str
+    module: tuple[str, ...] = ()
+    rest: tuple[str, ...] = ()
+    tiers: tuple[str, ...] = ()
+    campaign: bool = False
+    fresh: bool = False
+    json: bool = False
+    kafka_port: int | None = None
+    trino_port: int | None = None
+
+
+def parse(argv: Sequence[str]) -> Wanted:
+    """What `argv` asks for; ends the program with help (0) or a usage message (2)."""
+    parser = _parser()
+    known, rest = parser.parse_known_args(list(argv))
+    given = vars(known)
+    module = given.pop("module", ())
+    if rest and not module:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if given["verb"] in _PROCESSES or given["verb"] == "demo":
+        # Everything behind the verb is the process's own, `--help` included.
+        words = 2 if "own_verb" in given else 1
+        return Wanted(given["verb"], module=module, rest=tuple(argv[words:]))
+    return Wanted(**{**given, "tiers": tuple(given.get("tiers", ()))})
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="./databank",
+        description="A customer data platform on your own machines. The first verb you run sets everything up.",
+        epilog="Exit status: 0 done, 1 a person must change something first, 75 try again later, 2 wrong usage, "
+        "130 interrupted.",
+    )
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB | AREA VERB", required=True)
+    demo = verbs.add_parser("demo", help="move real history in beside live events, and prove it", add_help=False)
+    demo.set_defaults(module=("services", "demo"))
+    _add_test(verbs)
+    up = verbs.add_parser("up", help="start Kafka and Trino and leave them running, for BI tools")
+    up.add_argument("--kafka-port", type=_port, metavar="PORT", help="default: the last one, else a free one")
+    up.add_argument("--trino-port", type=_port, metavar="PORT", help="default: the last one, else a free one")
+    verbs.add_parser("down", help="stop what `up` started")
+    for name, purpose in (("status", "what runs, and whether it answers"), ("runs", "the last runs of all jobs")):
+        verb = verbs.add_parser(name, help=purpose)
+        verb.add_argument("--json", action="store_true", help="one JSON object, for programs")
+    for area, processes in _PROCESSES.items():
+        _add_area(verbs, area, processes)
+    return parser
+
+
+def _add_test(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    test = verbs.add_parser("test", help="run the tests, the fast ones first")
+    # No `choices`: argparse would refuse the empty list.
+    test.add_argument("tiers", nargs="*", type=_tier, metavar="TIER", help=f"some of: {', '.join(TIERS)}; default: all")
+    test.add_argument("--campaign", action="store_true", help="the long fault and scale runs instead; resumable")
+    test.add_argument("--fresh", action="store_true", help="with --campaign: repeat what has passed already")
+
+
+def _add_area(
+    verbs: argparse._SubParsersAction[argparse.ArgumentParser],
+    area: str,
+    processes: Mapping[str, tuple[tuple[str, ...], str]],
+) -> None:
+    if "*" in processes:
+        module, purpose = processes["*"]
+        verbs.add_parser(area, help=purpose, add_help=False).set_defaults(module=module)
+        return
+    parser = verbs.add_parser(area, help=f"{_AREAS[area]}: {', '.join(processes)}")
+    own = parser.add_subparsers(dest="own_verb", metavar="VERB", required=True)
+    for name, (module, purpose) in processes.items():
+        own.add_parser(name, help=purpose, add_help=False).set_defaults(module=module)
+
+
+def _tier(text: str) -> str:
+    if text not in TIERS:
+        raise argparse.ArgumentTypeError(f"{text!r} is not one of {', '.join(TIERS)}")
+    return text
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) < _PORT_LIMIT:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port (1 to {_PORT_LIMIT - 1})")
+    return int(text)
