@@ -15,7 +15,7 @@ IDENTIFIERS = Table(
         Column("type", "string", "identifier type", nullable=False),
         Column("scope", "string", "app, account or site within which the value counts; '' where none", nullable=False),
         Column("token", "binary", "16-byte keyed hash of the normalised value", nullable=False, personal="pseudonym"),
-        Column("kid", "string", "id of the key that made the token", nullable=False),
+        Column("kid", "string", "id of the key that made the token; '' where no source said", nullable=False),
         Column("first_seen_at", "timestamp", "earliest event that carried it, UTC", nullable=False),
         Column("run_id", "string", "identity run that assigned the number", nullable=False),
     ),
@@ -38,6 +38,8 @@ IDENTITY_LINKS = Table(
         Column("observations", "bigint", "events that showed it in this run", nullable=False),
         Column("first_seen_at", "timestamp", "earliest observation, UTC", nullable=False),
         Column("last_seen_at", "timestamp", "latest observation, UTC", nullable=False),
+        Column("author", "string", "who decided it; null where events or records showed it"),
+        Column("reason", "string", "why it was decided; null where events or records showed it"),
         Column("rule_version", "string", "identity rules in force when it was written", nullable=False),
         Column("run_id", "string", "identity run that wrote it", nullable=False),
     ),
@@ -95,5 +97,22 @@ IDENTITY_MAP = Table(
         Column("system_from", "timestamp", "since when the platform knew it, UTC", nullable=False),
         Column("system_to", "timestamp", "until when the platform held it so; null while it does"),
         Column("snapshot_id", "string", "identity snapshot that wrote the row", nullable=False),
+    ),
+)
+
+IDENTITY_SNAPSHOTS = Table(
+    name="core.identity_snapshots",
+    grain="one published snapshot of identity with the verifier's certificate",
+    key=("snapshot_id", "published_at"),
+    statistics_on=("published_at",),
+    columns=(
+        Column("snapshot_id", "string", "hash of links, sightings and rules that it follows from", nullable=False),
+        Column("published_at", "timestamp", "when its rows stood in the tables; `system_from` of its map", nullable=False),
+        Column("rule_version", "string", "identity rules in force", nullable=False),
+        Column("identifiers", "bigint", "identifiers known", nullable=False),
+        Column("links", "bigint", "distinct pairs of linked identifiers", nullable=False),
+        Column("persons", "bigint", "persons that hold an identifier", nullable=False),
+        Column("certificate", "string", "what the verifier counted, a JSON object", nullable=False),
+        Column("run_id", "string", "identity run that published it", nullable=False),
     ),
 )

@@ -20,6 +20,7 @@ TABLES: tuple[Table, ...] = (
     identity.IDENTITY_LINK_STATES,
     identity.PERSONS,
     identity.IDENTITY_MAP,
+    identity.IDENTITY_SNAPSHOTS,
     derived.SESSIONS,
     derived.PERSON_TAGS,
     derived.TAG_CHANGES,
