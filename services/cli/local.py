@@ -20,7 +20,7 @@ from services.embedded import detached
 from services.embedded.ports import LOOPBACK
 from services.embedded.state import Ports
 from services.setup import paths
-from services.testing import runner
+from services.testing import campaign, runner
 from spark_jobs.errors import RetryableError, TerminalError
 
 _RUN_COLUMNS = ("job", "workspace_id", "state", "started_at", "ended_at", "rows_in", "rows_out", "rows_quarantined")
@@ -71,7 +71,7 @@ def runs(wanted: Wanted) -> int:
 def test(wanted: Wanted) -> int:
     """Run the tiers that were named, or all."""
     if wanted.campaign:
-        return runner.run_campaign(fresh=wanted.fresh)
+        return campaign.run(fresh=wanted.fresh)
     return runner.run_tiers(wanted.tiers)
 
 
@@ -105,4 +105,7 @@ def _read_runs() -> list[list[object]]:
 
 
 def _connect(port: int) -> trino.dbapi.Connection:
-    return trino.dbapi.connect(host=LOOPBACK, port=port, user="databank")  # type: ignore[no-untyped-call]
+    connection: trino.dbapi.Connection = trino.dbapi.connect(  # type: ignore[no-untyped-call] # it has no types
+        host=LOOPBACK, port=port, user="databank"
+    )
+    return connection

@@ -105,9 +105,10 @@ def answers(port: int) -> bool:
 
 def _selects_one(port: int) -> bool:
     try:
-        with contextlib.closing(
-            trino.dbapi.connect(host=LOOPBACK, port=port, user=_USER, request_timeout=10, max_attempts=1)
-        ) as connection:
+        connection = trino.dbapi.connect(  # type: ignore[no-untyped-call] # it has no types
+            host=LOOPBACK, port=port, user=_USER, request_timeout=10, max_attempts=1
+        )
+        with contextlib.closing(connection):
             return bool(connection.cursor().execute("SELECT 1").fetchall() == [[1]])
     except (trino.exceptions.Error, RequestException):
         return False

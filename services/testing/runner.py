@@ -1,6 +1,74 @@
-def run_tiers(tiers):
-    return 0
+"""`./databank test`: the tiers in order, each timed; the last line of all is the sum."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+
+from services.setup import paths
+from services.setup.resolved import environment, resolved
+from services.testing import gate, processes
+from services.testing.tally import Tally, total
+
+# The fast ones first. A folder that does not exist yet is no tier yet.
+FOLDERS: Mapping[str, Sequence[str]] = {
+    "unit": ("unit", "agreement", "ansible"),
+    "spark": ("spark",),
+    "properties": ("properties",),
+    "stack": ("stack", "faults"),
+    "acceptance": ("acceptance", "appliance"),
+}
 
 
-def run_campaign(*, fresh):
-    return 0
+def run_tiers(wanted: Sequence[str]) -> int:
+    """Run the wanted tiers, or all; 1 when anything failed or nothing ran."""
+    tiers: dict[str, Callable[[], Tally]] = {"gate": run_gate}
+    tiers |= {name: partial(run_folders, folders) for name, folders in FOLDERS.items()}
+    results: dict[str, tuple[Tally, float]] = {}
+    for name, run in tiers.items():
+        if wanted and name not in wanted:
+            continue
+        _say(f"== {name}")
+        began = time.monotonic()
+        tally = run()
+        results[name] = tally, time.monotonic() - began
+    _say("== times")
+    for name, (tally, seconds) in results.items():
+        _say(f"{name:<11} {seconds:7.1f} s  {tally}")
+    return summarise(tally for tally, _ in results.values())
+
+
+def summarise(tallies: Iterable[Tally]) -> int:
+    """Print the sum as the last line; the exit status it means."""
+    summed = total(tallies)
+    if summed.ran == 0:
+        _say("no test was run")
+    _say(str(summed))
+    return 0 if summed.ran and not summed.failed else 1
+
+
+def run_gate() -> Tally:
+    """Every check of the gate, all of them even when one fails."""
+    outcomes = []
+    for name, command in gate.checks():
+        began = time.monotonic()
+        status = processes.run(command, environment(resolved()))
+        _say(f"{name}: {'passed' if status == 0 else 'FAILED'} ({time.monotonic() - began:.1f} s)")
+        outcomes.append(status == 0)
+    return Tally(passed=sum(outcomes), failed=len(outcomes) - sum(outcomes))
+
+
+def run_folders(folders: Sequence[str]) -> Tally:
+    """The tests of these folders of `tests/`, without the campaign's."""
+    present = [f"tests/{folder}" for folder in folders if any((paths.REPO / "tests" / folder).rglob("test_*.py"))]
+    if not present:
+        _say("no tests here yet")
+        return Tally()
+    return processes.pytest(["-m", "not campaign", *present], environment(resolved()))
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
