@@ -39,9 +39,12 @@ def _parser(modules: Mapping[str, ModuleType]) -> argparse.ArgumentParser:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the jobs that the arguments name; 0, 1 (terminal), 75 (try again), 2 (usage) or 130 (interrupted)."""
-    modules = {name: importlib.import_module(path) for name, path in JOBS.items()}
+    steps_given = _split(sys.argv[1:] if arguments is None else arguments)
+    named = {step[0] for step in steps_given if step} & set(JOBS)
+    # Only the jobs that were asked for are loaded; help, and a name that is none, want them all.
+    modules = {name: importlib.import_module(path) for name, path in JOBS.items() if name in named or not named}
     parser = _parser(modules)
-    steps = [parser.parse_args(step) for step in _split(sys.argv[1:] if arguments is None else arguments)]
+    steps = [parser.parse_args(step) for step in steps_given]
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
         for args, facts in _run(modules, steps):

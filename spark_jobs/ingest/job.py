@@ -136,7 +136,8 @@ def take_in(messages: DataFrame, number: int, stream: Stream) -> None:
     # are read again from Kafka and sealed on the way, and never stand in Spark's local files.
     good = parsed.where(F.col("reason").isNull()).drop("reason", "value").persist()
     try:
-        counts = _write(good, parsed.where(F.col("reason").isNotNull()), stream, once)
+        read = messages.count()  # from the offsets alone: nothing is parsed
+        counts = _write(good, parsed.where(F.col("reason").isNotNull()), stream, once=once, read=read)
     finally:
         good.unpersist()
     log.info(
@@ -149,10 +150,12 @@ def take_in(messages: DataFrame, number: int, stream: Stream) -> None:
     )
 
 
-def _write(good: DataFrame, refused: DataFrame, stream: Stream, once: Transaction) -> BatchCounts:
+def _write(good: DataFrame, refused: DataFrame, stream: Stream, *, once: Transaction, read: int) -> BatchCounts:
     lake, started = stream.lake, datetime.now(UTC)
-    refused_count = _write_refused(refused, stream, once)
     span = _span(good)
+    if read > span["good"]:
+        sealed = seal_column(refused_rows(refused), "sealed", key_file=stream.key_file)
+        _append(sealed, lake, QUARANTINE_ROWS, once)
     _append(_not_yet_raw(raw_rows(good), lake, span), lake, RAW_EVENTS, once)
     known = _known(lake, EVENTS, "occurred", span)
     accepted = not_yet_known(good.transform(first_of_each_event), known, EVENTS.key).persist()
@@ -160,7 +163,7 @@ def _write(good: DataFrame, refused: DataFrame, stream: Stream, once: Transactio
         facts = accepted.agg(F.count(F.lit(1)).alias("events"), F.count("bought").alias("purchases")).collect()[0]
         if facts["purchases"]:
             _write_purchases(accepted.where(F.col("bought").isNotNull()), stream, once=once, span=span)
-        counts = BatchCounts(span["good"] + refused_count, refused_count, facts["events"], span["parked"])
+        counts = BatchCounts(read, read - span["good"], facts["events"], span["parked"])
         _record(counts, stream, once=once, started=started)
         # Events last: they mark a message as known. A batch that died before this line counts anew and alike; one that
         # died after it finds every write of its own done, its counts too.
@@ -172,14 +175,6 @@ def _write(good: DataFrame, refused: DataFrame, stream: Stream, once: Transactio
 
 def _append(rows: DataFrame, lake: Lake, table: Table, once: Transaction) -> None:
     delta.append(rows, lake, table, once=once)
-
-
-def _write_refused(refused: DataFrame, stream: Stream, once: Transaction) -> int:
-    sealed = seal_column(refused_rows(refused), "sealed", key_file=stream.key_file)
-    count = refused.select("offset").count()
-    if count:
-        _append(sealed, stream.lake, QUARANTINE_ROWS, once)
-    return count
 
 
 def _write_purchases(purchases: DataFrame, stream: Stream, *, once: Transaction, span: Row) -> None:
