@@ -164,7 +164,8 @@ def _format_when_new(chosen: Resolved, layout: Layout, config: Path) -> None:
         command(chosen, layout, "kafka.tools.StorageTool", *arguments), capture_output=True, text=True
     )
     if finished.returncode:
-        raise TerminalError(f"Kafka's log directory {data} could not be formatted: {finished.stderr.strip()[-400:]}")
+        said = finished.stderr + finished.stdout
+        raise TerminalError(f"Kafka's log directory {data} could not be formatted: {said.strip()[-400:]}")
     _write_note(note, "formatted", cluster_id)
 
 

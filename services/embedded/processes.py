@@ -100,6 +100,12 @@ def stop(child: Child, *, timeout_s: float) -> bool:
     return True
 
 
+def let_go(child: Child) -> None:
+    """Leave the service running: Python's process object must neither wait for it nor warn of it."""
+    if child.process is not None:
+        child.process.returncode = 0
+
+
 def output_of(log: Path) -> Path:
     """Where standard output and error go: what is said before logging begins, or instead of it."""
     return log.with_suffix(".out")
@@ -109,7 +115,7 @@ def tail(log: Path, lines: int = _TAIL_LINES) -> str:
     """The last lines of a log, as far as it can be read."""
     try:
         text = log.read_text(encoding="utf-8", errors="replace")
-        return "\n".join([line for line in text.splitlines() if line.strip()][-lines:])
+        return "\n".join([line for line in text.splitlines() if line.strip() and not line.startswith("\tat ")][-lines:])
     except OSError as error:
         return f"(the log cannot be read: {error.strerror})"
 

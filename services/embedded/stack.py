@@ -84,6 +84,8 @@ class EmbeddedStack:
 
     def leave_running(self) -> None:
         """Forget the processes: they stay when the context ends (`up`)."""
+        for child in self._children:
+            processes.let_go(child)
         self._children.clear()
 
     def _start(self) -> None:
