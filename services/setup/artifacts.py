@@ -95,7 +95,7 @@ def unpack(artifact: Artifact, store: Store, *, plugins: Sequence[str]) -> Path:
         "-C",
         str(partial),
     ]
-    finished = subprocess.run(command, capture_output=True, text=True)
+    finished = subprocess.run(command, capture_output=True, text=True, close_fds=False)  # holds the lock
     if finished.returncode:
         raise TerminalError(f"{artifact.name} could not be unpacked into {partial}: {finished.stderr.strip()[-300:]}")
     # The archive links equal jars between plug-ins, so it is unpacked whole first and thinned out then.

@@ -13,8 +13,12 @@ from services.setup.progress import say
 
 @contextmanager
 def exclusive(path: Path, what: str) -> Iterator[None]:
-    """Hold the lock file `path`; say who holds it while waiting."""
+    """Hold the lock file `path`; say who holds it while waiting.
+
+    Children started with `close_fds=False` hold it too: if this process is killed, they end before another set-up begins.
+    """
     with path.open("a+", encoding="utf-8") as file:
+        os.set_inheritable(file.fileno(), True)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -48,7 +48,13 @@ def run(project: Path, repository: Path, java_home: Path, goals: Sequence[str]) 
     command += ["-Dmaven.artifact.threads=8", "--file", str(project / "pom.xml"), *goals]
     environment = {**os.environ, "JAVA_HOME": str(java_home), "MAVEN_OPTS": "-Xmx512m"}
     finished = subprocess.run(
-        command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        close_fds=False,  # it holds the lock of set-up
     )
     if finished.returncode:
         errors = [line for line in finished.stdout.splitlines() if "ERROR" in line] or finished.stdout.splitlines()

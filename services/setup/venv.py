@@ -92,6 +92,7 @@ def _pip(lock: str, options: list[str]) -> None:
         stdout=None if is_terminal else subprocess.PIPE,
         stderr=None if is_terminal else subprocess.STDOUT,
         text=True,
+        close_fds=False,  # it holds the lock of set-up
     ) as process:
         for line in process.stdout or ():
             said.append(line.rstrip())
