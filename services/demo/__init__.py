@@ -1,0 +1,1 @@
+"""The demo: real history moves in beside live events, and every total is proved."""
