@@ -1,0 +1,285 @@
+"""Resolve identity: number identifiers, extend the ledger of links, find persons, verify, publish the map."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from spark_jobs.contracts.core import EVENTS, MEMBERS
+from spark_jobs.contracts.identity import (
+    IDENTIFIERS,
+    IDENTITY_LINK_STATES,
+    IDENTITY_LINKS,
+    IDENTITY_MAP,
+    IDENTITY_SNAPSHOTS,
+    PERSONS,
+)
+from spark_jobs.contracts.schema import Table
+from spark_jobs.errors import RetryableError, TerminalError
+from spark_jobs.identity import components, forest, guards, ledger, mapping, outcome, persons, sharing, verification
+from spark_jobs.identity.observations import sightings, stars
+from spark_jobs.identity.rules import rule_version
+from spark_jobs.settings import Settings
+from spark_jobs.storage import checkpoints, delta, fingerprints, runs
+from spark_jobs.storage.checkpoints import Scratch
+from spark_jobs.storage.delta import Lake, Transaction
+from spark_jobs.storage.snapshots import newest_snapshot
+from spark_jobs.storage.upserts import upsert
+
+log = logging.getLogger(__name__)
+
+ALL_WORKSPACES = "all"
+OWN_TABLES = (IDENTIFIERS, IDENTITY_LINKS, IDENTITY_LINK_STATES, PERSONS, IDENTITY_MAP, IDENTITY_SNAPSHOTS)
+# A round that leaves more than this share of its links will not end; it takes a graph that nobody has met.
+STALLED = 0.98
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What every step of a run needs; `seen` are the sightings of one version of events and members."""
+
+    lake: Lake
+    scratch: Scratch
+    run_id: str
+    root_link_budget: int
+    seen: DataFrame
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """What a snapshot follows from: the hash of it, the graph's pairs, and how much went in."""
+
+    snapshot_id: str
+    pairs: DataFrame
+    pairs_count: int
+    sightings_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """What a run wants to publish, as committed to its scratch folder."""
+
+    pairs: DataFrame
+    states: DataFrame
+    members: DataFrame
+    assignment: DataFrame
+    wanted: DataFrame
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Whether to compute again what nothing changed, and how much one executor may finish."""
+    parser.add_argument("--rebuild", action="store_true", help="compute again even where nothing new came in")
+    parser.add_argument(
+        "--root-link-budget",
+        type=int,
+        default=components.ROOT_LINK_BUDGET,
+        help="links that one executor may finish (default %(default)s; about 70 bytes each)",
+    )
+
+
+def run(spark: SparkSession, settings: Settings, args: argparse.Namespace) -> dict[str, object]:
+    """One snapshot of identity over all workspaces; nothing is published unless the verifier agrees."""
+    lake, began = Lake(spark, settings.storage_root), time.monotonic()
+    for table in (EVENTS, MEMBERS, *OWN_TABLES):
+        delta.ensure(lake, table)
+    with (
+        runs.recorded(lake, "identity", ALL_WORKSPACES) as recorded,
+        checkpoints.scratch(lake, "identity", recorded.run_id) as scratch,
+    ):
+        seen = sightings(_pinned(lake, EVENTS), _pinned(lake, MEMBERS))
+        facts = _snapshot(Work(lake, scratch, recorded.run_id, args.root_link_budget, seen), rebuild=args.rebuild)
+        recorded.rows_in, recorded.rows_out = int(facts["sightings"]), int(facts["identifiers"])
+        recorded.detail.update(facts)
+    return {**facts, "seconds": round(time.monotonic() - began, 1)}
+
+
+def _pinned(lake: Lake, table: Table) -> DataFrame:
+    # The stream goes on writing while the run reads the events twice.
+    return delta.read(lake, table, version=delta.current_version(lake, table))
+
+
+def _snapshot(work: Work, *, rebuild: bool) -> dict[str, int | str | bool]:
+    observed = work.scratch.commit(stars(work.seen), "stars")
+    news = {"identifiers new": _extend_dictionary(work, observed), "links new": _extend_ledger(work, observed)}
+    basis = _basis(work, observed)
+    newest = newest_snapshot(work.lake)
+    if newest is not None and newest["snapshot_id"] == basis.snapshot_id and not rebuild:
+        held = json.loads(newest["certificate"])["facts"]
+        return {**news, **held, "sightings": basis.sightings_count, "snapshot_id": basis.snapshot_id, "changed": False}
+    proposal = _propose(work, basis, _judge(work, basis))
+    return {**news, **_publish(work, basis, proposal), "sightings": basis.sightings_count, "changed": True}
+
+
+def _extend_dictionary(work: Work, observed: DataFrame) -> int:
+    """Number the identifiers that are new; how many."""
+    known = delta.read(work.lake, IDENTIFIERS)
+    changes = ledger.identifier_changes(observed, known)
+    is_new = F.col("identifier_no").isNull()
+    found = changes.agg(F.count_if(is_new).alias("new"), F.count_if(~is_new).alias("older")).collect()[0]
+    if found["older"]:
+        upsert(changes.where(~is_new), work.lake, IDENTIFIERS, updated=["first_seen_at"])
+    if found["new"]:
+        after = _last(work.lake, IDENTIFIERS, "identifier_no")
+        rows = ledger.number_new(changes, after=after, run_id=work.run_id)
+        # The version is the first number given: of two runs at once Delta lets one give it.
+        delta.append(rows, work.lake, IDENTIFIERS, once=Transaction("identity/identifiers", after + 1))
+    return int(found["new"])
+
+
+def _extend_ledger(work: Work, observed: DataFrame) -> int:
+    """Append what the ledger does not say yet; how many rows."""
+    identifiers = delta.read(work.lake, IDENTIFIERS)
+    unnumbered = observed.join(identifiers, on=list(ledger.VALUE), how="left_anti")
+    additions = ledger.link_additions(
+        ledger.observed_links(observed, identifiers), delta.read(work.lake, IDENTITY_LINKS)
+    )
+    found = _numbers(outcome.counted(unnumbered, "unnumbered").unionByName(outcome.counted(additions, "links")))
+    if found["unnumbered"]:
+        raise RetryableError(
+            f"{found['unnumbered']} identifiers got no number: another identity run gave out the same numbers; "
+            "let it end, then start this one again"
+        )
+    if found["links"]:
+        nobody = F.lit(None).cast("string")
+        signed = {
+            "author": nobody,
+            "reason": nobody,
+            "rule_version": F.lit(rule_version()),
+            "run_id": F.lit(work.run_id),
+        }
+        once = Transaction(f"identity/links/{work.run_id}", 1)
+        delta.append(additions.withColumns(signed), work.lake, IDENTITY_LINKS, once=once)
+    return found["links"]
+
+
+def _basis(work: Work, observed: DataFrame) -> Basis:
+    """Hash what the snapshot follows from: sightings, ledger and rules; the same input gives the same id."""
+    pairs = ledger.pairs_of(delta.read(work.lake, IDENTITY_LINKS))
+    seen = observed.agg(
+        *fingerprints.aggregates(delta.row_digest(dict(observed.dtypes))), F.sum("observations").alias("sightings")
+    )
+    linked = pairs.agg(
+        *fingerprints.aggregates(delta.row_digest(dict(pairs.dtypes))), F.lit(0).cast("bigint").alias("sightings")
+    )
+    parts = {
+        row["part"]: row
+        for row in seen.withColumn("part", F.lit("seen"))
+        .unionByName(linked.withColumn("part", F.lit("linked")))
+        .collect()
+    }
+    text = json.dumps([rule_version(), *[[str(parts[name][i]) for i in range(3)] for name in ("seen", "linked")]])
+    snapshot_id = hashlib.sha256(text.encode()).hexdigest()[:32]
+    return Basis(snapshot_id, pairs, int(parts["linked"]["rows"]), int(parts["seen"]["sightings"] or 0))
+
+
+def _judge(work: Work, basis: Basis) -> tuple[DataFrame, DataFrame]:
+    """States of all links, and all identifiers with the component that holds them."""
+    identifiers, commit = delta.read(work.lake, IDENTIFIERS), work.scratch.commit
+    links = commit(ledger.with_ends(basis.pairs, identifiers).transform(guards.guarded), "guarded")
+    exclusive = forest.exclusive_links(links)
+    labels = _labels(work, exclusive.select("identifier_a", "identifier_b"), at_most=basis.pairs_count)
+    judged = commit(forest.spanning_forest(exclusive, labels), "judged")
+    owners = forest.exclusive_labels(judged, ledger.exclusive(identifiers))
+    sliced = sharing.sliced_links(links, owners)
+    held = sharing.holdings(sliced)
+    states = outcome.all_states(links, judged, sharing.judge_sliced(sliced, held))
+    return commit(states, "states"), commit(sharing.members_of(identifiers, owners, held), "members")
+
+
+def _labels(work: Work, links: DataFrame, *, at_most: int) -> DataFrame:
+    """node, root: the smallest identifier number that each end is connected with."""
+    if at_most <= work.root_link_budget:
+        return links.transform(components.local_stars).transform(components.finish)
+    rounds: list[DataFrame] = []
+    while at_most > work.root_link_budget:
+        merged = components.merge_by_vertex(components.local_stars(links))
+        rounds.append(work.scratch.commit(merged, f"round_{len(rounds)}"))
+        links, before = components.root_links(rounds[-1]), at_most
+        at_most = links.count()
+        log.info("round %d: %d root links of %d links", len(rounds), at_most, before)
+        if at_most > STALLED * before:
+            raise TerminalError(
+                f"contraction stalls at {at_most} root links, budget {work.root_link_budget}; "
+                "give one executor more memory and raise --root-link-budget"
+            )
+    labels = components.finish(components.local_stars(links))
+    for number, merged in reversed(list(enumerate(rounds))):
+        labels = components.relabelled(components.assignments(merged), work.scratch.commit(labels, f"labels_{number}"))
+    return labels
+
+
+def _propose(work: Work, basis: Basis, judged: tuple[DataFrame, DataFrame]) -> Proposal:
+    """Persons of all components, and the map as it should be."""
+    (states, members), commit = judged, work.scratch.commit
+    registry, held = delta.read(work.lake, PERSONS), mapping.lasting_holdings(delta.read(work.lake, IDENTITY_MAP))
+    seeded = persons.seeds(members)
+    claimed = persons.claims(members, seeded, held, registry)
+    new = persons.minted(seeded, claimed, registry, after=_last(work.lake, PERSONS, "person_no"))
+    assignment = commit(persons.assigned(claimed, new), "assignment")
+    lasting = mapping.lasting(members, persons.owners(assignment))
+    sliced = sharing.slices(work.seen, sharing.shared(members), lasting, sharing.shared_links(states))
+    wanted = commit(lasting.unionByName(sliced.select(*mapping.MAPPED)), "wanted")
+    return Proposal(basis.pairs, states, members, assignment, wanted)
+
+
+def _publish(work: Work, basis: Basis, proposal: Proposal) -> dict[str, int | str]:
+    """Verify, then write what differs; the snapshot's row comes last and says that all of it stands."""
+    now, lake = datetime.now(UTC), work.lake
+    registry, identity_map = delta.read(lake, PERSONS), delta.read(lake, IDENTITY_MAP)
+    registered = persons.registry_changes(proposal.assignment, registry, basis.snapshot_id)
+    mapped = work.scratch.commit(
+        mapping.map_changes(proposal.wanted, identity_map, known_at=now, snapshot_id=basis.snapshot_id), "mapped"
+    )
+    candidate = verification.Candidate(
+        pairs=basis.pairs,
+        states=proposal.states,
+        identifiers=delta.read(lake, IDENTIFIERS),
+        unheld=proposal.members.where(F.col("label").isNull()),
+        wanted=proposal.wanted,
+        person_ids=persons.living(proposal.assignment, registry),
+    )
+    certificate = verification.certify(
+        _numbers(verification.violations(candidate)), _numbers(verification.connections(candidate))
+    )
+    facts = _numbers(outcome.counts(proposal.states, proposal.members, proposal.wanted))
+    changes = _numbers(outcome.changes(registered, mapped))
+    if changes["registry rows changed"]:
+        upsert(registered, lake, PERSONS, updated=["survivor_id", "snapshot_id"])
+    delta.replace_all(proposal.states.withColumn("snapshot_id", F.lit(basis.snapshot_id)), lake, IDENTITY_LINK_STATES)
+    if changes["map rows opened"] or changes["map rows closed"]:
+        upsert(mapped, lake, IDENTITY_MAP, updated=["system_to"])
+    _certify(work, basis, now, {"facts": facts, "checks": certificate})
+    return {**facts, **changes, "snapshot_id": basis.snapshot_id}
+
+
+def _certify(work: Work, basis: Basis, now: datetime, certificate: Mapping[str, Mapping[str, int]]) -> None:
+    row = {
+        "snapshot_id": basis.snapshot_id,
+        "published_at": now,
+        "rule_version": rule_version(),
+        "identifiers": certificate["facts"]["identifiers"],
+        "links": basis.pairs_count,
+        "persons": certificate["facts"]["persons"],
+        "certificate": json.dumps(certificate, sort_keys=True),
+        "run_id": work.run_id,
+    }
+    rows = work.lake.spark.createDataFrame([tuple(row.values())], IDENTITY_SNAPSHOTS.ddl)
+    delta.append(rows, work.lake, IDENTITY_SNAPSHOTS, once=Transaction(f"identity/snapshots/{work.run_id}", 1))
+
+
+def _last(lake: Lake, table: Table, number: str) -> int:
+    return int(delta.read(lake, table).agg(F.max(number)).collect()[0][0] or 0)
+
+
+def _numbers(counted: DataFrame) -> dict[str, int]:
+    """name, number: a few rows, whatever the size of the tables."""
+    return {str(row["name"]): int(row["number"]) for row in counted.collect()}

@@ -1,0 +1,54 @@
+"""What a run found, as counts: every cap that acts is among them."""
+
+from __future__ import annotations
+
+from functools import reduce
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+LINKS = "links "
+
+
+def counts(states: DataFrame, members: DataFrame, wanted: DataFrame) -> DataFrame:
+    """name, number: links by state and reason, identifiers, shared ones, persons, persons with a member number."""
+    by_state = states.groupBy("state", "reason").agg(F.count(F.lit(1)).alias("number"))
+    links = by_state.select(F.concat(F.lit(LINKS), "state", F.lit(": "), "reason").alias("name"), "number")
+    is_member = F.when(F.col("type") == "member_no", F.col("person_no"))
+    parts = (
+        links,
+        counted(members, "identifiers"),
+        _one(members.agg(F.count("reason").alias("number")), "identifiers shared"),
+        _one(wanted.agg(F.count_distinct("person_no").alias("number")), "persons"),
+        _one(wanted.agg(F.count_distinct(is_member).alias("number")), "persons with a member number"),
+    )
+    return reduce(DataFrame.unionByName, parts)
+
+
+def all_states(guarded: DataFrame, judged: DataFrame, sliced: DataFrame) -> DataFrame:
+    """identifier_a, identifier_b, state, reason of every link, from whoever judged it."""
+    columns = ("identifier_a", "identifier_b", "state", "reason")
+    decided = guarded.where(F.col("state").isNotNull())
+    return decided.select(*columns).unionByName(judged.select(*columns)).unionByName(sliced.select(*columns))
+
+
+def changes(registry: DataFrame, mapped: DataFrame) -> DataFrame:
+    """name, number: what the run will write."""
+    closed = F.count("system_to")
+    return reduce(
+        DataFrame.unionByName,
+        (
+            counted(registry, "registry rows changed"),
+            _one(mapped.agg((F.count(F.lit(1)) - closed).alias("number")), "map rows opened"),
+            _one(mapped.agg(closed.alias("number")), "map rows closed"),
+        ),
+    )
+
+
+def counted(rows: DataFrame, name: str) -> DataFrame:
+    """name, number: how many rows."""
+    return _one(rows.agg(F.count(F.lit(1)).alias("number")), name)
+
+
+def _one(total: DataFrame, name: str) -> DataFrame:
+    return total.select(F.lit(name).alias("name"), "number")

@@ -1,0 +1,133 @@
+"""Devices and cookies: theirs who alone uses them, held in slices of time where several do, nobody's otherwise."""
+
+from __future__ import annotations
+
+from pyspark.sql import DataFrame, Window
+from pyspark.sql import functions as F
+
+from spark_jobs.identity.ledger import VALUE
+from spark_jobs.identity.rules import ALREADY_JOINED, PARKED, REDUNDANT, SHARED, SPANNING, SUPER_NODE, USED
+
+_TICK = F.expr("INTERVAL 1 MICROSECOND")
+
+
+def sliced_links(links: DataFrame, labels: DataFrame) -> DataFrame:
+    """Links between a sliced identifier and a person.
+
+    In:  guarded links; node, label of all exclusive identifiers.
+    Out: identifier_no (the sliced one), limit, owner (label), strength and both ends of the link.
+    """
+    open_links = links.where(F.col("state").isNull() & (F.col("a_sliced") != F.col("b_sliced")))
+    sided = open_links.select(
+        F.when(F.col("a_sliced"), F.col("identifier_a")).otherwise(F.col("identifier_b")).alias("identifier_no"),
+        F.when(F.col("a_sliced"), F.col("a_limit")).otherwise(F.col("b_limit")).alias("limit"),
+        F.when(F.col("a_sliced"), F.col("identifier_b")).otherwise(F.col("identifier_a")).alias("node"),
+        "identifier_a",
+        "identifier_b",
+        "strength",
+    )
+    # labels has every node once, so this join cannot add rows.
+    return sided.join(labels, on="node", how="inner").withColumnRenamed("label", "owner").drop("node")
+
+
+def holdings(sliced: DataFrame) -> DataFrame:
+    """One row per sliced identifier with a link: owner (null where there are several), reason, strongest link."""
+    counted = sliced.groupBy("identifier_no", "limit").agg(
+        F.count_distinct("owner").alias("owners"), F.min("owner").alias("owner"), F.min("strength").alias("strongest")
+    )
+    is_shared = F.col("owners") > 1
+    reason = F.when(F.col("owners") > F.col("limit"), F.lit(SUPER_NODE)).when(is_shared, F.lit(SHARED))
+    return counted.select(
+        "identifier_no", F.when(~is_shared, F.col("owner")).alias("label"), reason.alias("reason"), "strongest"
+    )
+
+
+def judge_sliced(sliced: DataFrame, held: DataFrame) -> DataFrame:
+    """identifier_a, identifier_b, state, reason of each link of `sliced_links`."""
+    # held has one row per identifier_no, so this join cannot add rows.
+    joined = sliced.join(held.select("identifier_no", "reason", "strongest"), on="identifier_no", how="inner")
+    # Strength is total, so exactly one link of an identifier is its strongest.
+    is_strongest = F.col("strength") == F.col("strongest")
+    state = F.when(F.col("reason").isNotNull(), F.lit(PARKED)).otherwise(
+        F.when(is_strongest, F.lit(USED)).otherwise(F.lit(REDUNDANT))
+    )
+    reason = F.coalesce("reason", F.when(is_strongest, F.lit(SPANNING)).otherwise(F.lit(ALREADY_JOINED)))
+    return joined.select("identifier_a", "identifier_b", state.alias("state"), reason.alias("reason"))
+
+
+def members_of(identifiers: DataFrame, labels: DataFrame, held: DataFrame) -> DataFrame:
+    """Every identifier with the component that holds it for good.
+
+    In:  rows of `core.identifiers`; node, label of exclusive ones; rows of `holdings`.
+    Out: identifier_no, type, scope, token, first_seen_at, label (null where several persons share it), reason.
+    """
+    exclusive = labels.select(F.col("node").alias("identifier_no"), F.col("label").alias("own_label"))
+    # Both are unique on identifier_no, so these joins cannot add rows.
+    every = identifiers.join(exclusive, on="identifier_no", how="left").join(
+        held.select("identifier_no", "label", "reason"), on="identifier_no", how="left"
+    )
+    # A device that nobody was ever seen on is an anonymous person of its own.
+    alone = F.when(F.col("reason").isNull(), F.col("identifier_no"))
+    label = F.coalesce("own_label", "label", alone)
+    return every.select("identifier_no", *VALUE, "first_seen_at", label.alias("label"), "reason")
+
+
+def shared(members: DataFrame) -> DataFrame:
+    """type, scope, token, identifier_no of identifiers that are served by slices of time; super-nodes never are."""
+    return members.where(F.col("reason") == SHARED).select(*VALUE, "identifier_no")
+
+
+def shared_links(states: DataFrame) -> DataFrame:
+    """Both ends of the links that slices of time stand for."""
+    return states.where(F.col("reason") == SHARED).select("identifier_a", "identifier_b")
+
+
+def slices(seen: DataFrame, shared: DataFrame, people: DataFrame, usable: DataFrame) -> DataFrame:
+    """Spans in which one person alone was seen on a shared identifier: outside of them it is nobody's.
+
+    In:  rows of `sightings`; type, scope, token, identifier_no of shared identifiers; type, scope, token,
+         identifier_no, person_id, person_no of exclusive ones; identifier_a, identifier_b of links that no guard took.
+    Out: identifier_no, type, scope, token, person_id, person_no, valid_from, valid_to; spans of one identifier never
+         overlap.
+    """
+    proved = seen.where("authenticated").select("seen_at", "event_id", F.explode("seen").alias("one"), "seen")
+    moments = proved.select(
+        "seen_at",
+        "event_id",
+        *[F.col(f"one.{name}").alias(name) for name in VALUE],
+        *[F.col("seen")[0][name].alias(f"hub_{name}") for name in VALUE],
+    )
+    hub = [F.col(name).alias(f"hub_{name}") for name in VALUE]
+    owners = people.select(*hub, F.col("identifier_no").alias("hub_no"), "person_id", "person_no")
+    # Both sides of either join are unique on (type, scope, token), links on their ends: no moment is doubled.
+    known = moments.join(F.broadcast(shared), on=list(VALUE), how="inner")
+    owned = known.join(owners, on=[f"hub_{name}" for name in VALUE], how="inner").withColumns(
+        {
+            "identifier_a": F.least("identifier_no", "hub_no"),
+            "identifier_b": F.greatest("identifier_no", "hub_no"),
+        }
+    )
+    links = usable.withColumn("is_usable", F.lit(True))
+    judged = owned.join(links, on=["identifier_a", "identifier_b"], how="left")
+    return (
+        judged.transform(_runs).where(F.col("is_usable") & (F.col("valid_from") < F.col("valid_to"))).drop("is_usable")
+    )
+
+
+def _runs(owned: DataFrame) -> DataFrame:
+    """Maximal runs of moments of one person; a run ends just after its last moment, or where the next one begins."""
+    in_time = Window.partitionBy("identifier_no").orderBy("seen_at", "event_id", "hub_token")
+    is_other = F.coalesce(F.lag("person_id").over(in_time) != F.col("person_id"), F.lit(True))
+    so_far = in_time.rowsBetween(Window.unboundedPreceding, Window.currentRow)
+    marked = owned.withColumn("is_other", is_other)
+    runs = (
+        marked.withColumn("run", F.sum(F.col("is_other").cast("int")).over(so_far))
+        .groupBy("identifier_no", *VALUE, "run", "person_id", "person_no")
+        # A parked login is a person too and ends the run of another, but it gives its person nothing.
+        .agg(
+            F.min("seen_at").alias("valid_from"), F.max("seen_at").alias("last"), F.max("is_usable").alias("is_usable")
+        )
+    )
+    by_run = Window.partitionBy("identifier_no").orderBy("run")
+    until = F.least(F.col("last") + _TICK, F.lead("valid_from").over(by_run))
+    return runs.withColumn("valid_to", until).drop("run", "last")

@@ -1,0 +1,66 @@
+"""Checkpoints of a run: intermediate rows become committed Delta tables in a folder that ends with the run.
+
+A committed table cuts the plan, survives the loss of an executor, and gives the same rows to every later reader; a
+persisted RDD gives none of these.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from pyspark.sql import DataFrame
+
+from spark_jobs.storage.delta import Lake
+
+# A run that was killed leaves its folder; no run lasts this long, so an older folder belongs to nobody.
+ABANDONED_AFTER_S = 2 * 24 * 60 * 60
+
+
+@dataclass(frozen=True, slots=True)
+class Scratch:
+    """The folder in which one run commits what it computes on its way."""
+
+    lake: Lake
+    folder: str
+
+    def commit(self, rows: DataFrame, name: str) -> DataFrame:
+        """Write the rows once under `name`; the frame that reads them back."""
+        path = f"{self.folder}/{name}"
+        writer = rows.write.format("delta").mode("errorifexists")
+        # Nobody filters these rows, so statistics would be work for nothing.
+        writer.option("delta.dataSkippingNumIndexedCols", "0").save(path)
+        return self.lake.spark.read.format("delta").load(path)
+
+
+@contextmanager
+def scratch(lake: Lake, job: str, run_id: str) -> Iterator[Scratch]:
+    """A folder of this run's own, gone when the block ends; folders of runs that were killed go as well."""
+    parent = f"{lake.root}/work/{job}"
+    _delete_abandoned(lake, parent)
+    folder = f"{parent}/{run_id}"
+    try:
+        yield Scratch(lake, folder)
+    finally:
+        path, files = _hadoop(lake, folder)
+        files.delete(path, True)
+
+
+def _delete_abandoned(lake: Lake, parent: str) -> None:
+    path, files = _hadoop(lake, parent)
+    if not files.exists(path):
+        return
+    oldest_ms = (time.time() - ABANDONED_AFTER_S) * 1000
+    for status in files.listStatus(path):
+        if status.getModificationTime() < oldest_ms:
+            files.delete(status.getPath(), True)
+
+
+def _hadoop(lake: Lake, folder: str) -> tuple[Any, Any]:
+    # Hadoop's own file system through the JVM: the same code on a local disk and on HDFS.
+    jvm: Any = lake.spark._jvm  # noqa: SLF001 - pyspark offers no public way to Hadoop's files
+    path = jvm.org.apache.hadoop.fs.Path(folder)
+    return path, path.getFileSystem(lake.spark._jsc.hadoopConfiguration())  # noqa: SLF001
