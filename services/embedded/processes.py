@@ -44,8 +44,8 @@ class Child:
 
     def is_alive(self) -> bool:
         """True while it runs; reaps it when it has ended."""
-        if self.process is not None and self.process.poll() is not None:
-            return False
+        if self.process is not None:
+            return self.process.poll() is None
         return self.identity.is_alive()
 
 

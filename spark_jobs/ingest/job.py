@@ -6,10 +6,13 @@ import argparse
 import json
 import logging
 import signal
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
+from pyspark import inheritable_thread_target
 from pyspark.errors import StreamingQueryException
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
@@ -33,6 +36,7 @@ log = logging.getLogger(__name__)
 
 WORKSPACE_OF_RUNS = "all"
 POLL_S = 1
+COMMITS_AT_ONCE = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,36 +157,52 @@ def take_in(messages: DataFrame, number: int, stream: Stream) -> None:
 def _write(good: DataFrame, refused: DataFrame, stream: Stream, *, once: Transaction, read: int) -> BatchCounts:
     lake, started = stream.lake, datetime.now(UTC)
     span = _span(good)
-    if read > span["good"]:
-        sealed = seal_column(refused_rows(refused), "sealed", key_file=stream.key_file)
-        _append(sealed, lake, QUARANTINE_ROWS, once)
-    _append(_not_yet_raw(raw_rows(good), lake, span), lake, RAW_EVENTS, once)
     known = _known(lake, EVENTS, "occurred", span)
     accepted = not_yet_known(good.transform(first_of_each_event), known, EVENTS.key).persist()
-    try:
+    # A commit is mostly waiting, so the tables that do not depend on each other are written side by side.
+    with ThreadPoolExecutor(max_workers=COMMITS_AT_ONCE) as pool:
+        writes = Writes(pool, lake, once)
+        writes.begin(_not_yet_raw(raw_rows(good), lake, span), RAW_EVENTS)
+        if read > span["good"]:
+            writes.begin(seal_column(refused_rows(refused), "sealed", key_file=stream.key_file), QUARANTINE_ROWS)
         facts = accepted.agg(F.count(F.lit(1)).alias("events"), F.count("bought").alias("purchases")).collect()[0]
         if facts["purchases"]:
-            _write_purchases(accepted.where(F.col("bought").isNotNull()), stream, once=once, span=span)
+            _begin_purchases(accepted.where(F.col("bought").isNotNull()), writes, span)
         counts = BatchCounts(read, read - span["good"], facts["events"], span["parked"])
         _record(counts, stream, once=once, started=started)
-        # Events last: they mark a message as known. A batch that died before this line counts anew and alike; one that
-        # died after it finds every write of its own done, its counts too.
-        _append(event_rows(accepted), lake, EVENTS, once)
-    finally:
-        accepted.unpersist()
+        writes.wait()
+    # Events last: they mark a message as known. A batch that died before this line counts anew and alike; one that
+    # died after it finds every write of its own done, its counts too.
+    delta.append(event_rows(accepted), lake, EVENTS, once=once)
+    accepted.unpersist()
     return counts
 
 
-def _append(rows: DataFrame, lake: Lake, table: Table, once: Transaction) -> None:
-    delta.append(rows, lake, table, once=once)
+class Writes:
+    """Appends of one batch that run side by side; all carry its transaction."""
+
+    def __init__(self, pool: ThreadPoolExecutor, lake: Lake, once: Transaction) -> None:
+        self.lake = lake
+        self._pool, self._once = pool, once
+        self._begun: list[Future[None]] = []
+
+    def begin(self, rows: DataFrame, table: Table) -> None:
+        """Start an append; its thread inherits what stops this stream's jobs."""
+        append = inheritable_thread_target(partial(delta.append, rows, self.lake, table, once=self._once))
+        self._begun.append(self._pool.submit(append))
+
+    def wait(self) -> None:
+        """Return when all are committed; the first failure is raised."""
+        for one in self._begun:
+            one.result()
 
 
-def _write_purchases(purchases: DataFrame, stream: Stream, *, once: Transaction, span: Row) -> None:
+def _begin_purchases(purchases: DataFrame, writes: Writes, span: Row) -> None:
     lines = lines_from_purchases(purchases)
-    orders = not_yet_known(orders_from_lines(lines), _known(stream.lake, ORDERS, "ordered", span), ORDERS.key)
-    fresh = not_yet_known(lines, _known(stream.lake, ORDER_LINES, "ordered", span), ORDER_LINES.key)
-    _append(fresh, stream.lake, ORDER_LINES, once)
-    _append(orders, stream.lake, ORDERS, once)
+    orders = not_yet_known(orders_from_lines(lines), _known(writes.lake, ORDERS, "ordered", span), ORDERS.key)
+    fresh = not_yet_known(lines, _known(writes.lake, ORDER_LINES, "ordered", span), ORDER_LINES.key)
+    writes.begin(fresh, ORDER_LINES)
+    writes.begin(orders, ORDERS)
 
 
 def _span(good: DataFrame) -> Row:
