@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
-import subprocess
 import sys
 import venv
 from pathlib import Path
 
-from services.setup import paths
+from services.setup import paths, pip
 from services.setup.progress import say
 from services.setup.space import require_free
-from spark_jobs.errors import RetryableError
 
-# What the environment and pip's cache take together on first use.
-_NEEDED_BYTES = 3_500_000_000
-_TOLD = ("Downloading ", "Building wheel for ", "Installing collected packages")
-_TAIL_LINES = 12
+# What the environment and the cache of packages take together on first use.
+_NEEDED_BYTES = 4_000_000_000
 
 
 def python() -> Path:
@@ -35,10 +30,9 @@ def ensure() -> None:
     if not marker.exists() or not python().exists() or not marker.read_text(encoding="utf-8").startswith(_version()):
         _create()
     marker.unlink(missing_ok=True)  # an interrupted installation is started afresh
-    say("installing the locked Python packages (about 900 MB on first use; kept in the cache)")
-    _pip("requirements-build.lock", [])
+    pip.install(python(), "requirements-build.lock")
     # The build tools are installed and locked by now: isolation would download them again, without hashes.
-    _pip("requirements.lock", ["--no-build-isolation"])
+    pip.install(python(), "requirements.lock", ["--no-build-isolation"])
     _link_checkout()
     marker.write_text(wanted, encoding="utf-8")
 
@@ -62,48 +56,6 @@ def _stamp() -> str:
     for name in ("requirements-build.lock", "requirements.lock"):
         digest.update((paths.REPO / name).read_bytes())
     return f"{_version()} {digest.hexdigest()}\n"
-
-
-def _pip(lock: str, options: list[str]) -> None:
-    command = [
-        str(python()),
-        "-m",
-        "pip",
-        "install",
-        "--require-hashes",
-        "--no-input",
-        *options,
-        "-r",
-        str(paths.REPO / lock),
-    ]
-    environment = {
-        **os.environ,
-        "PIP_CACHE_DIR": str(paths.cache_dir() / "pip"),
-        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
-        "PIP_ROOT_USER_ACTION": "ignore",
-    }
-    environment.pop("PYTHONPATH", None)
-    is_terminal = sys.stderr.isatty()
-    said: list[str] = []
-    with subprocess.Popen(
-        command,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=None if is_terminal else subprocess.PIPE,
-        stderr=None if is_terminal else subprocess.STDOUT,
-        text=True,
-        close_fds=False,  # it holds the lock of set-up
-    ) as process:
-        for line in process.stdout or ():
-            said.append(line.rstrip())
-            if line.strip().startswith(_TOLD):
-                say(line.strip()[:150])
-    if process.returncode:
-        tail = "\n  ".join(said[-_TAIL_LINES:])
-        raise RetryableError(
-            f"pip could not install {lock}. It said:\n  {tail}\nCheck the network and `pip config list`, "
-            "then run the same command again: downloads are kept"
-        )
 
 
 def _link_checkout() -> None:
