@@ -15,7 +15,7 @@ from services.setup.progress import say
 def exclusive(path: Path, what: str) -> Iterator[None]:
     """Hold the lock file `path`; say who holds it while waiting.
 
-    Children started with `close_fds=False` hold it too: if this process is killed, they end before another set-up begins.
+    Children started with `close_fds=False` hold it too: if this process is killed, another waits for them.
     """
     with path.open("a+", encoding="utf-8") as file:
         os.set_inheritable(file.fileno(), True)

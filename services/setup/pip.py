@@ -1,4 +1,4 @@
-"""Locked packages: fetched into the cache a few at a time, so that an interruption loses little; installed from there."""
+"""Locked packages: fetched into the cache a few at a time, so that an interruption loses little; then installed."""
 
 from __future__ import annotations
 
@@ -96,6 +96,6 @@ def _run(python: Path, arguments: Sequence[str]) -> None:
     if process.returncode:
         tail = "\n  ".join(said[-_TAIL_LINES:])
         raise RetryableError(
-            f"pip could not {arguments[0]} the locked packages. It said:\n  {tail}\nCheck the network and `pip config list`, "
-            "then run the same command again: what is complete is kept"
+            f"pip could not {arguments[0]} the locked packages. It said:\n  {tail}\n"
+            "Check the network and `pip config list`, then run the same command again: what is complete is kept"
         )
