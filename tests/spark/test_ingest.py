@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -59,7 +60,7 @@ def stream(lake: Lake, key_file: Path) -> Stream:
     return Stream(lake, "ingest/databank.events/test", ("grocery",), key_file)
 
 
-def batch(lake: Lake, values: list[bytes | None], *, first_offset: int = 0):  # noqa: ANN201 - Spark's rows as Kafka gives them
+def batch(lake: Lake, values: Sequence[bytes | None], *, first_offset: int = 0):  # noqa: ANN201 - Spark's rows as Kafka gives them
     rows = [("databank.events", 0, first_offset + i, RECEIVED, value) for i, value in enumerate(values)]
     return lake.spark.createDataFrame(rows, KAFKA)
 
