@@ -10,10 +10,10 @@ from spark_jobs.contracts.derived import SESSIONS
 from spark_jobs.contracts.tables import TABLES
 from spark_jobs.errors import TerminalError
 from spark_jobs.storage import delta
-from spark_jobs.storage.delta import Transaction
+from spark_jobs.storage.delta import Lake, Transaction
 
 
-def products(lake, *numbers: int) -> DataFrame:
+def products(lake: Lake, *numbers: int) -> DataFrame:
     origin = "migration/products/0"
     rows = [("grocery", str(n), "DRUG", "SOAP", "BAR", "National", None, "", origin, n) for n in numbers]
     return lake.spark.createDataFrame(rows, PRODUCTS.ddl)
@@ -24,7 +24,7 @@ def test_every_contract_can_be_created_and_keeps_its_properties(lake) -> None:
 
     for table in TABLES:
         delta.ensure(lake, table)
-        detail = DeltaTable.forPath(lake.spark, lake.path_of(table)).detail().first()
+        detail = DeltaTable.forPath(lake.spark, lake.path_of(table)).detail().collect()[0]
         assert detail["properties"]["delta.enableDeletionVectors"] == "false", table.name
         assert table.all_properties.items() <= detail["properties"].items()
         assert tuple(detail["partitionColumns"]) == table.partition_by
