@@ -36,7 +36,7 @@ def become(wanted: Wanted, chosen: Resolved) -> int:
     """Replace this process: signals and the exit status are then the job's own."""
     child_environment = environment(chosen)
     child_environment.setdefault(SETTINGS_VARIABLE, str(paths.state_dir() / "data" / "settings.toml"))
-    command = [sys.executable, "-m", *wanted.module, *wanted.rest]
+    command = [sys.executable, "-P", "-m", *wanted.module, *wanted.rest]
     sys.stdout.flush()
     return os.execve(sys.executable, command, child_environment)  # noqa: S606 - no shell is wanted
 

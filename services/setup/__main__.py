@@ -29,7 +29,7 @@ def main(argv: list[str]) -> int:
         sys.stderr.write("databank: interrupted; the next run goes on from here\n")
         return 130
     interpreter = str(venv.python())
-    command = [interpreter, "-m", "services.cli", *argv]
+    command = [interpreter, "-P", "-m", "services.cli", *argv]
     return os.execv(interpreter, command)  # noqa: S606 - the same verb, on the environment's Python
 
 
