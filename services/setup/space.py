@@ -28,5 +28,6 @@ def require_free(folder: Path, needed_bytes: int, what: str) -> None:
     free_bytes = shutil.disk_usage(folder).free
     if free_bytes < needed_bytes:
         raise TerminalError(
-            f"{what} needs {needed_bytes / _GB:.1f} GB in {folder} and {free_bytes / _GB:.1f} GB are free; make room"
+            f"no room for {what} in {folder}: found {free_bytes / _GB:.1f} GB free, "
+            f"wanted {needed_bytes / _GB:.1f} GB; make room, or choose another place"
         )

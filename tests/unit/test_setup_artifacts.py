@@ -124,7 +124,7 @@ def test_a_changed_file_of_an_unpacked_archive_is_repaired(store: Store, tmp_pat
 
 
 def test_a_full_disk_is_told_before_anything_is_written(tmp_path: Path) -> None:
-    with pytest.raises(TerminalError, match=r"the download needs 1000000000\.0 GB in .* are free; make room"):
+    with pytest.raises(TerminalError, match=r"no room for the download in .* wanted 1000000000\.0 GB; make room"):
         space.require_free(tmp_path, 10**18, "the download")
 
 
