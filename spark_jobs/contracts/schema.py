@@ -24,7 +24,7 @@ _TRINO_SIMPLE = {
     "boolean": "boolean",
     "date": "date",
     "binary": "varbinary",
-    "timestamp": "timestamp(6) with time zone",
+    "timestamp": "timestamp(3) with time zone",  # all that Trino shows of Spark's microseconds
 }
 
 

@@ -45,7 +45,7 @@ def test_the_hash_follows_what_readers_depend_on() -> None:
     ("spark", "trino"),
     [
         ("decimal(18,2)", "decimal(18,2)"),
-        ("timestamp", "timestamp(6) with time zone"),
+        ("timestamp", "timestamp(3) with time zone"),
         ("array<struct<type:string,token:binary>>", "array(row(type varchar, token varbinary))"),
     ],
 )
