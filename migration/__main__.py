@@ -1,0 +1,100 @@
+"""`python -m migration VERB`: moves the history of an old system in, with a proof, and switches readers over."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import signal
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from spark_jobs.errors import PlatformError, exit_status
+
+INTERRUPTED = 130
+
+_PURPOSES = {
+    "plan": "freeze which files are taken, exactly as they are now",
+    "copy": "copy every chunk that is not copied yet; every record gets its place",
+    "settle": "of rows with one natural key keep exactly one, across files and the live stream",
+    "verify": "read source and target again and compare them without tolerance",
+    "derive": "make orders and purchase events from the order lines",
+    "shadow": "ask old and new side the same questions and compare the answers",
+    "cutover": "switch the readers' view to the new side, after a barrier",
+    "rollback": "switch the readers' view back to the old side",
+    "finish": "close the migration; it cannot be rolled back afterwards",
+    "run": "plan, copy, settle, verify and derive in one go; with --cutover also shadow and cutover",
+    "status": "where every plan stands",
+}
+
+
+def _parser() -> argparse.ArgumentParser:
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--settings", metavar="FILE", help="settings file; default: the one DATABANK_SETTINGS names")
+    common.add_argument("--plan", metavar="ID", help="plan to work on; default: the job's newest")
+    common.add_argument("--json", action="store_true", help="print the facts as one JSON object")
+    parser = argparse.ArgumentParser(prog="python -m migration", description=__doc__)
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    for name, purpose in _PURPOSES.items():
+        verb = verbs.add_parser(name, parents=[common], help=purpose, description=purpose)
+        if name == "status":
+            continue
+        verb.add_argument("--job", metavar="FILE", required=True, help="migration job (YAML)")
+        verb.add_argument("--source", metavar="DIR", help="folder of the files; default: the one the job names")
+        _add_special(name, verb)
+    return parser
+
+
+def _add_special(name: str, verb: argparse.ArgumentParser) -> None:
+    verb.set_defaults(repair=None, report=None, without_refused=False, cutover=False, parallel=2)
+    if name in ("plan", "run"):
+        verb.add_argument("--without-refused", action="store_true", help="plan without the files that cannot be taken")
+    if name in ("copy", "run"):
+        verb.add_argument("--parallel", type=_positive, default=2, metavar="N", help="chunks at a time (default 2)")
+    if name == "copy":
+        verb.add_argument("--repair", metavar="CHUNK", help="replace what the target holds of one chunk")
+    if name in ("verify", "finish", "run"):
+        verb.add_argument("--report", metavar="DIR", help="where the report is written; default: the data directory")
+    if name == "run":
+        verb.add_argument("--cutover", action="store_true", help="go on with shadow and cutover")
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is not 1 or more")
+    return number
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one verb; 0, 1 (terminal), 75 (try again), 2 (usage) or 130 (interrupted)."""
+    args = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        return _run(args)
+    except PlatformError as error:
+        sys.stderr.write(f"migration {args.verb}: {error}\n")
+        return exit_status(error)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _run(args: argparse.Namespace) -> int:
+    from migration import report, verbs  # noqa: PLC0415 - `--help` must not wait for pyspark
+
+    if args.verb == "status":
+        states = verbs.show_status(args)
+        if args.json:
+            sys.stdout.write(json.dumps(states) + "\n")
+        else:
+            report.print_status(states)
+        return 0
+    facts: Mapping[str, Any] = verbs.execute(args.verb, args)
+    sys.stdout.write(json.dumps(facts) + "\n" if args.json else "".join(f"{k}: {v}\n" for k, v in facts.items()))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

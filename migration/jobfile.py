@@ -1,0 +1,105 @@
+"""A migration job: which folder, which mappings, what is derived, what readers are switched to; one YAML file."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from migration.documents import key_problems, read_yaml, version_of
+from migration.mapping import Mapping
+from migration.mapping_file import load_mapping
+from spark_jobs.contracts.core import ORDER_LINES
+from spark_jobs.errors import TerminalError
+
+_JOB_KEYS: dict[str, tuple[type, bool]] = {
+    "job": (str, True),
+    "workspace": (str, True),
+    "source": (str, True),
+    "mappings": (list, True),
+    "derive": (dict, False),
+    "shadow": (str, False),
+    "cutover": (dict, False),
+}
+_DERIVE_KEYS: dict[str, tuple[type, bool]] = {"app": (str, True), "terminal": (str, True)}
+_CUTOVER_KEYS: dict[str, tuple[type, bool]] = {"view": (str, True), "new": (str, True), "old": (str, True)}
+
+
+@dataclass(frozen=True, slots=True)
+class Touchpoint:
+    """App and terminal of the purchase events that history's orders become."""
+
+    app: str
+    terminal: str
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """The view that readers use, and the two files that define it: over the new tables, over the old system."""
+
+    view: str
+    new: Path
+    old: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One job, checked; `version` is the hash of what decides which rows are written."""
+
+    name: str
+    workspace: str
+    source: Path
+    mappings: tuple[Mapping, ...]
+    derive: Touchpoint | None
+    shadow: Path | None
+    switch: Switch | None
+    version: str
+
+    def mapping_of(self, target: str) -> Mapping:
+        """The mapping that fills a table."""
+        return next(mapping for mapping in self.mappings if mapping.table.name == target)
+
+
+def load_job(path: Path, *, source: Path | None = None) -> Job:
+    """Read and check a job and all its mappings; paths are relative to the job file; `source` replaces its folder."""
+    given = read_yaml(path)
+    problems = key_problems(str(path), given, _JOB_KEYS)
+    for key, wanted in (("derive", _DERIVE_KEYS), ("cutover", _CUTOVER_KEYS)):
+        if key in given:
+            problems += key_problems(f"{path} [{key}]", given[key], wanted)
+    if problems:
+        raise TerminalError("; ".join(problems))
+    folder = path.parent
+    mappings, problems = _mappings(folder, given["mappings"])
+    problems += _table_problems(str(path), mappings, has_derive="derive" in given)
+    if problems:
+        raise TerminalError("; ".join(problems))
+    switch = given.get("cutover")
+    return Job(
+        name=given["job"],
+        workspace=given["workspace"],
+        source=(source or folder / given["source"]).resolve(),
+        mappings=tuple(mappings),
+        derive=Touchpoint(**given["derive"]) if "derive" in given else None,
+        shadow=folder / given["shadow"] if "shadow" in given else None,
+        switch=Switch(switch["view"], folder / switch["new"], folder / switch["old"]) if switch else None,
+        version=version_of([given["job"], given["workspace"], sorted(mapping.version for mapping in mappings)]),
+    )
+
+
+def _mappings(folder: Path, names: list[object]) -> tuple[list[Mapping], list[str]]:
+    mappings, problems = [], []
+    for name in names:
+        try:
+            mappings.append(load_mapping(folder / str(name)))
+        except TerminalError as error:
+            problems.append(str(error))
+    return mappings, problems
+
+
+def _table_problems(where: str, mappings: list[Mapping], *, has_derive: bool) -> list[str]:
+    counts = Counter(mapping.table.name for mapping in mappings)
+    problems = [f"{where}: {n} mappings fill {name}, wanted one" for name, n in counts.items() if n > 1]
+    if has_derive and ORDER_LINES.name not in counts and not problems:
+        problems.append(f"{where} [derive]: orders come from {ORDER_LINES.name}, which no mapping fills")
+    return problems

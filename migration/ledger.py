@@ -1,0 +1,290 @@
+"""The ledger: plans, chunks and steps in SQLite or PostgreSQL. Delta's log is the truth; the ledger heals from it."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, RowMapping, Select, Update, bindparam, create_engine, event, func, insert, select, update
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, SQLAlchemyError
+
+from migration.chunks import Chunk, ChunkState, Counts
+from migration.ledger_schema import CHUNKS, PLANS, STEPS, upgrade
+from spark_jobs.errors import PlatformError, RetryableError, TerminalError
+from spark_jobs.storage.fingerprints import Fingerprint
+
+PAGE = 1_000
+BUSY_TIMEOUT_S = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A frozen plan: which job, with which mappings, over which folder."""
+
+    plan_id: str
+    job: str
+    job_version: str
+    source: str
+    created_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Something that happened to a plan as a whole, such as a verification or a cut-over."""
+
+    name: str
+    facts: dict[str, Any]
+    at: str
+
+
+def now() -> str:
+    """This instant as the ledger writes it; the texts sort as the instants do."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+class Ledger:
+    """An open ledger; safe to share between threads."""
+
+    def __init__(self, engine: Engine) -> None:
+        """Take an engine whose schema is at the newest version; use `open_ledger`."""
+        self.engine = engine
+
+    def save_plan(self, plan: Plan, chunks: Iterable[Chunk]) -> None:
+        """Store a plan with its chunks, all or nothing; of a known plan only the time stamps of files are renewed."""
+        with self.engine.begin() as connection:
+            is_new = connection.execute(select(PLANS.c.plan_id).where(PLANS.c.plan_id == plan.plan_id)).first() is None
+            if is_new:
+                connection.execute(insert(PLANS).values(**_plan_values(plan)))
+            for page in batched(chunks, PAGE):
+                if is_new:
+                    values = [{**_chunk_values(chunk), "seen_by": "", "updated_at": now()} for chunk in page]
+                    connection.execute(insert(CHUNKS), values)
+                else:
+                    times = [{"plan": c.plan_id, "chunk": c.chunk_id, "mtime": c.mtime_ns} for c in page]
+                    connection.execute(_RENEW_TIME, times)
+
+    def plan(self, plan_id: str) -> Plan | None:
+        """The plan of this id."""
+        return self._one_plan(select(PLANS).where(PLANS.c.plan_id == plan_id))
+
+    def newest_plan(self, job: str) -> Plan | None:
+        """The job's newest plan."""
+        return self._one_plan(select(PLANS).where(PLANS.c.job == job).order_by(PLANS.c.created_at.desc()).limit(1))
+
+    def plans(self) -> list[Plan]:
+        """All plans, oldest first."""
+        with self.engine.connect() as connection:
+            rows = connection.execute(select(PLANS).order_by(PLANS.c.created_at)).mappings()
+            return [Plan(**row) for row in rows]
+
+    def _one_plan(self, query: Select[Any]) -> Plan | None:
+        with self.engine.connect() as connection:
+            row = connection.execute(query).mappings().first()
+        return Plan(**row) if row else None
+
+    def chunks(
+        self, plan_id: str, *, target: str | None = None, states: Iterable[ChunkState] = ChunkState
+    ) -> Iterator[Chunk]:
+        """The plan's chunks by id, a page at a time, so that any number of them fits."""
+        after = ""
+        while True:
+            query = select(CHUNKS).where(CHUNKS.c.plan_id == plan_id, CHUNKS.c.chunk_id > after)
+            query = query.where(CHUNKS.c.state.in_([str(state) for state in states]))
+            query = query if target is None else query.where(CHUNKS.c.target == target)
+            with self.engine.connect() as connection:
+                page = connection.execute(query.order_by(CHUNKS.c.chunk_id).limit(PAGE)).mappings().all()
+            yield from map(_chunk_of, page)
+            if len(page) < PAGE:
+                return
+            after = page[-1]["chunk_id"]
+
+    def chunk(self, plan_id: str, chunk_id: str) -> Chunk:
+        """One chunk; TerminalError where the plan has none of this id."""
+        query = select(CHUNKS).where(CHUNKS.c.plan_id == plan_id, CHUNKS.c.chunk_id == chunk_id)
+        with self.engine.connect() as connection:
+            row = connection.execute(query).mappings().first()
+        if row is None:
+            raise TerminalError(f"plan {plan_id} has no chunk {chunk_id}; `migration status` lists its chunks")
+        return _chunk_of(row)
+
+    def move(self, chunk: Chunk, state: ChunkState, *, counts: Counts | None = None, message: str = "") -> Chunk:
+        """Store a legal move; TerminalError where another process has moved the chunk meanwhile."""
+        moved = chunk.moved_to(state, counts=counts, message=message)
+        condition = _at(chunk).where(CHUNKS.c.state == str(chunk.state))
+        with self.engine.begin() as connection:
+            values = {**_chunk_values(moved), "updated_at": now()}
+            if connection.execute(condition.values(**values)).rowcount != 1:
+                raise TerminalError(f"chunk {chunk.chunk_id} is no longer {chunk.state}; run `migration status`")
+        return moved
+
+    def heal(self, plan_id: str, found: Mapping[str, Counts], run_id: str) -> int:
+        """Take over what the target's log says of chunks; how many the ledger had otherwise. One page at a time."""
+        healed = 0
+        with self.engine.begin() as connection:
+            for chunk_id, counts in found.items():
+                query = select(CHUNKS).where(CHUNKS.c.plan_id == plan_id, CHUNKS.c.chunk_id == chunk_id)
+                row = connection.execute(query).mappings().first()
+                if row is None:  # of another plan
+                    continue
+                chunk = _chunk_of(row)
+                values: dict[str, Any] = {"seen_by": run_id}
+                # A chunk that failed its verification stays failed: the log cannot say that its rows are whole.
+                was_verified_red = chunk.state is ChunkState.FAILED and chunk.counts is not None
+                if not was_verified_red and (chunk.counts != counts or chunk.state not in _IN_TARGET):
+                    values |= {**_chunk_values(chunk.moved_to(ChunkState.COPIED, counts=counts)), "updated_at": now()}
+                    healed += 1
+                connection.execute(_at(chunk).values(**values))
+        return healed
+
+    def unseen(self, plan_id: str, target: str, run_id: str) -> Iterator[Chunk]:
+        """Chunks that the ledger holds for copied and that this run did not meet in the target's log."""
+        query = select(CHUNKS.c.chunk_id).where(CHUNKS.c.plan_id == plan_id, CHUNKS.c.target == target)
+        query = query.where(CHUNKS.c.state.in_(_IN_TARGET), CHUNKS.c.seen_by != run_id)
+        with self.engine.connect() as connection:
+            names = connection.execute(query).scalars().all()
+        yield from (self.chunk(plan_id, name) for name in names)
+
+    def copied_earlier(self, chunk: Chunk) -> str | None:
+        """The id under which another content of the same object stands in the target, from any plan."""
+        query = select(CHUNKS.c.chunk_id).where(
+            CHUNKS.c.source_object == chunk.source_object,
+            CHUNKS.c.target == chunk.target,
+            CHUNKS.c.chunk_id != chunk.chunk_id,
+            CHUNKS.c.state.in_(_IN_TARGET),
+        )
+        with self.engine.connect() as connection:
+            return connection.execute(query.limit(1)).scalar()
+
+    def totals(self, plan_id: str) -> list[dict[str, Any]]:
+        """Chunks, bytes and records by target and state; one row a pair."""
+        summed = [func.coalesce(func.sum(CHUNKS.c[n]), 0).label(n) for n in (*_SUMMED, "bytes", "records")]
+        query = select(CHUNKS.c.target, CHUNKS.c.state, func.count().label("chunks"), *summed)
+        query = query.where(CHUNKS.c.plan_id == plan_id).group_by(CHUNKS.c.target, CHUNKS.c.state)
+        with self.engine.connect() as connection:
+            rows = connection.execute(query.order_by(CHUNKS.c.target, CHUNKS.c.state)).mappings().all()
+        return [{k: v if isinstance(v, str) else int(v) for k, v in row.items()} for row in rows]
+
+    def record_step(self, plan_id: str, name: str, facts: Mapping[str, Any]) -> None:
+        """Append a step to the plan's history."""
+        with self.engine.begin() as connection:
+            number = connection.execute(select(func.max(STEPS.c.number)).where(STEPS.c.plan_id == plan_id)).scalar()
+            values = {"plan_id": plan_id, "number": (number or 0) + 1, "name": name, "at": now()}
+            connection.execute(insert(STEPS).values(**values, facts=json.dumps(facts, sort_keys=True)))
+
+    def steps(self, plan_id: str) -> list[Step]:
+        """The plan's history, oldest first."""
+        query = select(STEPS.c.name, STEPS.c.facts, STEPS.c.at).where(STEPS.c.plan_id == plan_id)
+        with self.engine.connect() as connection:
+            rows = connection.execute(query.order_by(STEPS.c.number)).all()
+        return [Step(name, json.loads(facts), at) for name, facts, at in rows]
+
+    def last_step(self, plan_id: str, *names: str) -> Step | None:
+        """The newest step of one of these names."""
+        return next((step for step in reversed(self.steps(plan_id)) if step.name in names), None)
+
+
+_IN_TARGET = (ChunkState.COPIED, ChunkState.VERIFIED)
+_RENEW_TIME = (
+    update(CHUNKS)
+    .where(CHUNKS.c.plan_id == bindparam("plan"), CHUNKS.c.chunk_id == bindparam("chunk"))
+    .values(mtime_ns=bindparam("mtime"))
+)
+_SUMMED = ("rows_read", "rows_good", "rows_quarantined", "rows_duplicate")
+
+
+def batched(items: Iterable[Chunk], size: int) -> Iterator[list[Chunk]]:
+    """The items in lists of at most `size`."""
+    rest = iter(items)
+    while page := list(islice(rest, size)):
+        yield page
+
+
+def _at(chunk: Chunk) -> Update:
+    return update(CHUNKS).where(CHUNKS.c.plan_id == chunk.plan_id, CHUNKS.c.chunk_id == chunk.chunk_id)
+
+
+def _plan_values(plan: Plan) -> dict[str, str]:
+    return {name: getattr(plan, name) for name in Plan.__slots__}
+
+
+def _chunk_values(chunk: Chunk) -> dict[str, Any]:
+    plain = ("plan_id", "chunk_id", "target", "source_object", "bytes", "mtime_ns", "sha256", "records")
+    values = {name: getattr(chunk, name) for name in (*plain, "rule_version", "contract_hash", "message")}
+    counts = chunk.counts
+    return {
+        **values,
+        "header": json.dumps(chunk.header),
+        "state": str(chunk.state),
+        "rows_read": counts and counts.read,
+        "rows_good": counts and counts.good.rows,
+        "rows_quarantined": counts and counts.quarantined,
+        "rows_duplicate": counts and counts.duplicate,
+        "digest_xor": counts and counts.good.digest_xor,
+        "digest_sum": None if counts is None else str(counts.good.digest_sum),
+    }
+
+
+def _chunk_of(row: RowMapping) -> Chunk:
+    counts = None
+    if row["digest_sum"] is not None:
+        good = Fingerprint(row["rows_good"], row["digest_xor"], int(row["digest_sum"]))
+        counts = Counts(row["rows_read"], row["rows_quarantined"], row["rows_duplicate"], good)
+    plain = ("plan_id", "chunk_id", "target", "source_object", "bytes", "mtime_ns", "sha256", "records")
+    return Chunk(
+        **{name: row[name] for name in (*plain, "rule_version", "contract_hash", "message")},
+        header=tuple(json.loads(row["header"])),
+        state=ChunkState(row["state"]),
+        counts=counts,
+    )
+
+
+@contextmanager
+def open_ledger(url: str) -> Iterator[Ledger]:
+    """Open the ledger at a database URL and bring its schema up to date; database errors become platform errors."""
+    try:
+        engine = _engine(url)
+    except (ArgumentError, NoSuchModuleError) as error:
+        raise TerminalError(
+            "[ledger] url is no database URL; wanted sqlite:////PATH or postgresql+psycopg://USER@HOST/DATABASE"
+        ) from error
+    try:
+        upgrade(engine, now())
+        yield Ledger(engine)
+    except IntegrityError as error:
+        raise RetryableError(
+            f"the ledger was changed by another process ({type(error.orig).__name__}); try again"
+        ) from error
+    except PlatformError:
+        raise
+    except SQLAlchemyError as error:
+        # The text of the statement may be long and the URL may hold a password: name the driver's first line only.
+        text = str(getattr(error, "orig", error)).strip().splitlines()[0]
+        shown = engine.url.render_as_string(hide_password=True)
+        raise RetryableError(f"the ledger {shown} does not answer: {text}; start it or mend [ledger] url") from error
+    finally:
+        engine.dispose()
+
+
+def _engine(url: str) -> Engine:
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite":
+        return create_engine(parsed, pool_pre_ping=True)
+    if parsed.database:
+        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(parsed, connect_args={"timeout": BUSY_TIMEOUT_S})
+
+    @event.listens_for(engine, "connect")
+    def _durable(connection: sqlite3.Connection, _record: object) -> None:
+        # Readers do not wait for the writer, and a commit survives a power cut.
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+
+    return engine

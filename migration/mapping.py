@@ -1,0 +1,131 @@
+"""A mapping: how the records of one kind of file become the rows of one contract table.
+
+Each target column has exactly one rule: `from` (cast a source column), `value` (a constant), `day_of` (UTC day of
+another target column), `json` (source columns as one JSON object), `token` (one identifier) or `tokens` (a list).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from spark_jobs.contracts.schema import Table
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """How the text of a CSV file is to be read; a record is one line."""
+
+    encoding: str = "utf-8"
+    delimiter: str = ","
+    quote: str = '"'
+
+
+@dataclass(frozen=True, slots=True)
+class Cast:
+    """Cast `source`; `pattern` is Spark's for dates and times; `since <= value < until`, `value >= minimum`."""
+
+    target: str
+    source: str
+    pattern: str | None = None
+    minimum: float | None = None
+    since: str | None = None
+    until: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """The same value in every row; None for a column that this source does not know."""
+
+    target: str
+    value: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class DayOf:
+    """The UTC day of another target column."""
+
+    target: str
+    moment: str
+
+
+@dataclass(frozen=True, slots=True)
+class JsonOf:
+    """Source columns as one JSON object: keys sorted, empty values left out."""
+
+    target: str
+    sources: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Identifier:
+    """A clear identifier of the source that becomes a token.
+
+    A value that identifies nobody refuses the record, or, where `may_be_left_out`, is left out of it and counted.
+    """
+
+    source: str
+    type_name: str
+    scope: str
+    may_be_left_out: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TokenOf:
+    """One identifier as a 16-byte token."""
+
+    target: str
+    identifier: Identifier
+
+
+@dataclass(frozen=True, slots=True)
+class TokensOf:
+    """Several identifiers as a list of type, scope, token and kid; empty ones are left out."""
+
+    target: str
+    identifiers: tuple[Identifier, ...]
+
+
+Rule = Cast | Constant | DayOf | JsonOf | TokenOf | TokensOf
+
+
+@dataclass(frozen=True, slots=True)
+class Mapping:
+    """One mapping, checked. `zone` is that of the source's time stamps; `version` is the hash of all of it."""
+
+    table: Table
+    files: str
+    dialect: Dialect
+    zone: str
+    accepted_bad_share: float
+    rules: tuple[Rule, ...]
+    ignored: tuple[str, ...]
+    version: str
+
+    @property
+    def source_columns(self) -> frozenset[str]:
+        """The header that a file must have, in any order."""
+        return frozenset(self.ignored).union(*(sources_of(rule) for rule in self.rules))
+
+    @property
+    def identifiers(self) -> tuple[Identifier, ...]:
+        """Every identifier once, in the order of the rules."""
+        found: dict[Identifier, None] = {}
+        for rule in self.rules:
+            found.update(dict.fromkeys(identifiers_of(rule)))
+        return tuple(found)
+
+
+def identifiers_of(rule: Rule) -> tuple[Identifier, ...]:
+    """The identifiers that a rule tokenises."""
+    if isinstance(rule, TokenOf):
+        return (rule.identifier,)
+    return rule.identifiers if isinstance(rule, TokensOf) else ()
+
+
+def sources_of(rule: Rule) -> tuple[str, ...]:
+    """The source columns that a rule reads."""
+    if isinstance(rule, Cast):
+        return (rule.source,)
+    if isinstance(rule, JsonOf):
+        return rule.sources
+    return tuple(identifier.source for identifier in identifiers_of(rule))

@@ -1,0 +1,59 @@
+"""`migration.chunks`: the ledger as a table, so that everyone can watch a migration in SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from delta.tables import DeltaTable
+
+from migration.chunks import Chunk
+from migration.conflicts import until_committed
+from migration.ledger import PAGE, batched
+from migration.work import Work
+from spark_jobs.contracts.operations import MIGRATION_CHUNKS
+from spark_jobs.storage import delta
+
+
+def mirror(work: Work) -> None:
+    """Make the table say what the ledger says of this plan; rows that are equal already are not written again."""
+    delta.ensure(work.lake, MIGRATION_CHUNKS)
+    for page in batched(work.ledger.chunks(work.plan.plan_id), PAGE):
+        until_committed(lambda page=page: _merge(work, page), "mirroring the ledger")  # type: ignore[misc]
+
+
+def _merge(work: Work, page: list[Chunk]) -> None:
+    rows = work.lake.spark.createDataFrame(list(_rows(page)), MIGRATION_CHUNKS.ddl)
+    table = DeltaTable.forPath(work.lake.spark, work.lake.path_of(MIGRATION_CHUNKS)).alias("old")
+    key = " AND ".join(f"old.{name} = new.{name}" for name in MIGRATION_CHUNKS.key)
+    compared = [name for name in MIGRATION_CHUNKS.column_names if name != "updated_at"]
+    is_changed = " OR ".join(f"NOT (old.{name} <=> new.{name})" for name in compared)
+    merge = table.merge(rows.alias("new"), key).whenMatchedUpdateAll(condition=is_changed)
+    merge.whenNotMatchedInsertAll().execute()
+
+
+def _rows(page: list[Chunk]) -> Iterator[tuple[Any, ...]]:
+    moment = datetime.now(UTC)
+    for chunk in page:
+        counts = chunk.counts
+        values = {
+            "plan_id": chunk.plan_id,
+            "chunk_id": chunk.chunk_id,
+            "target": chunk.target,
+            "source_object": chunk.source_object,
+            "bytes": chunk.bytes,
+            "sha256": chunk.sha256,
+            "state": str(chunk.state),
+            "rows_read": counts and counts.read,
+            "rows_good": counts and counts.good.rows,
+            "rows_quarantined": counts and counts.quarantined,
+            "rows_duplicate": counts and counts.duplicate,
+            "digest_xor": counts and counts.good.digest_xor,
+            "digest_sum": None if counts is None else Decimal(counts.good.digest_sum),
+            "contract_hash": chunk.contract_hash,
+            "message": chunk.message or None,
+            "updated_at": moment,
+        }
+        yield tuple(values[name] for name in MIGRATION_CHUNKS.column_names)

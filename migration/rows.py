@@ -1,0 +1,77 @@
+"""Source lines become rows of the target's contract, each with a place: good, or refused with a reason.
+
+The way of a row is scan, fields, rules, `protect`: one stage, pipelined, without a shuffle. Everything after `protect`
+may be shuffled, cached and written, because nothing clear is left in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from migration.mapping import Mapping, TokenOf, TokensOf
+from migration.protect import ClearColumn, protect
+from migration.rules import apply_rules
+from migration.source import position_of, split_fields
+from spark_jobs.contracts.core import WORKSPACE
+from spark_jobs.storage.delta import row_digest
+
+# What a mapped row carries beside the target's columns.
+PLACE = ("reason", "sealed", "kid", "left_out", "block_start", "line")
+
+
+def mapped_rows(
+    lines: DataFrame, header: Sequence[str], mapping: Mapping, *, workspace: str, key_file: Path
+) -> DataFrame:
+    """Rows of the target table and their place.
+
+    In:  lines (`source.read_lines`) of files with this header, with `origin`.
+    Out: the contract's columns in its order and types, and PLACE; `reason` is null where the row is good.
+    """
+    whole = split_fields(lines.drop("file"), header, mapping.dialect)
+    typed = apply_rules(whole, header, mapping)
+    clear = typed.withColumn("raw", F.col("value").cast("binary")).drop("value")
+    safe = protect(clear, _clear_columns(mapping), key_file=key_file)
+    columns = {**_token_values(mapping), WORKSPACE.name: F.lit(workspace)}
+    columns["origin_position"] = position_of(F.col("block_start"), F.col("line"))
+    contract = [columns.get(name, F.col(name)).cast(kind).alias(name) for name, kind in mapping.table.types.items()]
+    return safe.select(*contract, *PLACE)
+
+
+def is_good() -> Column:
+    """True for the rows that belong into the target."""
+    return F.col("reason").isNull()
+
+
+def digest_of(mapping: Mapping) -> Column:
+    """The row digest by the target's contract; null where the row is refused."""
+    return F.when(is_good(), row_digest(mapping.table.types))
+
+
+def _clear_columns(mapping: Mapping) -> list[ClearColumn]:
+    nullable = {column.name: column.nullable for column in mapping.table.columns}
+    required = {r.identifier for r in mapping.rules if isinstance(r, TokenOf) and not nullable[r.target]}
+    return [ClearColumn(n, identifier, identifier in required) for n, identifier in enumerate(mapping.identifiers)]
+
+
+def _token_values(mapping: Mapping) -> dict[str, Column]:
+    number = {identifier: n for n, identifier in enumerate(mapping.identifiers)}
+    values: dict[str, Column] = {}
+    for rule in mapping.rules:
+        if isinstance(rule, TokenOf):
+            values[rule.target] = F.col(f"token_{number[rule.identifier]}")
+        if isinstance(rule, TokensOf):
+            found = [
+                F.struct(
+                    F.lit(identifier.type_name).alias("type"),
+                    F.lit(identifier.scope).alias("scope"),
+                    F.col(f"token_{number[identifier]}").alias("token"),
+                    F.col("kid"),
+                )
+                for identifier in rule.identifiers
+            ]
+            values[rule.target] = F.filter(F.array(*found), lambda one: one.getField("token").isNotNull())
+    return values

@@ -1,0 +1,98 @@
+"""Settle: of rows with one natural key exactly one stays, however many files, chunks or streams brought it.
+
+Migrated rows go before live ones, and of these the lowest (origin, position) stays: the outcome depends on the rows
+alone, not on who came first. Losers leave in one Delta commit that says what left which chunk (`commits.py`).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass
+
+from delta.tables import DeltaTable
+from pyspark.sql import DataFrame, Window
+from pyspark.sql import functions as F
+
+from migration.commits import settle_facts
+from migration.conflicts import until_committed
+from spark_jobs.contracts.schema import Table
+from spark_jobs.storage import delta
+from spark_jobs.storage.delta import Lake, row_digest
+from spark_jobs.storage.fingerprints import aggregates, of_row
+
+log = logging.getLogger(__name__)
+
+CHUNKS_PER_COMMIT = 500
+LIVE = "stream/"
+_CHUNK = "migration/"
+_USER_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """Rows that left: repeated within history, and live rows that history holds as well."""
+
+    history: int = 0
+    live: int = 0
+
+
+def settle(lake: Lake, table: Table, *, run_id: str) -> Settled:
+    """Take out what stands twice, until nothing does; live writers go on meanwhile. Safe to repeat."""
+    if not delta.exists(lake, table):
+        return Settled()
+    total = Settled()
+    while (left := until_committed(lambda: _settle_once(lake, table, run_id), f"settling {table.name}")) != Settled():
+        total = Settled(total.history + left.history, total.live + left.live)
+    return total
+
+
+def losers_of(rows: DataFrame, table: Table) -> DataFrame:
+    """The rows that must leave: key columns, origin, origin_position, digest, and the partition's day if there is one.
+
+    Only a 64-bit hash of each key is shuffled for all rows; whole rows are looked at where two hashes are equal. Rows
+    that are equal in key and place are never losers: to delete one would delete both, and verification shows them.
+    """
+    names = dict.fromkeys((*table.key, *table.partition_by, "origin", "origin_position"))
+    keyed = rows.withColumn("digest", row_digest(table.types)).withColumn("key_hash", F.xxhash64(*table.key))
+    keyed = keyed.select(*names, "digest", "key_hash")
+    hashes = rows.select(F.xxhash64(*table.key).alias("key_hash")).groupBy("key_hash").agg(F.count(F.lit(1)).alias("n"))
+    # Unique on the hash, so this cannot add rows.
+    suspects = keyed.join(hashes.where(F.col("n") > 1), on="key_hash", how="left_semi")
+    is_live = F.startswith("origin", F.lit(LIVE))
+    order = Window.partitionBy(*table.key).orderBy(is_live, "origin", "origin_position")
+    return suspects.withColumn("place", F.rank().over(order)).where(F.col("place") > 1).drop("place", "key_hash")
+
+
+def _settle_once(lake: Lake, table: Table, run_id: str) -> Settled:
+    session = lake.spark.newSession()  # the commit's metadata are a setting: they must reach no other commit
+    own = Lake(session, lake.root)
+    version = delta.current_version(own, table)
+    losers = losers_of(delta.read(own, table, version=version), table).persist()
+    try:
+        by_origin = losers.groupBy("origin").agg(*aggregates(F.col("digest"))).orderBy("origin")
+        page = by_origin.limit(CHUNKS_PER_COMMIT).collect()
+        if not page:
+            return Settled()
+        leaving = losers.where(F.col("origin").between(page[0]["origin"], page[-1]["origin"]))
+        history = {r["origin"].removeprefix(_CHUNK): of_row(r) for r in page if r["origin"].startswith(_CHUNK)}
+        live = sum(row["rows"] for row in page if not row["origin"].startswith(_CHUNK))
+        session.conf.set(_USER_METADATA, json.dumps(settle_facts(history, live=live, run_id=run_id), sort_keys=True))
+        _delete(own, table, leaving)
+        return Settled(sum(taken.rows for taken in history.values()), live)
+    finally:
+        losers.unpersist()
+
+
+def _delete(lake: Lake, table: Table, losers: DataFrame) -> None:
+    condition = [f"old.`{name}` <=> gone.`{name}`" for name in (*table.key, "origin", "origin_position")]
+    for name in table.partition_by:
+        # Naming the days keeps live commits to other days from being conflicts, and other days from being read.
+        days = [row[name] for row in losers.select(name).distinct().collect()]
+        condition.append(f"old.`{name}` IN ({', '.join(_literal(day) for day in days)})")
+    target = DeltaTable.forPath(lake.spark, lake.path_of(table)).alias("old")
+    target.merge(losers.alias("gone"), " AND ".join(condition)).whenMatchedDelete().execute()
+
+
+def _literal(value: object) -> str:
+    return "'" + str(value).replace("'", "''") + "'"

@@ -1,0 +1,240 @@
+"""The verbs of the command line, one function each: what they do to a plan, and the facts that they answer with."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from py4j.protocol import Py4JError
+from pyspark.errors import PySparkException
+
+from migration import report
+from migration.chunks import ChunkState
+from migration.commits import heal
+from migration.copying import copy_all, repair_chunk
+from migration.deriving import derive
+from migration.jobfile import Job, load_job
+from migration.lease import held
+from migration.ledger import Ledger, Plan, open_ledger
+from migration.mirror import mirror
+from migration.planning import Draft, draft_plan
+from migration.progress import shown
+from migration.settling import settle
+from migration.shadowing import check_equal, compare, load_questions
+from migration.switching import SHADOWED, cut_over, finish, roll_back, switch_of
+from migration.trino_sql import connected
+from migration.verifying import verify_table
+from migration.work import Work
+from spark_jobs.errors import RetryableError, TerminalError
+from spark_jobs.settings import Settings, load
+from spark_jobs.storage.delta import Lake
+from spark_jobs.storage.runs import Run, recorded
+from spark_jobs.storage.session import start_session
+
+log = logging.getLogger(__name__)
+
+Facts = dict[str, Any]
+
+
+def execute(verb: str, args: argparse.Namespace) -> Facts:
+    """Run one verb under the job's lease, with one Spark session, recorded in `ops.runs`."""
+    settings = load(args.settings)
+    job = load_job(Path(args.job), source=Path(args.source) if args.source else None)
+    settings.workspace(job.workspace)
+    with open_ledger(settings.ledger_url) as ledger, held(ledger, job.name) as lease:
+        plan, drafted = _plan_for(verb, args, job, ledger)
+        with _session(settings, verb) as lake, recorded(lake, f"migration {verb}", job.workspace) as run:
+            work = Work(lake, ledger, lease, job, plan, settings.root_key_file, run.run_id)
+            facts = {"plan": plan.plan_id, **drafted}
+            try:
+                facts |= VERBS[verb](work, settings, args)
+            finally:
+                mirror(work)
+            _count(run, ledger, plan)
+        return facts
+
+
+def show_status(args: argparse.Namespace) -> list[Facts]:
+    """Where every plan stands, or one; reads the ledger alone and waits for nobody."""
+    settings = load(args.settings)
+    with open_ledger(settings.ledger_url) as ledger:
+        plans = [plan for plan in ledger.plans() if args.plan in (None, plan.plan_id)]
+        return [report.status(ledger, plan) for plan in plans]
+
+
+@contextmanager
+def _session(settings: Settings, verb: str) -> Iterator[Lake]:
+    spark = start_session(settings.spark, f"databank migration {verb}")
+    try:
+        yield Lake(spark, settings.storage_root)
+    except (PySparkException, Py4JError) as error:
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise RetryableError(f"Spark failed: {first}; nothing is half-written; mend that and start it again") from error
+    finally:
+        spark.stop()
+
+
+def _plan_for(verb: str, args: argparse.Namespace, job: Job, ledger: Ledger) -> tuple[Plan, Facts]:
+    """The plan that a verb works on: a new one for `plan` and `run`, else the named or newest one."""
+    if verb in ("plan", "run"):
+        draft = draft_plan(job, ledger)
+        _check_draft(draft, is_partial=args.without_refused)
+        ledger.save_plan(draft.plan, draft.chunks)
+        return draft.plan, _draft_facts(draft)
+    plan = ledger.plan(args.plan) if args.plan else ledger.newest_plan(job.name)
+    if plan is None:
+        wanted = f"plan {args.plan}" if args.plan else f"a plan of job {job.name}"
+        raise TerminalError(f"the ledger has no {wanted}; run `migration plan` first")
+    if plan.job_version != job.version:
+        raise TerminalError(
+            f"plan {plan.plan_id} was made with other mappings ({plan.job_version}, now {job.version}); "
+            "bring them back, or run `migration plan` again"
+        )
+    return plan, {}
+
+
+def _check_draft(draft: Draft, *, is_partial: bool) -> None:
+    for name in draft.unnamed:
+        log.warning("no mapping names %s: it is not taken", name)
+    if draft.refused and not is_partial:
+        lines = [f"  {refused.source_object}: {refused.reason}" for refused in draft.refused]
+        raise TerminalError(
+            "\n".join(["the plan cannot take:", *lines, "nothing was planned; mend these or give --without-refused"])
+        )
+    if not draft.chunks:
+        raise TerminalError("the plan has no file to take; check `source` and `files`")
+
+
+def _draft_facts(draft: Draft) -> Facts:
+    return {
+        "chunks": len(draft.chunks),
+        "bytes": sum(chunk.bytes for chunk in draft.chunks),
+        "records": sum(chunk.records for chunk in draft.chunks),
+        "refused": {refused.source_object: refused.reason for refused in draft.refused},
+        "not_named": list(draft.unnamed),
+    }
+
+
+def _count(run: Run, ledger: Ledger, plan: Plan) -> None:
+    """What `ops.runs` says of the verb: where all records of the plan stand after it."""
+    run.detail["plan"] = plan.plan_id
+    for row in ledger.totals(plan.plan_id):
+        run.rows_in += row["rows_read"]
+        run.rows_out += row["rows_good"]
+        run.rows_quarantined += row["rows_quarantined"]
+        run.rows_duplicate += row["rows_duplicate"]
+
+
+def _planned(work: Work, _settings: Settings, _args: argparse.Namespace) -> Facts:
+    healed = sum(heal(work, mapping.table) for mapping in work.mappings)
+    return {"copied_before": healed}
+
+
+def _copied(work: Work, _settings: Settings, args: argparse.Namespace) -> Facts:
+    for mapping in work.mappings:
+        heal(work, mapping.table)
+    if args.repair:
+        repair_chunk(work, args.repair)
+        return {"repaired": args.repair}
+    left = [row for row in work.ledger.totals(work.plan.plan_id) if row["state"] not in _IN_TARGET]
+    with shown(sum(row["chunks"] for row in left), sum(row["bytes"] for row in left)) as done:
+        copy_all(work, parallel=args.parallel, done=done)
+    return {"copied": sum(row["chunks"] for row in left), **_totals(work)}
+
+
+def _settled(work: Work, _settings: Settings, _args: argparse.Namespace) -> Facts:
+    history = live = 0
+    for mapping in work.mappings:
+        settled = settle(work.lake, mapping.table, run_id=work.run_id)
+        history, live = history + settled.history, live + settled.live
+        heal(work, mapping.table)
+    return {"settled_history": history, "settled_live": live, **_totals(work)}
+
+
+def _verified(work: Work, settings: Settings, args: argparse.Namespace) -> Facts:
+    problems = []
+    for mapping in work.mappings:
+        try:
+            verify_table(work, mapping)
+        except TerminalError as error:
+            problems.append(str(error))
+    path = report.write_report(report.final_report(work), _folder(settings, args))
+    if problems:
+        raise TerminalError("\n".join([*problems, f"report: {path}"]))
+    return {"verified": [mapping.table.name for mapping in work.mappings], "report": str(path), **_totals(work)}
+
+
+def _derived(work: Work, _settings: Settings, _args: argparse.Namespace) -> Facts:
+    found = derive(work)
+    return {"orders": found.orders, "derived_rows": found.inserted, "replaced_live_rows": found.replaced}
+
+
+def _shadowed(work: Work, settings: Settings, _args: argparse.Namespace) -> Facts:
+    if work.job.shadow is None:
+        raise TerminalError(f"job {work.job.name} names no `shadow` file; nothing can be compared")
+    questions = load_questions(work.job.shadow)
+    with connected(settings.trino_url) as client:
+        answers = compare(client, switch_of(work), questions)
+    check_equal(answers)
+    facts = {answer.name: answer.rows for answer in answers}
+    work.ledger.record_step(work.plan.plan_id, SHADOWED, {"rows": facts})
+    return {"shadow": facts}
+
+
+def _cut_over(work: Work, settings: Settings, _args: argparse.Namespace) -> Facts:
+    with connected(settings.trino_url) as client:
+        return {"cut_over": cut_over(work, client)}
+
+
+def _rolled_back(work: Work, settings: Settings, _args: argparse.Namespace) -> Facts:
+    with connected(settings.trino_url) as client:
+        return {"rolled_back": roll_back(work, client)}
+
+
+def _finished(work: Work, settings: Settings, args: argparse.Namespace) -> Facts:
+    facts = finish(work)
+    path = report.write_report(report.final_report(work), _folder(settings, args))
+    return {"finished": facts, "report": str(path)}
+
+
+def _ran(work: Work, settings: Settings, args: argparse.Namespace) -> Facts:
+    steps = [_copied, _settled, _verified, _derived, *([_shadowed, _cut_over] if args.cutover else [])]
+    facts: Facts = {}
+    for step in steps:
+        facts |= step(work, settings, args)
+    return facts
+
+
+def _folder(settings: Settings, args: argparse.Namespace) -> Path:
+    return Path(args.report) if args.report else report.report_folder(settings.storage_root)
+
+
+def _totals(work: Work) -> Facts:
+    rows = work.ledger.totals(work.plan.plan_id)
+    places = {
+        "read": "rows_read",
+        "good": "rows_good",
+        "quarantined": "rows_quarantined",
+        "duplicate": "rows_duplicate",
+    }
+    return {name: sum(row[column] for row in rows) for name, column in places.items()}
+
+
+_IN_TARGET = (ChunkState.COPIED, ChunkState.VERIFIED)
+
+VERBS: Mapping[str, Callable[[Work, Settings, argparse.Namespace], Facts]] = {
+    "plan": _planned,
+    "copy": _copied,
+    "settle": _settled,
+    "verify": _verified,
+    "derive": _derived,
+    "shadow": _shadowed,
+    "cutover": _cut_over,
+    "rollback": _rolled_back,
+    "finish": _finished,
+    "run": _ran,
+}

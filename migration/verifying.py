@@ -1,0 +1,191 @@
+"""Verify: the source read and mapped once more, the committed rows read back, compared without tolerance.
+
+Both sides are reduced to fingerprints per chunk in one pass over each. The source side finds repeated natural keys by
+itself (over all chunks of the table, by a 128-bit hash), so that a settlement that took out a wrong row is seen too.
+What differs is narrowed to lines (`differences.py`). A verification that cannot run is a failure.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from pyspark import StorageLevel
+from pyspark.sql import Column, DataFrame, Row
+from pyspark.sql import functions as F
+
+from migration.chunks import Chunk, ChunkState, Counts
+from migration.commits import heal
+from migration.copying import STAGE
+from migration.differences import differing_lines
+from migration.mapping import Mapping
+from migration.planning import check_unchanged
+from migration.reading import source_rows
+from migration.rows import digest_of, is_good
+from migration.settling import losers_of
+from migration.work import Work
+from spark_jobs.contracts.operations import QUARANTINE_ROWS
+from spark_jobs.contracts.schema import Table
+from spark_jobs.errors import TerminalError
+from spark_jobs.storage import delta
+from spark_jobs.storage.delta import row_digest
+from spark_jobs.storage.fingerprints import Fingerprint, aggregates
+
+log = logging.getLogger(__name__)
+
+VERIFIED = "verified"
+SHOWN = 10
+# Columns of a digest row: where it stands, its digest, and 128 bits of its natural key.
+DIGEST_COLUMNS = ("origin", "origin_position", "digest", "key_a", "key_b")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What one chunk was found to be on both sides."""
+
+    source: Counts
+    target: Fingerprint
+    quarantined: int
+
+
+def verify_table(work: Work, mapping: Mapping) -> dict[str, Any]:
+    """Compare one target with its source, chunk by chunk, and store each chunk as verified or failed.
+
+    Returns what an auditor wants to see; TerminalError names what differs.
+    """
+    table = mapping.table
+    heal(work, table)
+    _check_ready(work, table)
+    version = delta.current_version(work.lake, table)
+    target = delta.read(work.lake, table, version=version)
+    source = _source_digests(work, mapping).persist(StorageLevel.MEMORY_AND_DISK)
+    try:
+        kept = _first_of_each_key(source.where("is_good"))
+        stored = _target_digests(target, table)
+        problems = _compare(work, table, _sides(work, table, (source, kept, stored)))
+        lines = differing_lines(kept, stored, list(problems)[:SHOWN]) if problems else []
+    finally:
+        source.unpersist()
+    standing = losers_of(target, table).limit(SHOWN).count()
+    if problems or standing:
+        raise TerminalError(_report(table, problems, lines, standing))
+    facts = {"table": table.name, "version": version, "columns": column_facts(target, table)}
+    work.ledger.record_step(work.plan.plan_id, VERIFIED, facts)
+    return facts
+
+
+def _check_ready(work: Work, table: Table) -> None:
+    """Every chunk is copied and its file is the planned one, or there is nothing to compare."""
+    not_copied = [ChunkState.PLANNED, ChunkState.COPYING]
+    for chunk in work.ledger.chunks(work.plan.plan_id, target=table.name):
+        if chunk.state in not_copied or chunk.counts is None:
+            raise TerminalError(f"chunk {chunk.chunk_id} is {chunk.state}, wanted copied; run `migration copy` first")
+        if chunk.contract_hash != table.contract_hash:
+            raise TerminalError(
+                f"chunk {chunk.chunk_id} was planned for contract {chunk.contract_hash} of {table.name}, which is now "
+                f"{table.contract_hash}; use the release that copied it, or plan and copy again into a new table"
+            )
+        check_unchanged(chunk, work.source)
+
+
+def _key_hashes(table: Table) -> tuple[Column, Column]:
+    # Two chained hashes with different seeds: 128 bits, so that two keys of 50 billion are never taken for one.
+    return F.xxhash64(*table.key).alias("key_a"), F.xxhash64(F.lit("b"), *table.key).alias("key_b")
+
+
+def _source_digests(work: Work, mapping: Mapping) -> DataFrame:
+    rows = source_rows(work, mapping).withColumn("digest", digest_of(mapping)).withColumn("is_good", is_good())
+    return rows.select("origin", "origin_position", "digest", *_key_hashes(mapping.table), "is_good")
+
+
+def _target_digests(target: DataFrame, table: Table) -> DataFrame:
+    rows = target.withColumn("digest", row_digest(table.types))
+    return rows.select("origin", "origin_position", "digest", *_key_hashes(table))
+
+
+def _first_of_each_key(rows: DataFrame) -> DataFrame:
+    """The rows that must stand in the target: of each natural key the lowest (origin, position)."""
+    place = F.struct("origin", "origin_position", "digest")
+    return rows.groupBy("key_a", "key_b").agg(F.min(place).alias("row")).select("row.*", "key_a", "key_b")
+
+
+def _sides(work: Work, table: Table, rows: tuple[DataFrame, DataFrame, DataFrame]) -> DataFrame:
+    """One row per chunk of the plan: both sides' numbers, 0 where a side has nothing of it."""
+    source, kept, stored = rows
+    chunks = work.ledger.chunks(work.plan.plan_id, target=table.name)
+    origins = work.lake.spark.createDataFrame([(chunk.origin,) for chunk in chunks], "origin string")
+    refused = F.count(F.when(~F.col("is_good"), F.lit(1))).alias("refused")
+    read = source.groupBy("origin").agg(F.count(F.lit(1)).alias("read"), refused)
+    sealed = delta.read(work.lake, QUARANTINE_ROWS).where(F.col("stage") == STAGE)
+    sealed = sealed.groupBy("origin").agg(F.count("sealed").alias("sealed"))
+    sides = origins
+    # Every part has one row an origin, so no join can add rows.
+    for part in (read, _fingerprints(kept, "source"), _fingerprints(stored, "target"), sealed):
+        sides = sides.join(part, on="origin", how="left")
+    return sides.na.fill(0)
+
+
+def _fingerprints(rows: DataFrame, side: str) -> DataFrame:
+    names = ("rows", "digest_xor", "digest_sum")
+    found = rows.groupBy("origin").agg(*aggregates(F.col("digest")))
+    return found.select("origin", *[F.col(name).alias(f"{side}_{name}") for name in names])
+
+
+def _compare(work: Work, table: Table, sides: DataFrame) -> dict[str, str]:
+    """Move every chunk to verified or failed; origin to problem for those that failed."""
+    problems: dict[str, str] = {}
+    for row in sides.toLocalIterator():
+        chunk = work.ledger.chunk(work.plan.plan_id, row["origin"].removeprefix("migration/"))
+        if problem := "; ".join(_problems(chunk, _found(row))):
+            work.ledger.move(chunk, ChunkState.FAILED, counts=chunk.counts, message=f"verification: {problem}")
+            problems[chunk.origin] = problem
+        elif chunk.state is not ChunkState.VERIFIED:
+            verified = chunk
+            if chunk.state is ChunkState.FAILED:  # it was red once and has been repaired since
+                verified = work.ledger.move(chunk, ChunkState.COPIED, counts=chunk.counts)
+            work.ledger.move(verified, ChunkState.VERIFIED, counts=chunk.counts)
+    log.info("verified %s: %d chunks differ", table.name, len(problems))
+    return problems
+
+
+def _found(row: Row) -> Found:
+    source = Fingerprint(row["source_rows"], row["source_digest_xor"], int(row["source_digest_sum"]))
+    target = Fingerprint(row["target_rows"], row["target_digest_xor"], int(row["target_digest_sum"]))
+    duplicate = row["read"] - row["refused"] - source.rows
+    return Found(Counts(row["read"], row["refused"], duplicate, source), target, row["sealed"])
+
+
+def _problems(chunk: Chunk, found: Found) -> Iterator[str]:
+    source = found.source
+    if source.read != chunk.records:
+        yield f"planned {chunk.records} records, the source has {source.read} now"
+    if found.target != source.good:
+        yield f"the target holds {_text(found.target)}, the source says {_text(source.good)}"
+    if found.quarantined != source.quarantined:
+        yield f"quarantine holds {found.quarantined} records, the source has {source.quarantined} bad ones"
+    if chunk.counts != source:
+        yield f"the ledger holds {chunk.counts}, the source says {source}"
+
+
+def _text(fingerprint: Fingerprint) -> str:
+    return f"{fingerprint.rows} rows ({fingerprint.digest_xor:x}, {fingerprint.digest_sum:x})"
+
+
+def _report(table: Table, problems: dict[str, str], lines: list[str], standing: int) -> str:
+    shown = [f"  {origin}: {problem}" for origin, problem in list(problems.items())[:SHOWN]]
+    more = [f"  and {len(problems) - SHOWN} further chunks"] if len(problems) > SHOWN else []
+    keys = [f"  at least {standing} rows share a natural key with another; run `migration settle`"] if standing else []
+    wanted = "replace a chunk's rows with `migration copy --repair CHUNK`, then `settle` and `verify`"
+    return "\n".join([f"{table.name} does not agree with its source:", *shown, *more, *lines, *keys, wanted])
+
+
+def column_facts(target: DataFrame, table: Table) -> dict[str, dict[str, Any]]:
+    """Nulls, minimum and maximum of each column of the migrated rows; no extremes of personal or nested columns."""
+    plain = [c.name for c in table.columns if c.personal == "none" and not c.type.startswith(("array", "binary"))]
+    nulls = [F.count_if(F.col(name).isNull()).alias(f"nulls {name}") for name in table.column_names]
+    extremes = [f(name).cast("string").alias(f"{f.__name__} {name}") for name in plain for f in (F.min, F.max)]
+    row = target.where(F.startswith("origin", F.lit("migration/"))).agg(*nulls, *extremes).collect()[0].asDict()
+    kinds = ("nulls", "min", "max")
+    return {name: {k: row[f"{k} {name}"] for k in kinds if f"{k} {name}" in row} for name in table.column_names}

@@ -1,0 +1,35 @@
+"""What every verb works with: the lake, the ledger, the job, its plan, and who holds the lease."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from migration.jobfile import Job
+from migration.lease import Lease
+from migration.ledger import Ledger, Plan
+from migration.mapping import Mapping
+from spark_jobs.storage.delta import Lake
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One operator's work on one plan; `run_id` names the run in commits and in `ops.runs`."""
+
+    lake: Lake
+    ledger: Ledger
+    lease: Lease
+    job: Job
+    plan: Plan
+    key_file: Path
+    run_id: str
+
+    @property
+    def source(self) -> Path:
+        """The folder that was planned."""
+        return Path(self.plan.source)
+
+    @property
+    def mappings(self) -> tuple[Mapping, ...]:
+        """The job's mappings."""
+        return self.job.mappings
