@@ -68,6 +68,7 @@ def start(
             stdout=output,
             stderr=subprocess.STDOUT,
             env=dict(environment),
+            cwd=log.parent,  # what a service writes to a relative path lands there
             pass_fds=(lock,),
             start_new_session=True,
         )

@@ -78,6 +78,7 @@ def settings(chosen: Resolved, layout: Layout, port: int) -> dict[str, str]:
         "log.max-size": "10MB",
         "log.max-total-size": "30MB",
         "log.enable-console": "false",
+        "http-server.log.enabled": "false",
     }
 
 
