@@ -1,0 +1,177 @@
+"""What can be said of a catalogue before any person is looked at: levels that overlap, leave gaps or never win.
+
+The limits of a rule's comparisons cut what its measures may be into cells within which nothing changes; every
+combination of cells is put to the same code that answers for persons.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import combinations, product
+from math import prod
+
+import numpy as np
+
+from spark_jobs.errors import TerminalError
+from spark_jobs.tagging.aggregation import ABSENT
+from spark_jobs.tagging.answers import answers_of
+from spark_jobs.tagging.calendar import DAY_US, Calendar, moment_of
+from spark_jobs.tagging.columns import Column, People
+from spark_jobs.tagging.definitions import (
+    AllOf,
+    AnyOf,
+    Catalogue,
+    Comparison,
+    Condition,
+    Count,
+    Days,
+    Measure,
+    NotOf,
+    Span,
+    Sum,
+    Tag,
+)
+from spark_jobs.tagging.frames import Booleans
+from spark_jobs.tagging.moment import NEVER, Moment
+from spark_jobs.tagging.plan import compile_plan
+from spark_jobs.tagging.truth import truth_of
+from spark_jobs.tagging.vocabulary import SOURCES, decimals_of, type_of
+
+Cell = int | float | str | None  # None: the measure is absent
+
+MOST_CELLS = 50_000
+_BASE = 20_000 * DAY_US  # some midnight
+_RHYTHM = 10 * DAY_US  # some rhythm
+_OTHER_TEXT = "any other text"
+
+
+def check_catalogue(catalogue: Catalogue) -> tuple[str, ...]:
+    """Notes on levels that overlap and on gaps between them; TerminalError for tags that cannot mean what they say."""
+    problems, notes = _of_nobody(catalogue), []
+    for tag in catalogue.tags:
+        for is_problem, text in _of_levels(tag):
+            (problems if is_problem else notes).append(f"{tag.name}: {text}")
+    if problems:
+        raise TerminalError(f"catalogue of {catalogue.workspace}: nothing was computed:\n  " + "\n  ".join(problems))
+    return tuple(notes)
+
+
+def _of_nobody(catalogue: Catalogue) -> list[str]:
+    # Persons without any row have no row in the result, which says `otherwise`: so that must be their answer.
+    plan, moment = compile_plan(catalogue), _moment(complete_since=_BASE)
+    numbers = [0 if isinstance(feature, Count | Sum | Days) else ABSENT for feature in plan.numbers]
+    texts = np.full((1, len(plan.texts)), None, dtype=object)
+    limits: dict[object, tuple[int, ...]] = {ranked: () for ranked in plan.ranked}
+    nobody = People(moment, np.array([numbers], dtype=np.int64), texts, limits, plan.positions)  # type: ignore[arg-type]
+    answers = {tag.name: (answers_of(tag.rule, nobody).values[0], tag.rule.otherwise) for tag in catalogue.tags}
+    return [
+        f"{name}: persons of whom nothing is known would be '{value}', wanted '{otherwise}': set among to members"
+        for name, (value, otherwise) in answers.items()
+        if value != otherwise
+    ]
+
+
+def _moment(*, complete_since: int) -> Moment:
+    nothing = np.empty(0, dtype=np.int64)
+    utc = Calendar(nothing, np.zeros(1, dtype=np.int64))
+    return Moment(_BASE, "UTC", utc, dict.fromkeys(SOURCES, complete_since))
+
+
+def _of_levels(tag: Tag) -> Iterator[tuple[bool, str]]:
+    """Whether it is a problem, and what was found."""
+    moment = _moment(complete_since=0)
+    cells: dict[Measure, list[Cell]] = {}
+    for level in tag.rule.levels:
+        for comparison in _comparisons(level.when):
+            for measure, values in _cells(comparison, moment):
+                known = cells.setdefault(measure, [])
+                known += [value for value in values if value not in known]
+    if prod(len(values) for values in cells.values()) > MOST_CELLS:
+        yield False, f"levels were not compared: more than {MOST_CELLS} combinations"
+        return
+    rows = list(product(*cells.values()))
+    columns = {measure: _column([row[n] for row in rows], tag) for n, measure in enumerate(cells)}
+    truths = [truth_of(level.when, columns, moment) for level in tag.rule.levels]
+    example = [", ".join(_named(m, v) for m, v in zip(cells, row, strict=True)) for row in rows]
+    yield from _overlaps(tag, [truth.certain for truth in truths], example)
+    yield from _gaps(tag, [truth.possible for truth in truths], example)
+
+
+def _overlaps(tag: Tag, certain: list[Booleans], example: list[str]) -> Iterator[tuple[bool, str]]:
+    taken = np.zeros(len(example), dtype=np.bool_)
+    for level, holds in zip(tag.rule.levels, certain, strict=True):
+        if not np.any(holds & ~taken):
+            yield True, f"level '{level.value}' can never be an answer: levels above it take every case"
+        taken = taken | holds
+    for (first, one), (second, other) in combinations(zip(tag.rule.levels, certain, strict=True), 2):
+        if both := np.flatnonzero(one & other).tolist():
+            yield (
+                False,
+                f"'{first.value}' and '{second.value}' overlap, as where {example[both[0]]}; '{first.value}' wins",
+            )
+
+
+def _gaps(tag: Tag, possible: list[Booleans], example: list[str]) -> Iterator[tuple[bool, str]]:
+    # One level and the rest is a plain yes or no; more levels are read as a scale.
+    uncovered = np.flatnonzero(~np.logical_or.reduce(possible)).tolist() if len(possible) > 1 else []
+    if uncovered:
+        yield False, f"no level covers {example[uncovered[0]]}: the answer there is '{tag.rule.otherwise}'"
+
+
+def _comparisons(condition: Condition) -> Iterator[Comparison]:
+    match condition:
+        case Comparison():
+            yield condition
+        case AllOf(parts) | AnyOf(parts):
+            for part in parts:
+                yield from _comparisons(part)
+        case NotOf(part):
+            yield from _comparisons(part)
+
+
+def _cells(comparison: Comparison, moment: Moment) -> Iterator[tuple[Measure, list[Cell]]]:
+    measure, operands = comparison.measure, comparison.operands
+    absent: list[Cell] = [] if isinstance(measure, Count | Sum | Days) else [None]
+    if comparison.kind == "older_than_times" and comparison.other is not None:
+        assert isinstance(operands[0], float)
+        due = moment.base - int(_RHYTHM * operands[0]) - 1
+        yield measure, [*absent, due, due + 1]
+        yield comparison.other, [None, _RHYTHM]
+    elif type_of(measure) == "instant":
+        starts = [moment.start_of(operand) for operand in operands if isinstance(operand, Span)]
+        yield measure, [*absent, *starts, *[start - 1 for start in starts], moment.base - 1]
+    elif type_of(measure) == "text":
+        yield measure, [*absent, *[str(operand) for operand in operands if isinstance(operand, str)], _OTHER_TEXT]
+    elif type_of(measure) == "number":
+        limits = [operand for operand in operands if isinstance(operand, int | float) and not isinstance(operand, bool)]
+        step = 1 if decimals_of(measure) is not None else 1e-9
+        around = [limit + way for limit in limits for way in (-step, 0, step)]
+        yield measure, [*absent, *[value for value in around if value >= 0], 0 if not limits else limits[0]]
+
+
+def _column(values: list[Cell], tag: Tag) -> Column:
+    exists = np.array([value is not None for value in values], dtype=np.bool_)
+    may_exist = np.ones_like(exists) if tag.rule.missing_is_unknown else exists
+    never = np.full(len(values), NEVER, dtype=np.int64)
+    if any(isinstance(value, str) for value in values):
+        nothing = np.zeros(len(values), dtype=np.int64)
+        return Column(nothing, nothing, exists, may_exist, never, np.array(values, dtype=object))
+    low = np.array([ABSENT if value is None else value for value in values])
+    high = np.array([NEVER if value is None else value for value in values])
+    return Column(low, high, exists, may_exist, never)
+
+
+def _named(measure: Measure, value: Cell) -> str:
+    """The measure and a value of it, as a note shows them."""
+    kind = type(measure).__name__.lower()
+    of = getattr(measure, "of", None)
+    source = f" of {of.source}" if hasattr(of, "source") else ""
+    name = f"{kind}{source}{f'.{measure.field}' if isinstance(measure, Sum) else ''}"
+    if value is None:
+        return f"{name} is absent"
+    if isinstance(value, str):
+        return f"{name} is '{value}'"
+    if type_of(measure) == "instant":
+        return f"{name} is {(moment_of(_BASE) - moment_of(int(value))).total_seconds() / 86_400:.5g} days old"
+    decimals = decimals_of(measure) if type_of(measure) == "number" else 0
+    return f"{name} is {value / 10 ** (decimals or 0):.12g}"

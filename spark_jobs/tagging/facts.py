@@ -1,0 +1,123 @@
+"""All sources as one stream of narrow facts: each table is read once, people are resolved once, rows move once.
+
+A source becomes rows of one shape: who (identifier), which source, when, and slots for the fields that any tag needs.
+Their union is joined to the identity map, moved to the person's partition, and summed there: a fact is one person,
+source, day (or order, or moment where a sequence needs it) and combination of fields.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from functools import reduce
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from spark_jobs.people.resolve import with_person
+from spark_jobs.tagging.calendar import moment_of
+from spark_jobs.tagging.definitions import Selection
+from spark_jobs.tagging.moment import Moment
+from spark_jobs.tagging.plan import Plan, SourcePlan
+from spark_jobs.tagging.projections import PROJECTIONS, fact_day, member_rows
+from spark_jobs.tagging.vocabulary import SOURCE_NUMBERS, SOURCES
+
+_SUBJECT = ("subject_type", "subject_scope", "subject_token")
+_ONE_DAY = timedelta(days=1)
+
+
+def facts_of(tables: Mapping[str, DataFrame], plan: Plan, moment: Moment, *, workspace: str) -> DataFrame:
+    """Facts of every person before the base time, in order of persons within each partition.
+
+    In:  contract table name to its rows (of one version each), `core.identity_map` among them.
+    Out: person_no, person_id, source (number), part, rows, first_at, last_at (microseconds), t0.. (text), x0..
+         (whole numbers: sums in units of the last decimal). Rows whose identifier nobody holds are left out.
+    """
+    sources = [_narrow(source, tables, plan, moment=moment, workspace=workspace) for source in plan.sources]
+    everything = reduce(DataFrame.unionByName, sources)
+    known = with_person(everything, tables["core.identity_map"], at="at").where(F.col("person_no").isNotNull())
+    slots = [f"t{n}" for n in range(plan.text_slots)]
+    numbers = [f"x{n}" for n in range(plan.number_slots)]
+    # By person first: what follows, the sums included, stays in the partition, so rows move once.
+    return (
+        known.select("person_no", "person_id", "source", "part", F.unix_micros("at").alias("instant"), *slots, *numbers)
+        .repartition("person_no")
+        .groupBy("person_no", "person_id", "source", "part", *slots)
+        .agg(
+            F.count(F.lit(1)).alias("rows"),
+            F.min("instant").alias("first_at"),
+            F.max("instant").alias("last_at"),
+            *[F.sum(name).alias(name) for name in numbers],
+        )
+        .sortWithinPartitions("person_no")
+    )
+
+
+def _narrow(
+    source: SourcePlan, tables: Mapping[str, DataFrame], plan: Plan, *, moment: Moment, workspace: str
+) -> DataFrame:
+    """Rows of one source in the common shape, no more than some tag needs."""
+    projected = PROJECTIONS[source.name](tables, source, moment, workspace=workspace)
+    needed = projected.where(_is_needed(source, plan, moment))
+    if source.name == "members":
+        return member_rows(needed, plan)
+    texts = [F.col(name) for name in source.texts]
+    numbers = [F.col(name) for name in source.numbers]
+    return needed.select(
+        *_SUBJECT,
+        "at",
+        F.lit(SOURCE_NUMBERS[source.name]).cast("tinyint").alias("source"),
+        _part(source, moment).alias("part"),
+        *[_slot(texts, n, "string").alias(f"t{n}") for n in range(plan.text_slots)],
+        *[_slot(numbers, n, "bigint").alias(f"x{n}") for n in range(plan.number_slots)],
+    )
+
+
+def _slot(columns: list[Column], number: int, kind: str) -> Column:
+    return columns[number].cast(kind) if number < len(columns) else F.lit(None).cast(kind)
+
+
+def _part(source: SourcePlan, moment: Moment) -> Column:
+    """What stays apart until the kernel: the order, the moment, or the day."""
+    if SOURCES[source.name].kept_apart == "order":
+        return F.col("order_hash")
+    day = fact_day(F.col("at"), moment)
+    if not source.moments:
+        return day
+    is_kept = reduce(Column.__or__, [_matches(selection, moment) for selection in source.moments])
+    # Days are small numbers and moments large ones: they never meet.
+    return F.when(is_kept, F.unix_micros("at")).otherwise(day)
+
+
+def _is_needed(source: SourcePlan, plan: Plan, moment: Moment) -> Column:
+    is_before_base = F.col("at") < F.lit(moment_of(moment.base))
+    # Orders decide which lines count, whatever the tags say of orders themselves.
+    others = {other.name: other for other in plan.sources}
+    lines = others.get("purchase_lines") if source.name == "purchases" else None
+    selections = [
+        *source.selections,
+        *([Selection("purchases", (), s.window) for s in lines.selections] if lines else []),
+    ]
+    if source.name == "members" or any(not s.where and s.window is None for s in selections):
+        return is_before_base
+    return is_before_base & reduce(Column.__or__, [_matches(selection, moment) for selection in selections])
+
+
+def _matches(selection: Selection, moment: Moment) -> Column:
+    condition = F.lit(True)
+    if selection.window is not None:
+        start = moment_of(moment.start_of(selection.window))
+        # The partition's UTC day is implied by the moment; said as well, it prunes files.
+        condition = (F.col("at") >= F.lit(start)) & (F.col("at_date") >= F.lit((start - _ONE_DAY).date()))
+    for field, values in selection.where:
+        condition &= F.col(field).isin(*values)
+    return condition
+
+
+def tables_of(plan: Plan) -> tuple[str, ...]:
+    """Names of the tables that the plan reads."""
+    names = {SOURCES[source.name].table.name for source in plan.sources}
+    beside = {source.name for source in plan.sources}
+    products = {"core.products"} if "purchase_lines" in beside else set()
+    campaigns = {"core.campaigns"} if "campaign_targets" in beside else set()
+    return tuple(sorted({*names, *products, *campaigns, "core.identity_map"}))

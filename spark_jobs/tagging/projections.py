@@ -1,0 +1,174 @@
+"""Each source's table as rows with the fields of the vocabulary: who, when, order, texts, numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Protocol
+from zoneinfo import ZoneInfo
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from spark_jobs.tagging.calendar import moment_of
+from spark_jobs.tagging.moment import Moment
+from spark_jobs.tagging.plan import Plan, SourcePlan
+from spark_jobs.tagging.vocabulary import ATTRIBUTE_SOURCE, SOURCE_NUMBERS, WEEKDAYS
+
+_SUBJECT = ("subject_type", "subject_scope", "subject_token")
+_MONEY_SCALE = 100
+_PAID = "paid"
+_DISCOUNTS = ("retail_disc", "coupon_disc", "coupon_match_disc")
+
+Tables = Mapping[str, DataFrame]
+
+
+class Projection(Protocol):
+    """Rows of a workspace with subject, `at`, `at_date` (UTC) and the source's fields."""
+
+    def __call__(self, tables: Tables, source: SourcePlan, moment: Moment, *, workspace: str) -> DataFrame:
+        """The projection of one source."""
+
+
+def is_purchase() -> Column:
+    """True for an order that is paid and not fully refunded; an order of zero value with nothing refunded is one."""
+    is_refunded = (F.col("refunded_value") > 0) & (F.col("refunded_value") >= F.col("sales_value"))
+    return (F.col("status") == _PAID) & ~is_refunded
+
+
+def fact_day(at: Column, moment: Moment) -> Column:
+    """The Spark twin of `Moment.days`: the number of the day, which begins at the base time's time on the wall."""
+    base = moment_of(moment.base).astimezone(ZoneInfo(moment.zone))
+    time_of_day = F.expr(f"INTERVAL '{base:%H:%M:%S.%f}' HOUR TO SECOND")
+    here = F.to_date(F.from_utc_timestamp(at, moment.zone))
+
+    def begins(day: Column) -> Column:
+        return F.to_utc_timestamp(day.cast("timestamp") + time_of_day, moment.zone)
+
+    is_before, is_after = at < begins(here), at >= begins(F.date_add(here, 1))
+    return (F.unix_date(here) - is_before.cast("int") + is_after.cast("int")).cast("bigint")
+
+
+def member_rows(members: DataFrame, plan: Plan) -> DataFrame:
+    """One row per registration, and one per attribute that is on record: its name in t0, its value in t1."""
+    kind = "struct<source:tinyint,part:bigint,t0:string,t1:string>"
+    registration = F.struct(F.lit(SOURCE_NUMBERS["members"]), F.lit(0), F.lit(None), F.lit(None)).cast(kind)
+    since = F.unix_micros("valid_from")
+    # The newest record of a person wins in the kernel: `part` says since when it holds.
+    attributes = [
+        F.struct(F.lit(ATTRIBUTE_SOURCE), since, F.lit(name), F.get_json_object("attributes", f"$.{name}")).cast(kind)
+        for name in plan.attributes
+    ]
+    rows = members.select(*_SUBJECT, "at", F.explode(F.array(registration, *attributes)).alias("row"))
+    rows = rows.where((F.col("row.source") != ATTRIBUTE_SOURCE) | (F.col("row.t1") != ""))
+    return rows.select(
+        *_SUBJECT,
+        "at",
+        F.col("row.source").alias("source"),
+        F.col("row.part").alias("part"),
+        *[(F.col(f"row.t{n}") if n < 2 else F.lit(None).cast("string")).alias(f"t{n}") for n in range(plan.text_slots)],
+        *[F.lit(None).cast("bigint").alias(f"x{n}") for n in range(plan.number_slots)],
+    )
+
+
+def _members(tables: Tables, source: SourcePlan, moment: Moment, *, workspace: str) -> DataFrame:
+    del source
+    base = F.lit(moment_of(moment.base))
+    holds = (F.col("valid_from") <= base) & (F.col("valid_to").isNull() | (F.col("valid_to") > base))
+    rows = tables["core.members"].where((F.col("workspace_id") == workspace) & holds)
+    return rows.select(
+        *_SUBJECT,
+        F.col("registered_at").alias("at"),
+        F.to_date("registered_at").alias("at_date"),
+        "attributes",
+        "valid_from",
+    )
+
+
+def _purchases(tables: Tables, source: SourcePlan, moment: Moment, *, workspace: str) -> DataFrame:
+    fields = {
+        "store_id": F.col("store_id"),
+        "weekday": _weekday(moment),
+        "sales_value": _cents(F.col("sales_value")),
+        "discount_value": _cents(F.col("discount_value")),
+        "gross_value": _cents(F.col("sales_value") + F.col("discount_value")),
+        "net_value": _cents(F.col("sales_value") - F.col("refunded_value")),
+        "quantity": F.col("quantity"),
+        "lines": F.col("lines"),
+    }
+    rows = tables["core.orders"].where((F.col("workspace_id") == workspace) & is_purchase())
+    return rows.select(*_ordered(), *_wanted(fields, source))
+
+
+def _purchase_lines(tables: Tables, source: SourcePlan, moment: Moment, *, workspace: str) -> DataFrame:
+    fields = {
+        "product_line": F.col("product_line"),
+        "category": F.col("category"),
+        "brand": F.col("brand"),
+        "store_id": F.col("store_id"),
+        "weekday": _weekday(moment),
+        "sales_value": _cents(F.col("sales_value")),
+        "discount_value": _cents(sum((F.col(name) for name in _DISCOUNTS[1:]), F.col(_DISCOUNTS[0]))),
+        "quantity": F.col("quantity"),
+    }
+    rows = tables["core.order_lines"].where(F.col("workspace_id") == workspace)
+    if {"product_line", "category", "brand"} & set(source.texts):
+        products = tables["core.products"].where(F.col("workspace_id") == workspace)
+        # Products are unique on (workspace, product): no line is doubled; one of an unknown product stays, without.
+        rows = rows.join(products.select("product_id", "product_line", "category", "brand"), "product_id", "left")
+    return rows.select(*_ordered(), *_wanted(fields, source))
+
+
+def _events(tables: Tables, source: SourcePlan, moment: Moment, *, workspace: str) -> DataFrame:
+    del moment
+    rows = tables["core.events"].where((F.col("workspace_id") == workspace) & F.col("subject_token").isNotNull())
+    at = [F.col("occurred_at").alias("at"), F.col("occurred_date").alias("at_date")]
+    return rows.select(*_SUBJECT, *at, *source.texts)
+
+
+def _coupon_redemptions(tables: Tables, source: SourcePlan, moment: Moment, *, workspace: str) -> DataFrame:
+    rows = tables["core.coupon_redemptions"].where(F.col("workspace_id") == workspace)
+    return _dated(rows, F.col("redeemed_date"), source, moment)
+
+
+def _campaign_targets(tables: Tables, source: SourcePlan, moment: Moment, *, workspace: str) -> DataFrame:
+    rows = tables["core.campaign_targets"].where(F.col("workspace_id") == workspace)
+    campaigns = tables["core.campaigns"].where(F.col("workspace_id") == workspace).select("campaign_id", "start_date")
+    # Campaigns are unique on (workspace, campaign). A target of a campaign without a first day counts since ever.
+    rows = rows.join(campaigns, "campaign_id", "left")
+    return _dated(rows, F.coalesce("start_date", F.lit(date(1970, 1, 1))), source, moment)
+
+
+def _dated(rows: DataFrame, day: Column, source: SourcePlan, moment: Moment) -> DataFrame:
+    # A day of the workspace's calendar happens at its beginning.
+    at = F.to_utc_timestamp(day.cast("timestamp"), moment.zone)
+    return rows.select(*_SUBJECT, at.alias("at"), F.to_date(at).alias("at_date"), *source.texts)
+
+
+def _ordered() -> list[Column]:
+    order_hash = F.xxhash64("subject_token", "order_id", "store_id").alias("order_hash")
+    at = [F.col("ordered_at").alias("at"), F.col("ordered_date").alias("at_date")]
+    return [*[F.col(name) for name in _SUBJECT], *at, order_hash]
+
+
+def _wanted(fields: Mapping[str, Column], source: SourcePlan) -> list[Column]:
+    return [fields[name].alias(name) for name in (*source.texts, *source.numbers)]
+
+
+def _cents(money: Column) -> Column:
+    return (money * _MONEY_SCALE).cast("bigint")
+
+
+def _weekday(moment: Moment) -> Column:
+    names = F.array(*[F.lit(name) for name in WEEKDAYS])
+    return F.element_at(names, F.weekday(F.from_utc_timestamp("ordered_at", moment.zone)) + 1)
+
+
+PROJECTIONS: dict[str, Projection] = {
+    "members": _members,
+    "purchases": _purchases,
+    "purchase_lines": _purchase_lines,
+    "events": _events,
+    "coupon_redemptions": _coupon_redemptions,
+    "campaign_targets": _campaign_targets,
+}
