@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from bench.company import truth
-from bench.company.attribution import Homes, attribution
+from bench.company.attribution import attribution, residents
 from bench.company.map_files import Key, MapRow, read_map, read_rows
 from spark_jobs.errors import TerminalError
 from spark_jobs.protection.keys import load_root_keys
@@ -41,8 +41,8 @@ def score(truth_dir: Path, map_file: Path, *, key_file: Path, events: Path | Non
     }
     if events is not None:
         given = {str(row["event_id"]): row["person_id"] for row in read_rows(events, ("event_id", "person_id"))}
-        homes = Homes.of((item.key, item.person, predicted.get(item.key)) for item in exclusive)
-        answer["events"] = attribution(read_table(truth_dir / truth.EVENTS_FILE), given, homes)
+        resident_of = residents((item.key, item.person, predicted.get(item.key)) for item in exclusive)
+        answer["events"] = attribution(read_table(truth_dir / truth.EVENTS_FILE), given, resident_of)
     return answer
 
 
