@@ -39,14 +39,15 @@ class EmbeddedStack:
         with_kafka: bool = True,
         with_trino: bool = True,
         ports: state.Ports | None = None,
-        legacy_root: Path | None = None,
         detached: bool = False,
+        waits: bool = True,
     ) -> None:
+        """With `waits=False` the block begins at once, and `wait` says when a service answers."""
         self._data_dir = data_dir
         self._wanted = (("kafka",) if with_kafka else ()) + (("trino",) if with_trino else ())
         self._asked = ports or state.Ports()
-        self._legacy_root = legacy_root or paths.state_dir() / "demo"
         self._detached = detached
+        self._waits = waits
         self._children: list[processes.Child] = []
         self._ports = state.Ports()
         self._lock = -1
@@ -82,6 +83,30 @@ class EmbeddedStack:
     ) -> None:
         self._stop()
 
+    def wait(self, *names: str) -> None:
+        """Return when these services (`Kafka`, `Trino`; default: all) answer, and Kafka has its topics.
+
+        They start at the same time, so they are waited for at the same time.
+        """
+        bootstrap, port = self.kafka_bootstrap, self._ports.trino or _NOWHERE_PORT
+        ready: dict[str, tuple[Callable[[], bool], float]] = {
+            "Kafka": (lambda: kafka.answers(bootstrap), kafka.START_TIMEOUT_S),
+            "Trino": (lambda: trino.answers(port), trino.START_TIMEOUT_S),
+        }
+        with ThreadPoolExecutor(max_workers=2) as pool:
+            waiting = []
+            for child in [child for child in self._children if not names or child.name in names]:
+                answers, timeout_s = ready[child.name]
+                waiting.append(pool.submit(processes.wait_until, child, answers, timeout_s=timeout_s))
+            try:
+                for one in waiting:
+                    one.result()
+            except BaseException:
+                self._stop()  # ends the other wait at once
+                raise
+        if self._ports.kafka is not None and (not names or "Kafka" in names):
+            kafka.ensure_topics(bootstrap)
+
     def leave_running(self) -> None:
         """Forget the processes: they stay when the context ends (`up`)."""
         for child in self._children:
@@ -98,7 +123,8 @@ class EmbeddedStack:
         for name, command in commands.items():
             self._children.append(self._spawn(name, command, chosen))
         state.write(self.layout, self._children, self._ports, detached=self._detached)
-        self._wait()
+        if self._waits:
+            self.wait()
 
     def _prepare(self, chosen: Resolved) -> dict[str, list[str]]:
         """The command of each service that is wanted, with its files written."""
@@ -108,11 +134,7 @@ class EmbeddedStack:
                 chosen, self.layout, port=self._ports.kafka, controller_port=_other_port(self._ports)
             )
         if self._ports.trino is not None:
-            variables = {
-                "storage_root": str(self.layout.lake),
-                "legacy_root": str(self._legacy_root),
-                "metastore_dir": str(self.layout.metastore),
-            }
+            variables = {"metastore_dir": str(self.layout.metastore)}
             commands["trino"] = trino.prepare(
                 chosen, self.layout, port=self._ports.trino, catalogs=CATALOGS, variables=variables
             )
@@ -135,27 +157,6 @@ class EmbeddedStack:
             lock=self._lock,
             dies_with_parent=not self._detached,
         )
-
-    def _wait(self) -> None:
-        """Until every service answers; they start at the same time, so they are waited for at the same time."""
-        bootstrap, port = self.kafka_bootstrap, self._ports.trino or _NOWHERE_PORT
-        ready: dict[str, tuple[Callable[[], bool], float]] = {
-            "Kafka": (lambda: kafka.answers(bootstrap), kafka.START_TIMEOUT_S),
-            "Trino": (lambda: trino.answers(port), trino.START_TIMEOUT_S),
-        }
-        with ThreadPoolExecutor(max_workers=2) as pool:
-            waiting = []
-            for child in self._children:
-                answers, timeout_s = ready[child.name]
-                waiting.append(pool.submit(processes.wait_until, child, answers, timeout_s=timeout_s))
-            try:
-                for one in waiting:
-                    one.result()
-            except BaseException:
-                self._stop()  # ends the other wait at once
-                raise
-        if self._ports.kafka is not None:
-            kafka.ensure_topics(bootstrap)
 
     def _stop(self) -> None:
         """Trino first, as it only reads; then Kafka, which writes its logs out."""
