@@ -1,0 +1,65 @@
+"""How much memory the demo and all its processes hold, sampled while it runs."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+_EVERY_S = 2.0
+_PARENT_FIELD = 1  # of /proc/PID/stat after the name
+
+
+class MemoryWatch:
+    """Samples the proportional set size (pages shared by n processes count 1/n each) of this process tree."""
+
+    def __init__(self) -> None:
+        self.peak_mb = 0
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="memory watch", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._ended.wait(_EVERY_S):
+            self.peak_mb = max(self.peak_mb, sum(_held_kb(pid) for pid in process_tree(os.getpid())) // 1024)
+
+
+def process_tree(root: int) -> set[int]:
+    """The process `root` and all its descendants that live now."""
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and (parent := _parent(entry)) is not None:
+            children.setdefault(parent, []).append(int(entry.name))
+    found, waiting = set(), [root]
+    while waiting:
+        pid = waiting.pop()
+        found.add(pid)
+        waiting += children.get(pid, [])
+    return found
+
+
+def _parent(entry: Path) -> int | None:
+    try:
+        text = (entry / "stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    return int(text.rpartition(")")[2].split()[_PARENT_FIELD])
+
+
+def _held_kb(pid: int) -> int:
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return 0  # it ended meanwhile
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
