@@ -1,0 +1,100 @@
+"""What the demo prints at its end: answers, what moved, identity quality, the proof; as JSON for programs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from services.demo.questions import Answered
+from services.demo.run import Outcome
+
+_SIMULATED = (
+    "Purchases, products, campaigns, coupon redemptions and demographics are real (completejourney). Identifiers, "
+    "web and app events and the members who never bought are simulated."
+)
+
+
+def show(outcome: Outcome, console: Console) -> None:
+    """Print everything, the proof and the page's path last."""
+    for answered in outcome.answers:
+        console.print(_answer(answered))
+    console.print(_proof(outcome))
+    console.print(_SIMULATED)
+    console.print(_moved(outcome), highlight=False)
+    console.print(_identities(outcome), highlight=False)
+    minutes, seconds = divmod(round(outcome.seconds), 60)
+    verdict = "PROVED: every figure is equal" if outcome.is_proved else "NOT PROVED: figures differ"
+    console.print(f"{verdict}. {minutes} min {seconds} s, {outcome.peak_memory_mb:,} MB at most.", highlight=False)
+    console.print(f"The page: {outcome.options.report}", soft_wrap=True, highlight=False)
+    console.print("`./databank up` keeps Kafka and Trino running on this data for BI tools.", highlight=False)
+
+
+def facts(outcome: Outcome) -> dict[str, Any]:
+    """The run as one JSON object."""
+    return {
+        "proved": outcome.is_proved,
+        "checks": {
+            check.name: {"wanted": check.wanted, "found": check.found, "holds": check.holds} for check in outcome.checks
+        },
+        "expected": outcome.expected,
+        "migration": outcome.migration,
+        "live": outcome.live,
+        "overlap_s": round(outcome.overlap_s, 1),
+        **outcome.batch,
+        "quality": outcome.quality,
+        "stages": {title: round(seconds, 1) for title, seconds in outcome.stages.items()},
+        "seconds": round(outcome.seconds, 1),
+        "peak_memory_mb": outcome.peak_memory_mb,
+        "page": str(outcome.options.report),
+    }
+
+
+def _answer(answered: Answered) -> Table:
+    table = Table(title=answered.title, title_justify="left")
+    for name in answered.columns:
+        table.add_column(name.replace("_", " "))
+    for row in answered.rows:
+        table.add_row(*(_text(value) for value in row))
+    return table
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return ""
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+def _proof(outcome: Outcome) -> Table:
+    table = Table(title="Proof: DuckDB over the package's files, Trino over the new tables", title_justify="left")
+    table.add_column("figure")
+    table.add_column("wanted", justify="right")
+    table.add_column("found", justify="right")
+    table.add_column("")
+    for check in outcome.checks:
+        mark = "[green]equal[/]" if check.holds else "[red]DIFFERENT[/]"
+        table.add_row(check.name, _number(check.wanted), _number(check.found), mark)
+    return table
+
+
+def _number(text: str) -> str:
+    whole, dot, cents = text.partition(".")
+    return f"{int(whole):,}{dot}{cents}"
+
+
+def _moved(outcome: Outcome) -> str:
+    moved = outcome.migration
+    return (
+        f"History: {moved['read']:,} records read = {moved['good']:,} good + {moved['quarantined']:,} quarantined + "
+        f"{moved['duplicate']:,} duplicate. Live: {outcome.live['sent']:,} messages acknowledged, sent for "
+        f"{outcome.overlap_s:.0f} s while history was on its way."
+    )
+
+
+def _identities(outcome: Outcome) -> str:
+    pairs = outcome.quality.get("pairs", {})
+    return (
+        f"Identity against the truth: precision {pairs.get('precision')}, recall {pairs.get('recall')} "
+        "(pairs of identifiers)."
+    )
