@@ -26,6 +26,9 @@ from spark_jobs.contracts.topics import TOPICS
 from spark_jobs.errors import RetryableError, TerminalError
 from spark_jobs.settings import load
 
+LISTENING = "0A"
+# 127.0.0.1 in the kernel's byte order, as IPv4 and as IPv6.
+LOOPBACK_IN_HEX = {"0100007F", "0000000000000000FFFF00000100007F"}
 OWNER = """
 import sys, time
 from pathlib import Path
@@ -107,13 +110,22 @@ def test_trino_knows_the_catalogs(stack: EmbeddedStack) -> None:
     assert wanted <= {name for (name,) in rows}
 
 
+def listening_on(port: int) -> set[str]:
+    """Local addresses, as the kernel writes them, on which somebody listens on the port."""
+    found = set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        for line in Path(table).read_text().splitlines()[1:]:
+            address, _, in_hex = line.split()[1].partition(":")
+            if line.split()[3] == LISTENING and int(in_hex, 16) == port:
+                found.add(address)
+    return found
+
+
 def test_both_listen_on_loopback_only(stack: EmbeddedStack) -> None:
-    ports = [int(address.rpartition(":")[2]) for address in (stack.kafka_bootstrap, stack.trino_url)]
-    listening = subprocess.run(["ss", "-Hltn"], capture_output=True, text=True, check=True).stdout
-    for port in ports:
-        addresses = {line.split()[3] for line in listening.splitlines() if line.split()[3].endswith(f":{port}")}
-        assert addresses <= {f"127.0.0.1:{port}", f"[::ffff:127.0.0.1]:{port}"}
-        assert addresses
+    for address in (stack.kafka_bootstrap, stack.trino_url):
+        listening = listening_on(int(address.rpartition(":")[2]))
+        assert listening
+        assert listening <= LOOPBACK_IN_HEX
 
 
 def test_the_settings_file_is_complete_and_the_key_is_private(stack: EmbeddedStack) -> None:
