@@ -35,7 +35,9 @@ def read_map(path: Path) -> dict[Key, MapRow]:
 
 
 def read_rows(path: Path, wanted: Sequence[str]) -> list[dict[str, object]]:
-    """Rows of a Parquet file, or of a JSON file that holds a list of objects; TerminalError where it is neither."""
+    """Rows of Parquet (a file, or a folder of files), or of a JSON file that holds a list of objects."""
+    if not path.exists():
+        raise TerminalError(f"{path} is missing; wanted Parquet, or JSON with a list of rows; export it again")
     try:
         rows = json.loads(path.read_bytes()) if path.suffix == ".json" else pq.read_table(path).to_pylist()
     except (OSError, ValueError, pa.ArrowInvalid) as error:
