@@ -8,8 +8,6 @@ from pyspark.sql import functions as F
 from spark_jobs.identity.ledger import VALUE
 from spark_jobs.identity.rules import ALREADY_JOINED, PARKED, REDUNDANT, SHARED, SPANNING, SUPER_NODE, USED
 
-_TICK = F.expr("INTERVAL 1 MICROSECOND")
-
 
 def sliced_links(links: DataFrame, labels: DataFrame) -> DataFrame:
     """Links between a sliced identifier and a person.
@@ -129,5 +127,5 @@ def _runs(owned: DataFrame) -> DataFrame:
         )
     )
     by_run = Window.partitionBy("identifier_no").orderBy("run")
-    until = F.least(F.col("last") + _TICK, F.lead("valid_from").over(by_run))
+    until = F.least(F.col("last") + F.expr("INTERVAL 1 MICROSECOND"), F.lead("valid_from").over(by_run))
     return runs.withColumn("valid_to", until).drop("run", "last")
