@@ -102,6 +102,20 @@ def _paced(sent: int, began: float, rate_per_s: float | None, stop: threading.Ev
     return stop.wait(ahead_s) if ahead_s > 0 else stop.is_set()
 
 
+def _reporting() -> Progress:
+    """Tell on stderr, once a second, how far it is."""
+    told_at = time.monotonic()
+
+    def report(acknowledged: int) -> None:
+        nonlocal told_at
+        if time.monotonic() - told_at >= 1:
+            told_at = time.monotonic()
+            sys.stderr.write(f"live: {acknowledged:,} messages acknowledged\n")
+            sys.stderr.flush()
+
+    return report
+
+
 def main(argv: list[str] | None = None) -> int:
     """`python -m services.demo.live --input FILE --settings FILE`; prints what was done as JSON."""
     parser = argparse.ArgumentParser(prog="python -m services.demo.live", description=__doc__)
@@ -115,7 +129,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         if args.rate is not None and args.rate <= 0:
             raise TerminalError(f"--rate is {args.rate}, wanted more than 0")
-        produced = produce(args.input, load(args.settings), rate_per_s=args.rate, stop=stop)
+        produced = produce(args.input, load(args.settings), rate_per_s=args.rate, stop=stop, progress=_reporting())
     except PlatformError as error:
         sys.stderr.write(f"live: {error}\n")
         return exit_status(error)

@@ -152,5 +152,7 @@ def test_the_command_prints_what_was_done(client, installed, tmp_path: Path, cap
     arguments = ["--settings", str(tmp_path / "settings.toml"), "--input", str(events_file(tmp_path, 3))]
     assert main(arguments) == 0
     assert json.loads(capsys.readouterr().out)["sent"] == 4
+    assert main([*arguments, "--rate", "3"]) == 0
+    assert "messages acknowledged" in capsys.readouterr().err
     assert main([*arguments, "--rate", "0"]) == 1
     assert "wanted more than 0" in capsys.readouterr().err
