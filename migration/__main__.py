@@ -71,6 +71,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one verb; 0, 1 (terminal), 75 (try again), 2 (usage) or 130 (interrupted)."""
     args = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("py4j").setLevel(logging.WARNING)  # it reports every closed connection
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         return _run(args)

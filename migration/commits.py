@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any
 
-from pyspark.sql import Column, DataFrame, Row
+from pyspark.sql import Column, DataFrame, DataFrameReader, Row
 from pyspark.sql import functions as F
 
 from migration.chunks import Chunk, ChunkState, Counts
@@ -76,10 +76,12 @@ def heal(work: Work, table: Table) -> int:
         for page in _pages(facts.toLocalIterator()):
             _check_rules(work, page)
             healed += work.ledger.heal(work.plan.plan_id, {row["chunk"]: _counts(row) for row in page}, work.run_id)
-    if _is_log_complete(work.lake, table):
-        for chunk in work.ledger.unseen(work.plan.plan_id, table.name, work.run_id):
-            work.ledger.move(chunk, ChunkState.PLANNED, message="its rows are no longer in the target")
-            healed += 1
+    unseen = work.ledger.unseen(work.plan.plan_id, table.name, work.run_id)
+    for number, chunk in enumerate(unseen):
+        if number == 0 and not _is_log_complete(work.lake, table):
+            break
+        work.ledger.move(chunk, ChunkState.PLANNED, message="its rows are no longer in the target")
+        healed += 1
     if healed:
         log.info("ledger of plan %s healed from %s: %d chunks", work.plan.plan_id, table.name, healed)
     return healed
@@ -90,7 +92,7 @@ def changes_since(lake: Lake, table: Table, version: int) -> str:
     current = delta.current_version(lake, table)
     if current == version:
         return ""
-    log_lines = lake.spark.read.schema(_CHANGE).json(f"{lake.path_of(table)}/_delta_log/*.json")
+    log_lines = _log(lake).schema(_CHANGE).json(_log_folder(lake, table))
     later = log_lines.select(_version().alias("version"), "*").where(F.col("version").between(version + 1, current))
     user_metadata = F.coalesce("commitInfo.userMetadata", F.lit(""))
     found = later.agg(
@@ -106,13 +108,21 @@ def changes_since(lake: Lake, table: Table, version: int) -> str:
 
 def _facts(lake: Lake, table: Table) -> DataFrame:
     """The facts of all our commits that the log still holds, with the version of each."""
-    commits = lake.spark.read.schema(_COMMIT).json(f"{lake.path_of(table)}/_delta_log/*.json")
+    commits = _log(lake).schema(_COMMIT).json(_log_folder(lake, table))
     text = F.col("commitInfo.userMetadata")
     ours = commits.select(_version().alias("version"), text.alias("text")).where(
         F.contains("text", F.lit('"migration.'))
     )
     facts = ours.select("version", F.from_json("text", _FACTS).alias("facts")).select("version", "facts.*")
     return facts.where(F.col("kind").isin(COPY, REPAIR, SETTLE))
+
+
+def _log(lake: Lake) -> DataFrameReader:
+    return lake.spark.read.option("pathGlobFilter", "*.json")
+
+
+def _log_folder(lake: Lake, table: Table) -> str:
+    return f"{lake.path_of(table)}/_delta_log"
 
 
 def _version() -> Column:
@@ -163,7 +173,7 @@ def _is_log_complete(lake: Lake, table: Table) -> bool:
     """True where Delta has not cleaned the log yet, or there is no table at all."""
     if not delta.exists(lake, table):
         return True
-    first = lake.spark.read.text(f"{lake.path_of(table)}/_delta_log/*.json").select("_metadata.file_name")
+    first = _log(lake).text(_log_folder(lake, table)).select("_metadata.file_name")
     return bool(first.agg(F.min("file_name").alias("name")).collect()[0]["name"] == f"{0:020d}.json")
 
 

@@ -11,7 +11,7 @@ import logging
 from dataclasses import dataclass
 
 from delta.tables import DeltaTable
-from pyspark.sql import DataFrame, Window
+from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from migration.commits import settle_facts
@@ -62,6 +62,24 @@ def losers_of(rows: DataFrame, table: Table) -> DataFrame:
     is_live = F.startswith("origin", F.lit(LIVE))
     order = Window.partitionBy(*table.key).orderBy(is_live, "origin", "origin_position")
     return suspects.withColumn("place", F.rank().over(order)).where(F.col("place") > 1).drop("place", "key_hash")
+
+
+def key_hashes(table: Table) -> tuple[Column, Column]:
+    """The natural key as 128 bits, key_a and key_b: two keys of 50 billion are never taken for one."""
+    return F.xxhash64(*table.key).alias("key_a"), F.xxhash64(F.lit("b"), *table.key).alias("key_b")
+
+
+def repeated_live(rows: DataFrame, table: Table) -> DataFrame:
+    """Live rows that share a natural key with another row. Migrated rows among themselves are verification's matter.
+
+    In: rows of the table. Out: key_a, key_b. Only the live rows are looked up, so a long history costs one scan.
+    """
+    is_live = F.startswith("origin", F.lit(LIVE))
+    keyed = rows.select(*key_hashes(table), is_live.alias("is_live"))
+    live, history = keyed.where("is_live").drop("is_live"), keyed.where("NOT is_live").drop("is_live")
+    key = ["key_a", "key_b"]
+    twice = live.groupBy(*key).agg(F.count(F.lit(1)).alias("n")).where(F.col("n") > 1).drop("n")
+    return live.join(history, on=key, how="left_semi").union(twice)
 
 
 def _settle_once(lake: Lake, table: Table, run_id: str) -> Settled:

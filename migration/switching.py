@@ -11,7 +11,7 @@ from typing import Any
 from migration.chunks import ChunkState
 from migration.commits import changes_since
 from migration.jobfile import Switch
-from migration.settling import losers_of
+from migration.settling import repeated_live
 from migration.trino_sql import Trino, view_statement
 from migration.verifying import VERIFIED
 from migration.work import Work
@@ -136,7 +136,7 @@ def _check_table(work: Work, table: Table, version: int | None) -> None:
             f"{table.name} was changed after it was verified at version {version}: {changed}; the view stays as it is; "
             "run `migration settle` and `verify` again"
         )
-    if losers_of(delta.read(work.lake, table), table).limit(1).count():
+    if repeated_live(delta.read(work.lake, table), table).limit(1).count():
         raise TerminalError(
             f"{table.name} holds a key twice; the view stays as it is; run `migration settle`, `verify`"
         )

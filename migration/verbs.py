@@ -51,6 +51,8 @@ def execute(verb: str, args: argparse.Namespace) -> Facts:
             work = Work(lake, ledger, lease, job, plan, settings.root_key_file, run.run_id)
             facts = {"plan": plan.plan_id, **drafted}
             try:
+                for mapping in job.mappings:
+                    heal(work, mapping.table)
                 facts |= VERBS[verb](work, settings, args)
             finally:
                 mirror(work)
@@ -130,13 +132,10 @@ def _count(run: Run, ledger: Ledger, plan: Plan) -> None:
 
 
 def _planned(work: Work, _settings: Settings, _args: argparse.Namespace) -> Facts:
-    healed = sum(heal(work, mapping.table) for mapping in work.mappings)
-    return {"copied_before": healed}
+    return {"copied": sum(row["chunks"] for row in work.ledger.totals(work.plan.plan_id) if row["state"] in _IN_TARGET)}
 
 
 def _copied(work: Work, _settings: Settings, args: argparse.Namespace) -> Facts:
-    for mapping in work.mappings:
-        heal(work, mapping.table)
     if args.repair:
         repair_chunk(work, args.repair)
         return {"repaired": args.repair}
@@ -151,7 +150,8 @@ def _settled(work: Work, _settings: Settings, _args: argparse.Namespace) -> Fact
     for mapping in work.mappings:
         settled = settle(work.lake, mapping.table, run_id=work.run_id)
         history, live = history + settled.history, live + settled.live
-        heal(work, mapping.table)
+        if settled.history:
+            heal(work, mapping.table)
     return {"settled_history": history, "settled_live": live, **_totals(work)}
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 from pyspark import StorageLevel
@@ -17,14 +18,13 @@ from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
 
 from migration.chunks import Chunk, ChunkState, Counts
-from migration.commits import heal
 from migration.copying import STAGE
 from migration.differences import differing_lines
 from migration.mapping import Mapping
 from migration.planning import check_unchanged
 from migration.reading import source_rows
 from migration.rows import digest_of, is_good
-from migration.settling import losers_of
+from migration.settling import key_hashes, repeated_live
 from migration.work import Work
 from spark_jobs.contracts.operations import QUARANTINE_ROWS
 from spark_jobs.contracts.schema import Table
@@ -37,8 +37,7 @@ log = logging.getLogger(__name__)
 
 VERIFIED = "verified"
 SHOWN = 10
-# Columns of a digest row: where it stands, its digest, and 128 bits of its natural key.
-DIGEST_COLUMNS = ("origin", "origin_position", "digest", "key_a", "key_b")
+_FINGERPRINT = ("rows", "digest_xor", "digest_sum")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +55,6 @@ def verify_table(work: Work, mapping: Mapping) -> dict[str, Any]:
     Returns what an auditor wants to see; TerminalError names what differs.
     """
     table = mapping.table
-    heal(work, table)
     _check_ready(work, table)
     version = delta.current_version(work.lake, table)
     target = delta.read(work.lake, table, version=version)
@@ -68,7 +66,7 @@ def verify_table(work: Work, mapping: Mapping) -> dict[str, Any]:
         lines = differing_lines(kept, stored, list(problems)[:SHOWN]) if problems else []
     finally:
         source.unpersist()
-    standing = losers_of(target, table).limit(SHOWN).count()
+    standing = repeated_live(target, table).limit(SHOWN).count()
     if problems or standing:
         raise TerminalError(_report(table, problems, lines, standing))
     facts = {"table": table.name, "version": version, "columns": column_facts(target, table)}
@@ -90,19 +88,14 @@ def _check_ready(work: Work, table: Table) -> None:
         check_unchanged(chunk, work.source)
 
 
-def _key_hashes(table: Table) -> tuple[Column, Column]:
-    # Two chained hashes with different seeds: 128 bits, so that two keys of 50 billion are never taken for one.
-    return F.xxhash64(*table.key).alias("key_a"), F.xxhash64(F.lit("b"), *table.key).alias("key_b")
-
-
 def _source_digests(work: Work, mapping: Mapping) -> DataFrame:
     rows = source_rows(work, mapping).withColumn("digest", digest_of(mapping)).withColumn("is_good", is_good())
-    return rows.select("origin", "origin_position", "digest", *_key_hashes(mapping.table), "is_good")
+    return rows.select("origin", "origin_position", "digest", *key_hashes(mapping.table), "is_good")
 
 
 def _target_digests(target: DataFrame, table: Table) -> DataFrame:
     rows = target.withColumn("digest", row_digest(table.types))
-    return rows.select("origin", "origin_position", "digest", *_key_hashes(table))
+    return rows.select("origin", "origin_position", "digest", *key_hashes(table))
 
 
 def _first_of_each_key(rows: DataFrame) -> DataFrame:
@@ -116,21 +109,25 @@ def _sides(work: Work, table: Table, rows: tuple[DataFrame, DataFrame, DataFrame
     source, kept, stored = rows
     chunks = work.ledger.chunks(work.plan.plan_id, target=table.name)
     origins = work.lake.spark.createDataFrame([(chunk.origin,) for chunk in chunks], "origin string")
-    refused = F.count(F.when(~F.col("is_good"), F.lit(1))).alias("refused")
-    read = source.groupBy("origin").agg(F.count(F.lit(1)).alias("read"), refused)
-    sealed = delta.read(work.lake, QUARANTINE_ROWS).where(F.col("stage") == STAGE)
-    sealed = sealed.groupBy("origin").agg(F.count("sealed").alias("sealed"))
-    sides = origins
-    # Every part has one row an origin, so no join can add rows.
-    for part in (read, _fingerprints(kept, "source"), _fingerprints(stored, "target"), sealed):
-        sides = sides.join(part, on="origin", how="left")
-    return sides.na.fill(0)
+    sealed = delta.read(work.lake, QUARANTINE_ROWS).where((F.col("stage") == STAGE) & (F.col("target") == table.name))
+    nothing = F.lit(None).cast("bigint")
+    parts = {
+        "chunk": origins.withColumn("digest", nothing),
+        "read": source.where("is_good"),
+        "refused": source.where("NOT is_good"),
+        "sealed": sealed.withColumn("digest", nothing),
+        "source": kept,
+        "target": stored,
+    }
+    labelled = [part.select("origin", "digest", F.lit(name).alias("part")) for name, part in parts.items()]
+    everything = reduce(DataFrame.union, labelled).groupBy("origin")
+    counts = [F.count_if(F.col("part") == name).alias(name) for name in ("chunk", "read", "refused", "sealed")]
+    return everything.agg(*counts, *_fingerprint("source"), *_fingerprint("target")).where(F.col("chunk") == 1)
 
 
-def _fingerprints(rows: DataFrame, side: str) -> DataFrame:
-    names = ("rows", "digest_xor", "digest_sum")
-    found = rows.groupBy("origin").agg(*aggregates(F.col("digest")))
-    return found.select("origin", *[F.col(name).alias(f"{side}_{name}") for name in names])
+def _fingerprint(side: str) -> list[Column]:
+    of_side = aggregates(F.when(F.col("part") == side, F.col("digest")))
+    return [column.alias(f"{side}_{name}") for column, name in zip(of_side, _FINGERPRINT, strict=True)]
 
 
 def _compare(work: Work, table: Table, sides: DataFrame) -> dict[str, str]:
@@ -153,8 +150,8 @@ def _compare(work: Work, table: Table, sides: DataFrame) -> dict[str, str]:
 def _found(row: Row) -> Found:
     source = Fingerprint(row["source_rows"], row["source_digest_xor"], int(row["source_digest_sum"]))
     target = Fingerprint(row["target_rows"], row["target_digest_xor"], int(row["target_digest_sum"]))
-    duplicate = row["read"] - row["refused"] - source.rows
-    return Found(Counts(row["read"], row["refused"], duplicate, source), target, row["sealed"])
+    read = row["read"] + row["refused"]
+    return Found(Counts(read, row["refused"], row["read"] - source.rows, source), target, row["sealed"])
 
 
 def _problems(chunk: Chunk, found: Found) -> Iterator[str]:
