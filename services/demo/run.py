@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
-from services.demo import export, export_source, questions
+from services.demo import asking, export, export_source
 from services.demo.display import Board
 from services.demo.jobs import Job, Jobs, started_jobs
 from services.demo.memory import MemoryWatch
@@ -54,7 +54,7 @@ class Outcome:
     live: dict[str, Any] = field(default_factory=dict)
     overlap_s: float = 0.0
     batch: dict[str, dict[str, Any]] = field(default_factory=dict)
-    answers: list[questions.Answered] = field(default_factory=list)
+    answers: list[asking.Answered] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
     quality: dict[str, Any] = field(default_factory=dict)
     stages: dict[str, float] = field(default_factory=dict)
@@ -183,7 +183,7 @@ def _ask(stage: Stage) -> None:
     outcome, options = stage.outcome, stage.options
     with connected(stage.stack.trino_url) as trino:
         with stage.board.stage(STAGES[10]):
-            outcome.answers = questions.ask_all(trino)
+            outcome.answers = asking.ask_all(trino)
         with stage.board.stage(STAGES[11]) as proving:
             members = options.files / "export" / "members.csv"
             outcome.checks = prove(Case(export_source.package_folder(), members, ZONE, BASE), trino)

@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from services.demo.questions import Answered
+from services.demo.asking import Answered
 from services.demo.run import Outcome
 
 _SIMULATED = (
