@@ -58,7 +58,7 @@ def connected(url: str, *, user: str = USER) -> Iterator[Trino]:
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise TerminalError(f"Trino's address is {url!r}, wanted http://HOST:PORT or https://HOST:PORT")
-    connection = trino.dbapi.connect(
+    connection = trino.dbapi.connect(  # type: ignore[no-untyped-call] # it has no types
         host=parts.hostname,
         port=parts.port or (443 if parts.scheme == "https" else 80),
         user=user,
@@ -84,4 +84,4 @@ def values(rows: Sequence[Sequence[str]]) -> str:
 def _start_of(sql: str) -> str:
     words = " ".join(line for line in sql.split("\n") if not line.startswith("--")).split()
     text = " ".join(words)
-    return f"«{text[:90]}…»" if len(text) > 90 else f"«{text}»"  # noqa: PLR2004 - enough to recognise it
+    return f"«{text[:90]}…»" if len(text) > 90 else f"«{text}»"

@@ -1,0 +1,120 @@
+"""`python -m trino_catalog.apply`: registers the platform's tables in Trino, creates its views, and checks both.
+
+Safe to repeat. A table is found by its path under the storage root; a view waits until everything it reads is there.
+Which side a switched view is on (old system or new tables) is left to `migration cutover` and `rollback`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from spark_jobs.contracts.tables import TABLES
+from spark_jobs.errors import PlatformError, TerminalError, exit_status
+from spark_jobs.settings import Settings, Workspace, load
+from trino_catalog.connection import Trino, connected, literal, values
+from trino_catalog.definitions import LEGACY, View, load_old_sides, load_views
+from trino_catalog.registration import check_tables, ensure_schemas, location_of, register_tables, shown
+
+# Made of the settings: views join it for the calendar of each row's workspace.
+WORKSPACES = "core.workspaces"
+_OLD_SIDE = "legacy.legacy."
+_INTERRUPTED = 130
+
+
+def main(argv: list[str] | None = None) -> int:
+    """0 where everything that exists is shown as its contract says."""
+    parser = argparse.ArgumentParser(prog="python -m trino_catalog.apply", description=__doc__)
+    parser.add_argument("--settings", metavar="FILE", help="default: the file that DATABANK_SETTINGS names")
+    parser.add_argument("--only", choices=["tables", "views"], help="default: both")
+    parser.add_argument(
+        "--legacy", type=Path, metavar="DIR", help="show the old system's exported files in DIR as well"
+    )
+    args = parser.parse_args(argv)
+    try:
+        settings = load(args.settings)
+        with connected(settings.trino_url) as trino:
+            facts = apply(trino, settings, legacy=args.legacy, only=args.only)
+    except PlatformError as error:
+        sys.stderr.write(f"trino_catalog.apply: {error}\n")
+        return exit_status(error)
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    sys.stdout.write(json.dumps(facts) + "\n")
+    return 0
+
+
+def apply(trino: Trino, settings: Settings, *, legacy: Path | None = None, only: str | None = None) -> dict[str, Any]:
+    """Register, check, create; Out: tables and views that are there, and what each waiting view waits for."""
+    facts: dict[str, Any] = {}
+    if only != "views":
+        tables = register_tables(trino, settings.storage_root, TABLES)
+        check_tables(trino, tables)
+        facts["tables"] = [table.name for table in tables]
+    if legacy is not None:
+        show_old_files(trino, legacy)
+    if only != "tables":
+        create_workspaces(trino, settings.workspaces)
+        facts |= create_views(trino, old_sides=load_old_sides() if legacy is not None else {})
+    return facts
+
+
+def create_workspaces(trino: Trino, workspaces: Iterable[Workspace]) -> None:
+    """The business lines of the settings as a view: workspace_id, zone, history_complete_since."""
+    rows = [
+        (
+            f"CAST({literal(one.name)} AS varchar)",
+            f"CAST({literal(one.zone.key)} AS varchar)",
+            f"DATE '{one.history_complete_since.isoformat()}'",
+        )
+        for one in workspaces
+    ]
+    ensure_schemas(trino, [WORKSPACES])
+    trino.ask(
+        f"CREATE OR REPLACE VIEW lake_admin.{WORKSPACES} SECURITY DEFINER AS "
+        f"SELECT * FROM (VALUES {values(rows)}) AS line (workspace_id, zone, history_complete_since)"
+    )
+
+
+def show_old_files(trino: Trino, folder: Path) -> None:
+    """The exported files as tables of the schema `legacy`; files that moved are found anew."""
+    trino.ask("CREATE SCHEMA IF NOT EXISTS legacy.legacy")
+    for path in sorted(LEGACY.glob("*.sql")):
+        files = folder.resolve() / path.stem
+        if not any(files.glob("*.csv")):
+            raise TerminalError(f"the old system's files are not in {files}, wanted *.csv; give --legacy their folder")
+        trino.ask(f"DROP TABLE IF EXISTS legacy.legacy.{path.stem}")
+        trino.ask(path.read_text(encoding="utf-8").replace("${location}", location_of(str(files))))
+
+
+def create_views(trino: Trino, *, old_sides: Mapping[str, View]) -> dict[str, Any]:
+    """Create or renew each view whose sources are there; of a view with an old side, the side that it is on stays."""
+    views = load_views()
+    ensure_schemas(trino, (view.name for view in views))
+    present = shown(trino)
+    made, waiting = [], {}
+    for view in views:
+        if view.name in present and _is_on_old_side(trino, view):
+            continue
+        if view.name not in present and view.name in old_sides:
+            trino.ask(old_sides[view.name].statement)
+        elif missing := sorted(set(view.sources) - present):
+            waiting[view.name] = missing
+            continue
+        else:
+            trino.ask(view.statement)
+        present.add(view.name)
+        made.append(view.name)
+    return {"views": made, "waiting": waiting}
+
+
+def _is_on_old_side(trino: Trino, view: View) -> bool:
+    return _OLD_SIDE in str(trino.ask(f"SHOW CREATE VIEW lake_admin.{view.name}").one()[0])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
