@@ -107,7 +107,9 @@ IDENTITY_SNAPSHOTS = Table(
     statistics_on=("published_at",),
     columns=(
         Column("snapshot_id", "string", "hash of links, sightings and rules that it follows from", nullable=False),
-        Column("published_at", "timestamp", "when its rows stood in the tables; `system_from` of its map", nullable=False),
+        Column(
+            "published_at", "timestamp", "when its rows stood in the tables; `system_from` of its map", nullable=False
+        ),
         Column("rule_version", "string", "identity rules in force", nullable=False),
         Column("identifiers", "bigint", "identifiers known", nullable=False),
         Column("links", "bigint", "distinct pairs of linked identifiers", nullable=False),

@@ -5,79 +5,28 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-import sys
 from collections import Counter
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
-from services.demo import export_source
 from services.demo.export import export
 from services.demo.export_planting import BROKEN_KINDS, BROKEN_OF_EACH_KIND, OTHER_MONTH_COPIES, SAME_FILE_COPIES
 from services.demo.export_source import LIVE_SINCE, SEAM_SINCE, ZONE
 from spark_jobs.contracts.events import purchase_event_id
 from spark_jobs.contracts.identifiers import refusal
-from spark_jobs.errors import TerminalError
+from tests.company_package import HOUSEHOLDS, transactions, write_package
 
 SEED = 7
-HOUSEHOLDS = 12
-NOISE = 1.776357e-15  # as in the package
-
-
-def transactions() -> list[dict[str, Any]]:
-    """Two baskets a week and household for a year, two lines each; the last days of October have more."""
-    rows = []
-    for basket in range(HOUSEHOLDS * 104):
-        moment = datetime(2017, 1, 1, 12) + timedelta(hours=basket * 8760 // (HOUSEHOLDS * 104), seconds=basket % 60)  # noqa: DTZ001 - as in the package
-        rows += [
-            {
-                "household_id": 1 + basket % HOUSEHOLDS,
-                "store_id": 300 + basket % 5,
-                "basket_id": 31_000_000_000 + basket,
-                "product_id": 1_000_000 + (basket * 7 + line) % 900,
-                "quantity": basket % 3,
-                "sales_value": 0.1 * (basket % 70) + NOISE,
-                "retail_disc": 0.3,
-                "coupon_disc": 0.0,
-                "coupon_match_disc": NOISE,
-                "week": 1,
-                "transaction_timestamp": moment,
-            }
-            for line in range(2)
-        ]
-    return rows
 
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("package")
-    day = datetime(2017, 3, 3)  # noqa: DTZ001 - as in the package
-    products = [(n, 69, "GROCERY", "National", "BREAD, FRESH", None, None) for n in range(1_000_000, 1_000_900)]
-    tables: dict[str, list[dict[str, Any]]] = {
-        "transactions": transactions(),
-        "products": [dict(zip(export_source._COLUMNS["products"], row, strict=True)) for row in products],
-        "campaign_descriptions": [{"campaign_id": 1, "campaign_type": "Type B", "start_date": day, "end_date": day}],
-        "campaigns": [{"campaign_id": 1, "household_id": n} for n in (2, 3)],
-        "coupon_redemptions": [{"household_id": 2, "coupon_upc": 9, "campaign_id": 1, "redemption_date": day}],
-        "demographics": [
-            {
-                "household_id": 3,
-                **dict.fromkeys(export_source._COLUMNS["demographics"][1:], "x"),
-                "home_ownership": None,
-            }
-        ],
-    }
-    schema = pa.schema([pa.field("product_type", pa.string()), pa.field("package_size", pa.string())])
-    for name, rows in tables.items():
-        table = pa.Table.from_pylist(rows)
-        for field in schema if name == "products" else ():
-            table = table.set_column(table.schema.get_field_index(field.name), field, [pa.nulls(len(rows), field.type)])
-        pq.write_table(table, folder / f"{name}.parquet", coerce_timestamps="us")
+    write_package(folder)
     return folder
 
 
@@ -276,50 +225,3 @@ def test_a_sample_takes_whole_households(source: Path, tmp_path: Path) -> None:
     assert expected["source"]["all"]["lines"] == len(transactions()) // 4
     assert expected["company"]["persons"] == {"household": 3, "silent": 75, "visitor": 100}
     assert expected["rows"]["products.csv"] == 900
-
-
-def test_a_missing_source_file_is_named_and_nothing_is_written(tmp_path: Path) -> None:
-    with pytest.raises(TerminalError, match=r"transactions\.parquet is missing, wanted a Parquet file with"):
-        export(tmp_path / "demo", source=tmp_path)
-    assert list((tmp_path / "demo").iterdir()) == []
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        pytest.param(b"no Parquet", "is no readable Parquet file", id="another format"),
-        pytest.param(None, "missing columns", id="other columns"),
-    ],
-)
-def test_an_unreadable_source_file_is_named(source: Path, tmp_path: Path, content, message: str) -> None:
-    for path in source.iterdir():
-        (tmp_path / path.name).write_bytes(path.read_bytes())
-    broken = tmp_path / "products.parquet"
-    if content is None:
-        pq.write_table(pa.table({"product_id": [1]}), broken)
-    else:
-        broken.write_bytes(content)
-    with pytest.raises(TerminalError, match=f"products.parquet.*{message}"):
-        export(tmp_path / "demo", source=tmp_path)
-    assert list((tmp_path / "demo").iterdir()) == []
-
-
-def test_a_missing_package_is_named(monkeypatch) -> None:
-    monkeypatch.setattr(export_source, "PACKAGE", "no_such_package_here")
-    with pytest.raises(TerminalError, match="is not installed"):
-        export_source.package_folder()
-
-
-@pytest.mark.parametrize("sample", [0.0, -0.1, 1.5])
-def test_a_sample_out_of_range_is_refused(tmp_path: Path, sample: float) -> None:
-    with pytest.raises(TerminalError, match="wanted more than 0 and at most 1"):
-        export(tmp_path / "demo", sample=sample)
-
-
-def test_a_generator_that_fails_is_named_and_the_earlier_export_stays(source, exported, tmp_path, monkeypatch) -> None:
-    (tmp_path / "truth").mkdir()
-    (tmp_path / "truth" / "expected.json").write_text("{}")
-    monkeypatch.setattr(sys, "executable", "/bin/false")
-    with pytest.raises(TerminalError, match="the generator of members ended with 1"):
-        export(tmp_path, seed=SEED, source=source)
-    assert [path.name for path in tmp_path.iterdir()] == ["truth"]
