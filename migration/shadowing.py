@@ -10,8 +10,9 @@ from typing import Any
 
 from migration.documents import key_problems, read_yaml
 from migration.jobfile import Switch
-from migration.trino_sql import Trino, view_query
+from migration.views import view_query
 from spark_jobs.errors import TerminalError
+from trino_catalog.connection import Trino
 
 SHOWN = 5
 RELATION = "purchases"
@@ -59,11 +60,12 @@ def compare(client: Trino, switch: Switch, questions: Sequence[Question]) -> lis
     return [_answer(question, _ask(client, old, question), _ask(client, new, question)) for question in questions]
 
 
-def _ask(client: Trino, query: str, question: Question) -> list[Sequence[Any]]:
-    return client.rows(f"WITH {RELATION} AS (\n{query}\n)\n{question.sql.rstrip().rstrip(';')}")
+def _ask(client: Trino, query: str, question: Question) -> Sequence[Sequence[Any]]:
+    sql = question.sql.rstrip().rstrip(";")
+    return client.ask(f"WITH {RELATION} AS (\n{query}\n)\n{sql}").rows
 
 
-def _answer(question: Question, old: list[Sequence[Any]], new: list[Sequence[Any]]) -> Answer:
+def _answer(question: Question, old: Sequence[Sequence[Any]], new: Sequence[Sequence[Any]]) -> Answer:
     left, right = Counter(map(repr, map(tuple, old))), Counter(map(repr, map(tuple, new)))
     return Answer(question.name, len(old), _shown(left - right), _shown(right - left))
 

@@ -12,12 +12,13 @@ from migration.chunks import ChunkState
 from migration.commits import changes_since
 from migration.jobfile import Switch
 from migration.settling import repeated_live
-from migration.trino_sql import Trino, view_statement
 from migration.verifying import VERIFIED
+from migration.views import view_statement
 from migration.work import Work
 from spark_jobs.contracts.schema import Table
 from spark_jobs.errors import TerminalError
 from spark_jobs.storage import delta
+from trino_catalog.connection import Trino
 
 log = logging.getLogger(__name__)
 
@@ -60,10 +61,10 @@ def cut_over(work: Work, client: Trino) -> dict[str, Any]:
     facts = {"view": switch.view, "versions": versions}
 
     def switched() -> None:
-        client.rows(new)
+        client.ask(new)
 
     def back() -> None:
-        client.rows(old)
+        client.ask(old)
 
     def noted_back() -> None:
         work.ledger.record_step(work.plan.plan_id, ROLLED_BACK, {**facts, "reason": "cut-over did not complete"})
@@ -72,7 +73,7 @@ def cut_over(work: Work, client: Trino) -> dict[str, Any]:
         return lambda: work.ledger.record_step(work.plan.plan_id, name, facts)
 
     def answers() -> None:
-        client.rows(f"SELECT 1 FROM lake.{switch.view} LIMIT 1")
+        client.ask(f"SELECT 1 FROM lake.{switch.view} LIMIT 1")
 
     def nothing() -> None:
         return
@@ -92,7 +93,7 @@ def roll_back(work: Work, client: Trino) -> dict[str, Any]:
     """Switch the view back to the old side; the new tables and what is written to them stay. Safe to repeat."""
     switch = switch_of(work)
     _refuse_finished(work)
-    client.rows(view_statement(switch.old))
+    client.ask(view_statement(switch.old))
     facts = {"view": switch.view}
     work.ledger.record_step(work.plan.plan_id, ROLLED_BACK, facts)
     return facts

@@ -26,7 +26,6 @@ from migration.progress import shown
 from migration.settling import settle
 from migration.shadowing import check_equal, compare, load_questions
 from migration.switching import SHADOWED, cut_over, finish, roll_back, switch_of
-from migration.trino_sql import connected
 from migration.verifying import verify_table
 from migration.work import Work
 from spark_jobs.errors import RetryableError, TerminalError
@@ -34,6 +33,7 @@ from spark_jobs.settings import Settings, load
 from spark_jobs.storage.delta import Lake
 from spark_jobs.storage.runs import Run, recorded
 from spark_jobs.storage.session import start_session
+from trino_catalog.connection import connected
 
 log = logging.getLogger(__name__)
 
