@@ -1,0 +1,140 @@
+"""Planning: what is taken exactly as it is, what is not, and how a later change is noticed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from migration.chunks import ChunkState, Counts
+from migration.ledger import Ledger, open_ledger
+from migration.planning import check_unchanged, draft_plan
+from spark_jobs.errors import TerminalError
+from spark_jobs.storage.fingerprints import EMPTY
+from tests.migration_files import HEADER, OldSystem, line, old_system
+
+
+@pytest.fixture
+def ledger(tmp_path) -> Iterator[Ledger]:
+    with open_ledger(f"sqlite:///{tmp_path}/ledger.sqlite") as opened:
+        yield opened
+
+
+@pytest.fixture
+def old(tmp_path) -> OldSystem:
+    return old_system(tmp_path / "old")
+
+
+def reasons(old: OldSystem, ledger: Ledger) -> dict[str, str]:
+    return {Path(one.source_object).stem: one.reason for one in draft_plan(old.job(), ledger).refused}
+
+
+def test_a_plan_holds_size_time_hash_records_and_header(old, ledger) -> None:
+    path = old.put("a", [line(1), line(2)])
+    draft = draft_plan(old.job(), ledger)
+    (chunk,) = draft.chunks
+    assert (chunk.bytes, chunk.mtime_ns) == (path.stat().st_size, path.stat().st_mtime_ns)
+    assert (chunk.records, chunk.header, len(chunk.sha256)) == (2, HEADER, 64)
+    assert chunk.chunk_id.startswith("core.order_lines/transactions-a.csv-")
+
+
+@pytest.mark.parametrize(
+    ("tail", "records"),
+    [
+        pytest.param(b"", 0, id="a header alone"),
+        pytest.param(b"x\n", 1, id="one line"),
+        pytest.param(b"x\ny", 2, id="the last line has no end"),
+        pytest.param(b"\n\n", 2, id="blank lines count: each gets its place"),
+    ],
+)
+def test_records_are_lines_but_the_header(old, ledger, tail, records) -> None:
+    path = old.put("a", [])
+    path.write_bytes(path.read_bytes() + tail)
+    assert draft_plan(old.job(), ledger).chunks[0].records == records
+
+
+def test_a_byte_order_mark_and_another_order_of_columns_are_taken(old, ledger) -> None:
+    path = old.put("a", [line(1)], header=tuple(reversed(HEADER)))
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert draft_plan(old.job(), ledger).chunks[0].header == tuple(reversed(HEADER))
+
+
+@pytest.mark.parametrize(
+    ("header", "says"),
+    [
+        pytest.param(HEADER[1:], "column 'household_id' is missing", id="missing"),
+        pytest.param((*HEADER, "colour"), "column 'colour' is not mapped", id="new"),
+        pytest.param((*HEADER, "week"), "column 'week' stands twice", id="twice"),
+        pytest.param(("a;b",), "column 'a;b' is not mapped", id="another delimiter"),
+    ],
+)
+def test_a_header_that_is_not_the_mapping_s_is_refused(old, ledger, header, says) -> None:
+    old.put("a", [line(1)], header=header)
+    assert says in reasons(old, ledger)["transactions-a"]
+
+
+def test_a_file_that_cannot_be_read_is_refused(old, ledger) -> None:
+    old.put("a", [line(1)])
+    (old.export / "transactions" / "transactions-b.csv").write_bytes(b"\xff\xfe\n")
+    assert set(reasons(old, ledger)) == {"transactions-b"}
+
+
+def test_no_file_at_all_is_refused(old, ledger) -> None:
+    assert reasons(old, ledger) == {"transactions-*": "no file has such a name"}
+
+
+def test_a_folder_that_is_none_is_named(old, ledger) -> None:
+    old.export.rmdir()
+    with pytest.raises(TerminalError, match="is no folder that can be read"):
+        draft_plan(old.job(), ledger)
+
+
+def test_files_without_a_mapping_are_named_and_not_taken(old, ledger) -> None:
+    old.put("a", [line(1)])
+    (old.export / "notes.txt").write_text("hello")
+    assert draft_plan(old.job(), ledger).unnamed == ("notes.txt",)
+
+
+def test_the_same_files_give_the_same_plan_whenever_it_is_made(old, ledger) -> None:
+    path = old.put("a", [line(1)])
+    first = draft_plan(old.job(), ledger)
+    os.utime(path, (1, 1))
+    second = draft_plan(old.job(), ledger)
+    assert first.plan.plan_id == second.plan.plan_id
+    assert [c.chunk_id for c in first.chunks] == [c.chunk_id for c in second.chunks]
+
+
+def test_a_further_file_makes_another_plan_with_the_same_old_chunks(old, ledger) -> None:
+    old.put("b", [line(1)])
+    first = draft_plan(old.job(), ledger)
+    old.put("a", [line(2)])
+    second = draft_plan(old.job(), ledger)
+    assert first.plan.plan_id != second.plan.plan_id
+    assert {c.chunk_id for c in first.chunks} < {c.chunk_id for c in second.chunks}
+
+
+def test_a_copied_file_with_new_content_is_refused(old, ledger) -> None:
+    old.put("a", [line(1)])
+    draft = draft_plan(old.job(), ledger)
+    ledger.save_plan(draft.plan, draft.chunks)
+    moved = ledger.move(draft.chunks[0], ChunkState.COPYING)
+    ledger.move(moved, ChunkState.COPIED, counts=Counts(1, 0, 0, EMPTY))
+    old.put("a", [line(2)])
+    assert "another content of it was copied as" in reasons(old, ledger)["transactions-a"]
+
+
+@pytest.mark.parametrize("change", ["longer", "newer", "gone"])
+def test_a_change_after_planning_is_noticed(old, ledger, change) -> None:
+    path = old.put("a", [line(1)])
+    (chunk,) = draft_plan(old.job(), ledger).chunks
+    check_unchanged(chunk, old.export)
+    if change == "longer":
+        path.write_bytes(path.read_bytes() + b"\n")
+    elif change == "newer":
+        os.utime(path, ns=(1, chunk.mtime_ns + 1))
+    else:
+        path.unlink()
+    with pytest.raises(TerminalError, match=r"changed after it was planned|cannot be read"):
+        check_unchanged(chunk, old.export)
