@@ -12,10 +12,12 @@ from types import ModuleType
 
 from spark_jobs import settings as settings_file
 from spark_jobs.errors import PlatformError, exit_status
+from spark_jobs.settings import Settings
 
 INTERRUPTED = 130
 
-# Each module has add_arguments(parser) and run(spark, settings, args) -> facts, a mapping that JSON can hold.
+# Each module has add_arguments(parser) and run(spark, settings, args) -> facts, a mapping that JSON can hold. One may
+# have preflight(settings, args) -> facts or None, too: it refuses bad input, and may answer, before Spark starts.
 JOBS: Mapping[str, str] = {
     "ingest": "spark_jobs.ingest.job",
     "identity": "spark_jobs.identity.job",
@@ -76,12 +78,23 @@ def _run(
     from spark_jobs.storage.session import start_session  # noqa: PLC0415 - `--help` must not wait for pyspark
 
     settings = settings_file.load(steps[0].settings)
+    early = [_without_spark(modules[args.job], settings, args) for args in steps]
+    if all(facts is not None for facts in early):
+        yield from ((args, facts) for args, facts in zip(steps, early, strict=True) if facts is not None)
+        return
     spark = start_session(settings.spark, f"databank {' + '.join(step.job for step in steps)}")
     try:
-        for args in steps:
-            yield args, modules[args.job].run(spark, settings, args)
+        for args, facts in zip(steps, early, strict=True):
+            yield args, modules[args.job].run(spark, settings, args) if facts is None else facts
     finally:
         spark.stop()
+
+
+def _without_spark(module: ModuleType, settings: Settings, args: argparse.Namespace) -> dict[str, object] | None:
+    """The facts of a job that needs no Spark, such as a check; bad input is refused here, before Spark starts."""
+    preflight = getattr(module, "preflight", None)
+    facts: dict[str, object] | None = preflight(settings, args) if preflight else None
+    return facts
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ PERSON_TAGS = Table(
         Column("tag", "string", "tag name of the catalogue", nullable=False),
         *_PERSON,
         Column("value", "string", "level, `true`, a number as text, or `unknown`", nullable=False, personal="personal"),
-        Column("next_change_at", "timestamp", "when the value may change by time alone, UTC; null for never"),
+        Column("next_change_at", "timestamp", "not before it the value may change by time alone, UTC; null for never"),
         Column("base_at", "timestamp", "moment for which the value holds, UTC", nullable=False),
         Column("version", "string", "hash of rule, base time, identity snapshot and data watermark", nullable=False),
         Column("snapshot_id", "string", "identity snapshot", nullable=False),
@@ -68,5 +68,38 @@ TAG_CHANGES = Table(
         Column("base_at", "timestamp", "moment for which the new value holds, UTC", nullable=False),
         Column("version", "string", "version of the new value", nullable=False),
         Column("snapshot_id", "string", "identity snapshot", nullable=False),
+    ),
+)
+
+TAG_TIMERS = Table(
+    name="tags.timers",
+    grain="one person of whom a tag may change by time alone, whether it has a value now or not",
+    key=("workspace_id", "person_id"),
+    partition_by=("workspace_id",),
+    statistics_on=("person_no", "next_change_at"),
+    columns=(
+        WORKSPACE,
+        *_PERSON,
+        Column("next_change_at", "timestamp", "earliest such moment of all tags, UTC", nullable=False),
+        Column("base_at", "timestamp", "moment for which the tags were computed, UTC", nullable=False),
+        Column("snapshot_id", "string", "identity snapshot", nullable=False),
+    ),
+)
+
+TAG_VERSIONS = Table(
+    name="tags.versions",
+    grain="one version of one tag: everything that its values follow from; append-only",
+    key=("workspace_id", "tag", "version"),
+    partition_by=("workspace_id",),
+    statistics_on=("tag", "base_at"),
+    columns=(
+        WORKSPACE,
+        Column("tag", "string", "tag name of the catalogue", nullable=False),
+        Column("version", "string", "hash of rule, base time, identity snapshot and data watermark", nullable=False),
+        Column("rule_hash", "string", "hash of the rule", nullable=False),
+        Column("base_at", "timestamp", "moment for which the values hold, UTC", nullable=False),
+        Column("snapshot_id", "string", "identity snapshot", nullable=False),
+        Column("watermark", "string", "versions of the tables that the rule reads, a JSON object", nullable=False),
+        Column("definition", "string", "the whole definition, a JSON object", nullable=False),
     ),
 )

@@ -24,6 +24,8 @@ TABLES: tuple[Table, ...] = (
     derived.SESSIONS,
     derived.PERSON_TAGS,
     derived.TAG_CHANGES,
+    derived.TAG_TIMERS,
+    derived.TAG_VERSIONS,
     operations.QUARANTINE_ROWS,
     operations.MIGRATION_CHUNKS,
     operations.RUNS,

@@ -105,10 +105,17 @@ def replace_all(rows: DataFrame, lake: Lake, table: Table) -> None:
     conform(rows, table).write.format("delta").mode("overwrite").save(lake.path_of(table))
 
 
-def replace_where(rows: DataFrame, lake: Lake, table: Table, condition: str) -> None:
-    """Replace the rows that meet `condition` (SQL); rows outside it are refused by Delta."""
+def replace_where(
+    rows: DataFrame, lake: Lake, table: Table, condition: str, *, facts: Mapping[str, Any] | None = None
+) -> None:
+    """Replace the rows that meet `condition` (SQL); rows outside it are refused by Delta.
+
+    `facts` stand in the commit (`commits.py` reads them).
+    """
     ensure(lake, table)
     writer = conform(rows, table).write.format("delta").mode("overwrite").option("replaceWhere", condition)
+    if facts:
+        writer = writer.option("userMetadata", json.dumps(facts, sort_keys=True))
     writer.save(lake.path_of(table))
 
 
@@ -129,6 +136,11 @@ def current_version(lake: Lake, table: Table) -> int:
     """The newest committed version."""
     history = DeltaTable.forPath(lake.spark, lake.path_of(table)).history(1)
     return int(history.collect()[0]["version"])
+
+
+def table_id(lake: Lake, table: Table) -> str:
+    """The id that a table has for its life; one made anew under the same name has another."""
+    return str(DeltaTable.forPath(lake.spark, lake.path_of(table)).detail().select("id").collect()[0]["id"])
 
 
 def row_digest(columns: Mapping[str, str]) -> SparkColumn:

@@ -112,7 +112,7 @@ def _days(frame: Frame, found: Positions, moment: Moment) -> tuple[Integers, Int
     """Per person the number of distinct days, and the days between the first and the last of them."""
     counts, spans = np.zeros(frame.persons, dtype=np.int64), np.zeros(frame.persons, dtype=np.int64)
     if len(found):
-        person, day = frame.person[found], moment.days(frame.last_at[found])
+        person, day = frame.person[found], moment.dates(frame.last_at[found])
         order = np.lexsort((day, person))
         person, day = person[order], day[order]
         distinct = _starts(person, day)

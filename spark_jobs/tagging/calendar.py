@@ -42,12 +42,14 @@ class Calendar:
 
     def instant(self, wall: Instants) -> Instants:
         """The instant of a wall time: of a repeated one the first, of a skipped one the moment as much later."""
-        return wall - self.offsets[np.searchsorted(self._turns(np.maximum), wall, side="right")]
+        return np.asarray(
+            wall - self.offsets[np.searchsorted(self._turns(np.maximum), wall, side="right")], dtype=np.int64
+        )
 
     def earliest(self, wall: Instants) -> Instants:
         """Like `instant`, but of a skipped wall time the moment as much earlier: no later than any reading of it."""
         late = wall - self.offsets[np.searchsorted(self._turns(np.minimum), wall, side="right")]
-        return np.minimum(late, self.instant(wall))
+        return np.asarray(np.minimum(late, self.instant(wall)), dtype=np.int64)
 
     def shift(self, instants: Instants, span: Span, *, sign: int) -> Instants:
         """Each instant moved by the span, forwards (1) or back (-1)."""

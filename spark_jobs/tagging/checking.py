@@ -27,13 +27,14 @@ from spark_jobs.tagging.definitions import (
     Days,
     Measure,
     NotOf,
+    Selection,
     Span,
     Sum,
     Tag,
 )
 from spark_jobs.tagging.frames import Booleans
 from spark_jobs.tagging.moment import NEVER, Moment
-from spark_jobs.tagging.plan import compile_plan
+from spark_jobs.tagging.plan import Ranked, compile_plan
 from spark_jobs.tagging.truth import truth_of
 from spark_jobs.tagging.vocabulary import SOURCES, decimals_of, type_of
 
@@ -45,9 +46,10 @@ _RHYTHM = 10 * DAY_US  # some rhythm
 _OTHER_TEXT = "any other text"
 
 
-def check_catalogue(catalogue: Catalogue) -> tuple[str, ...]:
+def check_catalogue(catalogue: Catalogue, moment: Moment) -> tuple[str, ...]:
     """Notes on levels that overlap and on gaps between them; TerminalError for tags that cannot mean what they say."""
-    problems, notes = _of_nobody(catalogue), []
+    problems = _of_nobody(catalogue, moment)
+    notes: list[str] = []
     for tag in catalogue.tags:
         for is_problem, text in _of_levels(tag):
             (problems if is_problem else notes).append(f"{tag.name}: {text}")
@@ -56,30 +58,31 @@ def check_catalogue(catalogue: Catalogue) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _of_nobody(catalogue: Catalogue) -> list[str]:
+def _of_nobody(catalogue: Catalogue, moment: Moment) -> list[str]:
     # Persons without any row have no row in the result, which says `otherwise`: so that must be their answer.
-    plan, moment = compile_plan(catalogue), _moment(complete_since=_BASE)
+    plan = compile_plan(catalogue)
     numbers = [0 if isinstance(feature, Count | Sum | Days) else ABSENT for feature in plan.numbers]
     texts = np.full((1, len(plan.texts)), None, dtype=object)
-    limits: dict[object, tuple[int, ...]] = {ranked: () for ranked in plan.ranked}
-    nobody = People(moment, np.array([numbers], dtype=np.int64), texts, limits, plan.positions)  # type: ignore[arg-type]
+    limits: dict[Ranked, tuple[int, ...]] = dict.fromkeys(plan.ranked, ())
+    nobody = People(moment, np.array([numbers], dtype=np.int64), texts, limits, plan.positions)
     answers = {tag.name: (answers_of(tag.rule, nobody).values[0], tag.rule.otherwise) for tag in catalogue.tags}
     return [
-        f"{name}: persons of whom nothing is known would be '{value}', wanted '{otherwise}': set among to members"
+        f"{name}: persons of whom nothing is known would be '{value}', wanted '{otherwise}': "
+        "set among to members, or a window that begins after history is complete"
         for name, (value, otherwise) in answers.items()
         if value != otherwise
     ]
 
 
-def _moment(*, complete_since: int) -> Moment:
+def _some_moment() -> Moment:
     nothing = np.empty(0, dtype=np.int64)
     utc = Calendar(nothing, np.zeros(1, dtype=np.int64))
-    return Moment(_BASE, "UTC", utc, dict.fromkeys(SOURCES, complete_since))
+    return Moment(_BASE, "UTC", utc, dict.fromkeys(SOURCES, 0))
 
 
 def _of_levels(tag: Tag) -> Iterator[tuple[bool, str]]:
     """Whether it is a problem, and what was found."""
-    moment = _moment(complete_since=0)
+    moment = _some_moment()
     cells: dict[Measure, list[Cell]] = {}
     for level in tag.rule.levels:
         for comparison in _comparisons(level.when):
@@ -165,7 +168,7 @@ def _named(measure: Measure, value: Cell) -> str:
     """The measure and a value of it, as a note shows them."""
     kind = type(measure).__name__.lower()
     of = getattr(measure, "of", None)
-    source = f" of {of.source}" if hasattr(of, "source") else ""
+    source = f" of {of.source}" if isinstance(of, Selection) else ""
     name = f"{kind}{source}{f'.{measure.field}' if isinstance(measure, Sum) else ''}"
     if value is None:
         return f"{name} is absent"

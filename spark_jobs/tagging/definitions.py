@@ -82,14 +82,14 @@ class Recency:
 
 @dataclass(frozen=True, slots=True)
 class Days:
-    """Number of days with at least one row."""
+    """Number of dates of the workspace with at least one row."""
 
     of: Selection
 
 
 @dataclass(frozen=True, slots=True)
 class Rhythm:
-    """Mean time between days with rows; absent with fewer than three such days."""
+    """Mean time between dates with rows; absent with fewer than three such dates."""
 
     of: Selection
 

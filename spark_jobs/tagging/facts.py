@@ -112,12 +112,3 @@ def _matches(selection: Selection, moment: Moment) -> Column:
     for field, values in selection.where:
         condition &= F.col(field).isin(*values)
     return condition
-
-
-def tables_of(plan: Plan) -> tuple[str, ...]:
-    """Names of the tables that the plan reads."""
-    names = {SOURCES[source.name].table.name for source in plan.sources}
-    beside = {source.name for source in plan.sources}
-    products = {"core.products"} if "purchase_lines" in beside else set()
-    campaigns = {"core.campaigns"} if "campaign_targets" in beside else set()
-    return tuple(sorted({*names, *products, *campaigns, "core.identity_map"}))

@@ -55,6 +55,10 @@ class Moment:
         begins = self.calendar.instant(numbers * DAY_US + wall % DAY_US)
         return np.asarray(numbers[np.searchsorted(begins, instants, side="right") - 1], dtype=np.int64)
 
+    def dates(self, instants: Instants) -> Instants:
+        """The date of each instant in the workspace, as days since 1970."""
+        return np.asarray(np.floor_divide(self.calendar.wall(instants), DAY_US), dtype=np.int64)
+
     @property
     def base_day(self) -> int:
         """The number of the day that begins at the base time."""

@@ -37,7 +37,10 @@ def is_purchase() -> Column:
 
 
 def fact_day(at: Column, moment: Moment) -> Column:
-    """The Spark twin of `Moment.days`: the number of the day, which begins at the base time's time on the wall."""
+    """A number that two instants share only if no window can begin, and no midnight lies, between them.
+
+    Windows begin at the base time's time on the wall: so days are cut there, and at midnight as well.
+    """
     base = moment_of(moment.base).astimezone(ZoneInfo(moment.zone))
     time_of_day = F.expr(f"INTERVAL '{base:%H:%M:%S.%f}' HOUR TO SECOND")
     here = F.to_date(F.from_utc_timestamp(at, moment.zone))
@@ -46,7 +49,8 @@ def fact_day(at: Column, moment: Moment) -> Column:
         return F.to_utc_timestamp(day.cast("timestamp") + time_of_day, moment.zone)
 
     is_before, is_after = at < begins(here), at >= begins(F.date_add(here, 1))
-    return (F.unix_date(here) - is_before.cast("int") + is_after.cast("int")).cast("bigint")
+    day = F.unix_date(here) - is_before.cast("int") + is_after.cast("int")
+    return (day * 2 + F.unix_date(here) % 2).cast("bigint")
 
 
 def member_rows(members: DataFrame, plan: Plan) -> DataFrame:

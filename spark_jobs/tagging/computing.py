@@ -1,0 +1,44 @@
+"""The three passes over people: features from facts, persons per bucket for quantiles, answers from features.
+
+Rules are evaluated in Arrow kernels, not as Spark expressions: hundreds of conditional aggregates in one GROUP BY fall
+out of the processor's cache and of the JIT's limit, a plan of a few columns and one kernel grows with the rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from pyspark.sql import DataFrame, Row
+from pyspark.sql import functions as F
+
+from spark_jobs.tagging.aggregation import FEATURES_DDL, feature_kernel
+from spark_jobs.tagging.answers import ANSWERS_DDL, BUCKETS_DDL, Limits, answer_kernel, bucket_kernel
+from spark_jobs.tagging.facts import facts_of
+from spark_jobs.tagging.moment import Moment
+from spark_jobs.tagging.plan import Plan
+from spark_jobs.tagging.ranking import limits_of
+
+
+def features_from(tables: Mapping[str, DataFrame], plan: Plan, moment: Moment, *, workspace: str) -> DataFrame:
+    """One row of features per person of whom any source knows something."""
+    facts = facts_of(tables, plan, moment, workspace=workspace)
+    return facts.mapInArrow(feature_kernel(plan, moment), FEATURES_DDL)
+
+
+def buckets_from(features: DataFrame, plan: Plan, moment: Moment) -> DataFrame:
+    """Persons per bucket of each quantile: as many rows as buckets, however many persons."""
+    counted = features.mapInArrow(bucket_kernel(plan, moment), BUCKETS_DDL)
+    return counted.groupBy("ranked", "bucket").agg(F.sum("persons").alias("persons"))
+
+
+def limits_from(buckets: Iterable[Row], plan: Plan) -> Limits:
+    """The limits of each quantile's bands."""
+    counts: list[dict[int, int]] = [{} for _ in plan.ranked]
+    for row in buckets:
+        counts[row["ranked"]][row["bucket"]] = row["persons"]
+    return {ranked: limits_of(counts[number], ranked.quantile.bands) for number, ranked in enumerate(plan.ranked)}
+
+
+def answers_from(features: DataFrame, plan: Plan, moment: Moment, limits: Limits) -> DataFrame:
+    """Rows of ANSWERS_DDL: every answer that is not `otherwise`, and one timer per person."""
+    return features.mapInArrow(answer_kernel(plan, moment, limits), ANSWERS_DDL)

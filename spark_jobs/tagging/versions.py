@@ -1,0 +1,80 @@
+"""What a tag's answers follow from: rule, base time, identity snapshot and the tables read; its hash is the version."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from spark_jobs.tagging.definitions import Catalogue, Tag, canonical, digest
+from spark_jobs.tagging.plan import SourcePlan, sources_of
+from spark_jobs.tagging.vocabulary import SOURCES
+
+_LOOKED_UP = {"purchase_lines": "core.products", "campaign_targets": "core.campaigns"}
+
+
+@dataclass(frozen=True, slots=True)
+class TagVersion:
+    """One version of one tag. basis: hash of what it was computed on, apart from rule and base time and snapshot."""
+
+    rule: str
+    basis: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What one run wrote: versions by tag, with the base time (microseconds) and identity snapshot they share."""
+
+    workspace: str
+    base: int
+    snapshot_id: str
+    tags: dict[str, TagVersion]
+
+    def as_facts(self) -> dict[str, Any]:
+        """The state as a commit carries it."""
+        return asdict(self)
+
+
+def state_from(facts: Mapping[str, Any]) -> State | None:
+    """The state that a commit carries; None where it carries none."""
+    if set(facts) != {"workspace", "base", "snapshot_id", "tags"}:
+        return None
+    tags = {name: TagVersion(**version) for name, version in facts["tags"].items()}
+    return State(facts["workspace"], facts["base"], facts["snapshot_id"], tags)
+
+
+def state_of(
+    catalogue: Catalogue, *, base: int, snapshot_id: str, stamps: Mapping[str, str], complete_since: Mapping[str, int]
+) -> State:
+    """The versions of all tags of a run.
+
+    stamps: contract table name to the version of it that is read; complete_since: source to instant.
+    """
+    tags = {}
+    for tag in catalogue.tags:
+        sources = sorted(sources_of(tag.rule))
+        basis = digest([watermark(tag, stamps), {source: complete_since[source] for source in sources}])
+        version = digest([tag.name, tag.rule_hash, base, snapshot_id, basis])
+        tags[tag.name] = TagVersion(tag.rule_hash, basis, version)
+    return State(catalogue.workspace, base, snapshot_id, tags)
+
+
+def watermark(tag: Tag, stamps: Mapping[str, str]) -> dict[str, str]:
+    """The tables that a tag's rule reads, each with its version; identity has its own snapshot."""
+    return {table: stamps[table] for table in sorted(_tables_of(sources_of(tag.rule)))}
+
+
+def tables_read(sources: tuple[SourcePlan, ...]) -> tuple[str, ...]:
+    """Names of the tables that a plan reads, the identity map included."""
+    return tuple(sorted({*_tables_of(frozenset(source.name for source in sources)), "core.identity_map"}))
+
+
+def definition_text(tag: Tag) -> str:
+    """The whole definition as JSON, the same text for the same definition."""
+    return json.dumps(canonical(tag), sort_keys=True, ensure_ascii=False)
+
+
+def _tables_of(sources: frozenset[str]) -> set[str]:
+    return {SOURCES[name].table.name for name in sources} | {_LOOKED_UP[name] for name in sources if name in _LOOKED_UP}
