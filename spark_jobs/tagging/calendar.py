@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -80,6 +81,7 @@ def _moved(wall: Instants, span: Span, sign: int) -> Instants:
     return np.asarray(moved.astype(np.int64) * DAY_US + (wall - days * DAY_US), dtype=np.int64)
 
 
+@cache
 def calendar_of(zone: ZoneInfo, *, until_year: int) -> Calendar:
     """The zone's changes from 1970 to some years after the given one."""
     changes, offsets = [], [_offset(zone, datetime(FIRST_YEAR, 1, 1, tzinfo=UTC))]

@@ -13,7 +13,6 @@ from spark_jobs.tagging.calendar import micros, moment_of
 from spark_jobs.tagging.definitions import Catalogue
 from spark_jobs.tagging.moment import NEVER
 from tests.tag_histories import (
-    COMPLETE_SINCE,
     NEW_YORK,
     Life,
     Order,
