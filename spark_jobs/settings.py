@@ -72,7 +72,9 @@ def load(path: str | Path | None = None) -> Settings:
     """Read the file at `path`, else the one that DATABANK_SETTINGS names; every problem of it in one message."""
     chosen = path or os.environ.get(SETTINGS_VARIABLE)
     if not chosen:
-        raise TerminalError(f"no settings: give --settings FILE or set {SETTINGS_VARIABLE} (`./databank up` writes one)")
+        raise TerminalError(
+            f"no settings: give --settings FILE or set {SETTINGS_VARIABLE} (`./databank up` writes one)"
+        )
     return parse(_read(Path(chosen)), where=str(chosen))
 
 

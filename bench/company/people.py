@@ -14,8 +14,11 @@ Kind = Literal["household", "silent", "visitor"]
 
 FIRST_SILENT = 3001  # real numbers end at 2,500
 FIRST_VISITOR = 900_001
+COMPLETE_SINCE = datetime(2017, 1, 1, 5, tzinfo=UTC)  # midnight of the workspace
 FIRST_REGISTRATION = datetime(2016, 1, 1, tzinfo=UTC)
 LAST_REGISTRATION = datetime(2017, 10, 31, tzinfo=UTC)
+# Midnight in New York: the workspace's history is complete from here on, so who never bought since is known to be silent.
+HISTORY_BEGINS = datetime(2017, 1, 1, 5, tzinfo=UTC)
 
 # Ranges without an operator when this was written: valid numbers that should ring nowhere. Three digits differ in
 # each, and none begins like the constant 13800138000.
@@ -122,7 +125,9 @@ def _registered_at(chance: random.Random, first_purchase_at: datetime | None) ->
         # A boundary case: the first order is older than the registration.
         return min(first + timedelta(seconds=chance.randrange(3600, 30 * 86_400)), LAST_REGISTRATION)
     latest = min(first - timedelta(hours=1), LAST_REGISTRATION)
-    earliest = max(FIRST_REGISTRATION, latest - timedelta(days=540))
+    # Whoever never bought registered when history was complete already: of others nobody could say "never".
+    since = COMPLETE_SINCE if first_purchase_at is None else FIRST_REGISTRATION
+    earliest = max(since, latest - timedelta(days=540))
     return earliest + timedelta(seconds=int(chance.random() * (latest - earliest).total_seconds()))
 
 

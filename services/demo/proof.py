@@ -62,7 +62,7 @@ def _wanted(case: Case) -> Iterable[tuple[str, str]]:
         )
         con.execute(
             f"""CREATE TABLE lines AS
-            SELECT household_id, basket_id, transaction_timestamp AS at, CAST(sales_value AS {MONEY}) AS sales
+            SELECT household_id, basket_id, transaction_timestamp AS bought_at, CAST(sales_value AS {MONEY}) AS sales
             FROM read_parquet(?) WHERE CAST(household_id AS varchar) IN (SELECT member_no FROM members)""",
             [str(case.package / "transactions.parquet")],
         )
@@ -75,7 +75,8 @@ def _wanted(case: Case) -> Iterable[tuple[str, str]]:
         # More than 90 days of the workspace's calendar after the last purchase.
         limit = _utc(case.base.astimezone(case.zone).replace(tzinfo=None) - DORMANT_AFTER, case.zone)
         (dormant,) = con.execute(
-            "SELECT count(*) FROM (SELECT max(at) AS last FROM lines GROUP BY household_id) WHERE last < ?", [limit]
+            "SELECT count(*) FROM (SELECT max(bought_at) AS last FROM lines GROUP BY household_id) WHERE last < ?",
+            [limit],
         ).fetchall()[0]
         yield "dormant members", str(dormant)
 
@@ -90,12 +91,12 @@ def _totals(row: tuple[object, ...]) -> Iterable[tuple[str, str]]:
 
 def _months(con: duckdb.DuckDBPyConnection, zone: ZoneInfo) -> Iterable[tuple[str, str]]:
     """Sales by month of the workspace's calendar; the borders are computed here, so no zone data is needed there."""
-    ((first, last),) = con.execute("SELECT min(at), max(at) FROM lines").fetchall()
+    ((first, last),) = con.execute("SELECT min(bought_at), max(bought_at) FROM lines").fetchall()
     month = first.replace(tzinfo=UTC).astimezone(zone).replace(day=1, hour=0, minute=0, second=0, tzinfo=None)
     while _utc(month, zone) <= last:
         after = (month + timedelta(days=32)).replace(day=1)
         span = [_utc(month, zone), _utc(after, zone)]
-        query = f"SELECT CAST(coalesce(sum(sales), 0) AS {MONEY}) FROM lines WHERE at >= ? AND at < ?"
+        query = f"SELECT CAST(coalesce(sum(sales), 0) AS {MONEY}) FROM lines WHERE bought_at >= ? AND bought_at < ?"
         yield f"sales {month:%Y-%m}", str(con.execute(query, span).fetchall()[0][0])
         month = after
 

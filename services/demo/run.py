@@ -143,6 +143,8 @@ def _move_in(stage: Stage, stream: Job) -> None:
     arguments = ["--job", str(MIGRATION_JOB), "--source", str(files / "export"), "--cutover", "--json"]
     history = jobs.start("migration", ["migration", "run", *arguments])
     moving = board.begin(STAGES[4], history.last_line)
+    # Live events are sent while history is on its way, not while Spark is starting.
+    _wait_for(lambda: b": copied " in history.log.read_bytes(), history, what="the first copied chunk")
     producer = ["--input", str(files / "live" / "events.jsonl"), "--rate", str(LIVE_PER_S)]
     live = jobs.start("live", ["services.demo.live", *producer])
     sending = board.begin(STAGES[5], live.last_line)

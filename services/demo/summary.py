@@ -93,7 +93,7 @@ def _moved(outcome: Outcome) -> str:
 
 
 def _identities(outcome: Outcome) -> str:
-    pairs = outcome.quality.get("pairs", {})
+    pairs = outcome.quality.get("identifiers", {})
     return (
         f"Identity against the truth: precision {pairs.get('precision')}, recall {pairs.get('recall')} "
         "(pairs of identifiers)."
