@@ -17,7 +17,7 @@ FIRST_VISITOR = 900_001
 COMPLETE_SINCE = datetime(2017, 1, 1, 5, tzinfo=UTC)  # midnight of the workspace
 FIRST_REGISTRATION = datetime(2016, 1, 1, tzinfo=UTC)
 LAST_REGISTRATION = datetime(2017, 10, 31, tzinfo=UTC)
-# Midnight in New York: the workspace's history is complete from here on, so who never bought since is known to be silent.
+# Midnight in New York: history is complete from here on, so of whom registered later it is known whether they bought.
 HISTORY_BEGINS = datetime(2017, 1, 1, 5, tzinfo=UTC)
 
 # Ranges without an operator when this was written: valid numbers that should ring nowhere. Three digits differ in
