@@ -1,0 +1,47 @@
+"""Rows of contracts for tests that write with Spark and read with Trino; the caller names what its test is about."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+WORKSPACE = "grocery"
+
+Identifier = tuple[str, str, bytes, str]
+
+
+def event(
+    event_id: str,
+    occurred_at: datetime,
+    *,
+    token: bytes | None = None,
+    properties: str | None = "{}",
+    identifiers: list[Identifier] | None = None,
+) -> tuple[Any, ...]:
+    """A row of core.events."""
+    subject = ("device", "web", token) if token else (None, None, None)
+    return (
+        *(WORKSPACE, event_id, "web", "page_view", occurred_at, occurred_at.date(), occurred_at, identifiers),
+        *(*subject, False, None, "site", "pc", None, None, properties, "stream/t/0", 1),
+    )
+
+
+def held(
+    token: bytes, since: datetime, until: datetime, person: str, *, system_to: datetime | None = None
+) -> tuple[Any, ...]:
+    """A row of core.identity_map: a device of the web."""
+    return (1, "device", "web", token, person, 1, since, until, EPOCH, system_to, "s1")
+
+
+def line(order_id: str, ordered_at: datetime, *, origin: str = "stream/t/0") -> tuple[Any, ...]:
+    """A row of core.order_lines."""
+    money = (Decimal("1.50"), Decimal(0), Decimal(0), Decimal(0))
+    buyer = ("member_no", WORKSPACE, b"m" * 16)
+    return (WORKSPACE, order_id, "product", "store", *buyer, ordered_at, ordered_at.date(), 1, *money, origin, 1)
+
+
+def product(product_id: str, *, product_line: str | None = None) -> tuple[Any, ...]:
+    """A row of core.products."""
+    return (WORKSPACE, product_id, product_line, None, None, None, None, None, "migration/p", 1)
