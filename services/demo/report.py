@@ -15,6 +15,7 @@ from services.demo.run import Outcome
 from spark_jobs.errors import TerminalError
 
 STYLE = Path(__file__).with_name("report.css")
+NUMBER = ' class="number"'
 _PACKAGES = ("pyspark", "delta-spark", "kafka-python", "trino", "duckdb")
 
 
@@ -82,8 +83,12 @@ def _sales(outcome: Outcome) -> str:
 
 
 def _identity(outcome: Outcome) -> str:
-    facts = dict(_flat(outcome.quality))
-    return _table(("measure", "value"), sorted(facts.items()))
+    found, events = outcome.quality["identifiers"], outcome.quality["events"]
+    measures = ("precision", "recall", "recall_of_provable", "pairs_right", "pairs_predicted", "pairs_true", "mapped")
+    pairs = _table(("pairs of identifiers", "value"), [(name.replace("_", " "), found[name]) for name in measures])
+    places = ("events", "right", "wrong", "anonymous")
+    rows = [(stage.replace("_", " "), *(counts[place] for place in places)) for stage, counts in events.items()]
+    return pairs + _table(("events of somebody who is", *places), rows)
 
 
 def _tags(outcome: Outcome) -> str:
@@ -114,15 +119,20 @@ def _section(title: str, content: str, lead: str = "") -> str:
 
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    head = "".join(f"<th>{escape(name.replace('_', ' '))}</th>" for name in columns)
-    body = "".join("<tr>" + "".join(_cell(value) for value in row) + "</tr>" for row in rows)
+    lines = [[_cell(value) for value in row] for row in rows]
+    numbers = [bool(lines) and all(NUMBER in line[n] for line in lines) for n in range(len(columns))]
+    head = "".join(
+        f"<th{NUMBER if is_number else ''}>{escape(name.replace('_', ' '))}</th>"
+        for name, is_number in zip(columns, numbers, strict=True)
+    )
+    body = "".join(f"<tr>{''.join(line)}</tr>" for line in lines)
     return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
 def _cell(value: object) -> str:
     text = _number(str(value)) if not isinstance(value, str) and value is not None else str(value or "")
     is_number = bool(text) and text[0] in "-0123456789" and not text.startswith("20")
-    mark = ' class="number"' if is_number or not isinstance(value, str) else ""
+    mark = NUMBER if is_number or not isinstance(value, str) else ""
     return f"<td{mark}>{escape(text)}</td>"
 
 
