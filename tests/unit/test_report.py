@@ -1,4 +1,4 @@
-"""The page at the demo's end: what it says, that it needs nothing from outside, that nothing is put into it unescaped."""
+"""The page at the demo's end: what it says, that it asks nobody, that nothing is put into it unescaped."""
 
 from __future__ import annotations
 
