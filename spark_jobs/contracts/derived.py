@@ -54,19 +54,20 @@ PERSON_TAGS = Table(
 
 TAG_CHANGES = Table(
     name="tags.changes",
-    grain="one change of one tag of one person from one version to the next",
-    key=("workspace_id", "tag", "person_id", "version"),
+    grain="one change of one tag of one person from one commit of tags.person_tags to the next; in order they give it",
+    key=("workspace_id", "tag", "person_id", "state_version"),
     partition_by=("workspace_id",),
-    statistics_on=("person_no", "tag", "base_at"),
+    statistics_on=("person_no", "tag", "base_at", "state_version"),
     columns=(
         WORKSPACE,
+        Column("state_version", "bigint", "commit of tags.person_tags that brought it; their order", nullable=False),
         Column("tag", "string", "tag name of the catalogue", nullable=False),
         *_PERSON,
         Column("old_value", "string", "value before; null where there was none", personal="personal"),
         Column("new_value", "string", "value after; null where it went", personal="personal"),
         Column("cause", "string", "`first`, `events`, `time`, `identity` or `rule`", nullable=False),
         Column("base_at", "timestamp", "moment for which the new value holds, UTC", nullable=False),
-        Column("version", "string", "version of the new value", nullable=False),
+        Column("version", "string", "version of the new value, or the last where the tag went", nullable=False),
         Column("snapshot_id", "string", "identity snapshot", nullable=False),
     ),
 )

@@ -254,7 +254,7 @@ def _settle(lake: Lake, workspace: str) -> int:
         delta.read(lake, PERSON_TAGS, version=version).where(is_mine)
         for version in (commit.version - 1, commit.version)
     )
-    changes = changes_between(old, new, before, after).persist()
+    changes = changes_between(old, new, before, after).withColumn("state_version", F.lit(commit.version)).persist()
     once = Transaction(f"tags/changes/{workspace}/{delta.table_id(lake, PERSON_TAGS)}", commit.version)
     delta.append(changes, lake, TAG_CHANGES, once=once, facts=settled)
     count = changes.count()
