@@ -39,8 +39,8 @@ log = logging.getLogger(__name__)
 
 ALL_WORKSPACES = "all"
 OWN_TABLES = (IDENTIFIERS, IDENTITY_LINKS, IDENTITY_LINK_STATES, PERSONS, IDENTITY_MAP, IDENTITY_SNAPSHOTS)
-# A round that leaves more than this share of its links will not end; it takes a graph that nobody has met.
-STALLED = 0.98
+# Rounds shrink what is left by a constant factor; so many of them mean a graph that nobody has met.
+MOST_ROUNDS = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +69,7 @@ class Proposal:
     """What a run wants to publish, as committed to its scratch folder."""
 
     pairs: DataFrame
+    identifiers: DataFrame
     states: DataFrame
     members: DataFrame
     assignment: DataFrame
@@ -108,7 +109,7 @@ def _pinned(lake: Lake, table: Table) -> DataFrame:
 
 
 def _snapshot(work: Work, *, rebuild: bool) -> dict[str, int | str | bool]:
-    observed = work.scratch.commit(stars(work.seen), "stars")
+    observed = work.scratch.keep(stars(work.seen), "stars")
     news = {"identifiers new": _extend_dictionary(work, observed), "links new": _extend_ledger(work, observed)}
     basis = _basis(work, observed)
     newest = newest_snapshot(work.lake)
@@ -122,33 +123,34 @@ def _snapshot(work: Work, *, rebuild: bool) -> dict[str, int | str | bool]:
 def _extend_dictionary(work: Work, observed: DataFrame) -> int:
     """Number the identifiers that are new; how many."""
     known = delta.read(work.lake, IDENTIFIERS)
-    changes = ledger.identifier_changes(observed, known)
+    changes = work.scratch.keep(ledger.identifier_changes(observed, known), "dictionary")
     is_new = F.col("identifier_no").isNull()
-    found = changes.agg(F.count_if(is_new).alias("new"), F.count_if(~is_new).alias("older")).collect()[0]
+    counted = outcome.counted(changes.where(is_new), "new").unionByName(
+        outcome.counted(changes.where(~is_new), "older")
+    )
+    found = _numbers(counted.unionByName(outcome.largest(known, "identifier_no")))
     if found["older"]:
         upsert(changes.where(~is_new), work.lake, IDENTIFIERS, updated=["first_seen_at"])
     if found["new"]:
-        after = _last(work.lake, IDENTIFIERS, "identifier_no")
+        after = found["identifier_no"]
         rows = ledger.number_new(changes, after=after, run_id=work.run_id)
         # The version is the first number given: of two runs at once Delta lets one give it.
         delta.append(rows, work.lake, IDENTIFIERS, once=Transaction("identity/identifiers", after + 1))
-    return int(found["new"])
+    return found["new"]
 
 
 def _extend_ledger(work: Work, observed: DataFrame) -> int:
     """Append what the ledger does not say yet; how many rows."""
-    identifiers = delta.read(work.lake, IDENTIFIERS)
-    unnumbered = observed.join(identifiers, on=list(ledger.VALUE), how="left_anti")
-    additions = ledger.link_additions(
-        ledger.observed_links(observed, identifiers), delta.read(work.lake, IDENTITY_LINKS)
-    )
-    found = _numbers(outcome.counted(unnumbered, "unnumbered").unionByName(outcome.counted(additions, "links")))
-    if found["unnumbered"]:
+    links = ledger.observed_links(observed, delta.read(work.lake, IDENTIFIERS))
+    additions = work.scratch.keep(ledger.link_additions(links, delta.read(work.lake, IDENTITY_LINKS)), "additions")
+    found = additions.agg(F.count(F.lit(1)).alias("links"), F.count_if(F.col("identifier_a").isNull()).alias("ends"))
+    counted = found.collect()[0]
+    if counted["ends"]:
         raise RetryableError(
-            f"{found['unnumbered']} identifiers got no number: another identity run gave out the same numbers; "
+            f"identifiers of {counted['ends']} links got no number: another identity run gave out the same numbers; "
             "let it end, then start this one again"
         )
-    if found["links"]:
+    if counted["links"]:
         nobody = F.lit(None).cast("string")
         signed = {
             "author": nobody,
@@ -158,7 +160,7 @@ def _extend_ledger(work: Work, observed: DataFrame) -> int:
         }
         once = Transaction(f"identity/links/{work.run_id}", 1)
         delta.append(additions.withColumns(signed), work.lake, IDENTITY_LINKS, once=once)
-    return found["links"]
+    return int(counted["links"])
 
 
 def _basis(work: Work, observed: DataFrame) -> Basis:
@@ -183,19 +185,19 @@ def _basis(work: Work, observed: DataFrame) -> Basis:
 
 def _judge(work: Work, basis: Basis) -> tuple[DataFrame, DataFrame]:
     """States of all links, and all identifiers with the component that holds them."""
-    identifiers, commit = delta.read(work.lake, IDENTIFIERS), work.scratch.commit
-    links = commit(ledger.with_ends(basis.pairs, identifiers).transform(guards.guarded), "guarded")
+    identifiers, keep = delta.read(work.lake, IDENTIFIERS), work.scratch.keep
+    links = keep(ledger.with_ends(basis.pairs, identifiers).transform(guards.guarded), "guarded")
     exclusive = forest.exclusive_links(links)
-    labels = _labels(work, exclusive.select("identifier_a", "identifier_b"), at_most=basis.pairs_count)
-    judged = commit(forest.spanning_forest(exclusive, labels), "judged")
+    labels = label_components(work, exclusive.select("identifier_a", "identifier_b"), at_most=basis.pairs_count)
+    judged = keep(forest.spanning_forest(exclusive, labels), "judged")
     owners = forest.exclusive_labels(judged, ledger.exclusive(identifiers))
     sliced = sharing.sliced_links(links, owners)
     held = sharing.holdings(sliced)
     states = outcome.all_states(links, judged, sharing.judge_sliced(sliced, held))
-    return commit(states, "states"), commit(sharing.members_of(identifiers, owners, held), "members")
+    return keep(states, "states"), keep(sharing.members_of(identifiers, owners, held), "members")
 
 
-def _labels(work: Work, links: DataFrame, *, at_most: int) -> DataFrame:
+def label_components(work: Work, links: DataFrame, *, at_most: int) -> DataFrame:
     """node, root: the smallest identifier number that each end is connected with."""
     if at_most <= work.root_link_budget:
         return links.transform(components.local_stars).transform(components.finish)
@@ -206,9 +208,9 @@ def _labels(work: Work, links: DataFrame, *, at_most: int) -> DataFrame:
         links, before = components.root_links(rounds[-1]), at_most
         at_most = links.count()
         log.info("round %d: %d root links of %d links", len(rounds), at_most, before)
-        if at_most > STALLED * before:
+        if len(rounds) == MOST_ROUNDS:
             raise TerminalError(
-                f"contraction stalls at {at_most} root links, budget {work.root_link_budget}; "
+                f"after {MOST_ROUNDS} rounds {at_most} root links are left, budget {work.root_link_budget}; "
                 "give one executor more memory and raise --root-link-budget"
             )
     labels = components.finish(components.local_stars(links))
@@ -219,16 +221,16 @@ def _labels(work: Work, links: DataFrame, *, at_most: int) -> DataFrame:
 
 def _propose(work: Work, basis: Basis, judged: tuple[DataFrame, DataFrame]) -> Proposal:
     """Persons of all components, and the map as it should be."""
-    (states, members), commit = judged, work.scratch.commit
+    (states, members), keep = judged, work.scratch.keep
     registry, held = delta.read(work.lake, PERSONS), mapping.lasting_holdings(delta.read(work.lake, IDENTITY_MAP))
     seeded = persons.seeds(members)
     claimed = persons.claims(members, seeded, held, registry)
     new = persons.minted(seeded, claimed, registry, after=_last(work.lake, PERSONS, "person_no"))
-    assignment = commit(persons.assigned(claimed, new), "assignment")
+    assignment = keep(persons.assigned(claimed, new), "assignment")
     lasting = mapping.lasting(members, persons.owners(assignment))
     sliced = sharing.slices(work.seen, sharing.shared(members), lasting, sharing.shared_links(states))
-    wanted = commit(lasting.unionByName(sliced.select(*mapping.MAPPED)), "wanted")
-    return Proposal(basis.pairs, states, members, assignment, wanted)
+    wanted = keep(lasting.unionByName(sliced.select(*mapping.MAPPED)), "wanted")
+    return Proposal(basis.pairs, delta.read(work.lake, IDENTIFIERS), states, members, assignment, wanted)
 
 
 def _publish(work: Work, basis: Basis, proposal: Proposal) -> dict[str, int | str]:
@@ -236,29 +238,41 @@ def _publish(work: Work, basis: Basis, proposal: Proposal) -> dict[str, int | st
     now, lake = datetime.now(UTC), work.lake
     registry, identity_map = delta.read(lake, PERSONS), delta.read(lake, IDENTITY_MAP)
     registered = persons.registry_changes(proposal.assignment, registry, basis.snapshot_id)
-    mapped = work.scratch.commit(
+    mapped = work.scratch.keep(
         mapping.map_changes(proposal.wanted, identity_map, known_at=now, snapshot_id=basis.snapshot_id), "mapped"
     )
-    candidate = verification.Candidate(
-        pairs=basis.pairs,
-        states=proposal.states,
-        identifiers=delta.read(lake, IDENTIFIERS),
-        unheld=proposal.members.where(F.col("label").isNull()),
-        wanted=proposal.wanted,
-        person_ids=persons.living(proposal.assignment, registry),
-    )
-    certificate = verification.certify(
-        _numbers(verification.violations(candidate)), _numbers(verification.connections(candidate))
-    )
-    facts = _numbers(outcome.counts(proposal.states, proposal.members, proposal.wanted))
-    changes = _numbers(outcome.changes(registered, mapped))
+    found = _audit(proposal, registry, {"changes": outcome.changes(registered, mapped)})
+    checks = verification.certify(found["broken"], found["connected"])
+    facts, changes = found["facts"], found["changes"]
     if changes["registry rows changed"]:
         upsert(registered, lake, PERSONS, updated=["survivor_id", "snapshot_id"])
     delta.replace_all(proposal.states.withColumn("snapshot_id", F.lit(basis.snapshot_id)), lake, IDENTITY_LINK_STATES)
     if changes["map rows opened"] or changes["map rows closed"]:
         upsert(mapped, lake, IDENTITY_MAP, updated=["system_to"])
-    _certify(work, basis, now, {"facts": facts, "checks": certificate})
+    _certify(work, basis, now, {"facts": facts, "checks": checks})
     return {**facts, **changes, "snapshot_id": basis.snapshot_id}
+
+
+def _audit(proposal: Proposal, registry: DataFrame, more: Mapping[str, DataFrame]) -> dict[str, dict[str, int]]:
+    """All counts of the run in one query: what the verifier found broken and connected, facts, and `more`."""
+    candidate = verification.Candidate(
+        pairs=proposal.pairs,
+        states=proposal.states,
+        identifiers=proposal.identifiers,
+        unheld=proposal.members.where(F.col("label").isNull()),
+        wanted=proposal.wanted,
+        person_ids=persons.living(proposal.assignment, registry),
+    )
+    groups = {
+        "broken": verification.violations(candidate),
+        "connected": verification.connections(candidate),
+        "facts": outcome.counts(proposal.states, proposal.members, proposal.wanted),
+        **more,
+    }
+    found: dict[str, dict[str, int]] = {name: {} for name in groups}
+    for row in outcome.together(groups).collect():
+        found[row["group"]][row["name"]] = int(row["number"])
+    return found
 
 
 def _certify(work: Work, basis: Basis, now: datetime, certificate: Mapping[str, Mapping[str, int]]) -> None:

@@ -37,16 +37,19 @@ def number_new(changes: DataFrame, *, after: int, run_id: str) -> DataFrame:
 def observed_links(observed: DataFrame, identifiers: DataFrame) -> DataFrame:
     """Each star's spokes as links between numbers, smaller first; one row per pair, kind and source.
 
-    In: rows of `stars`; rows of `core.identifiers`, with all that the stars carry.
+    In:  rows of `stars`; rows of `core.identifiers`.
+    Out: link rows; an identifier that has no number leaves null ends, which is for the caller to refuse.
     """
     numbers = identifiers.select(*VALUE, "identifier_no")
     hubs = numbers.select(*[F.col(name).alias(f"hub_{name}") for name in VALUE], F.col("identifier_no").alias("hub_no"))
     # numbers is unique on (type, scope, token): neither join can add rows.
-    spokes = observed.join(numbers, on=list(VALUE), how="inner")
-    pairs = spokes.join(hubs, on=[f"hub_{name}" for name in VALUE], how="inner")
-    a, b = F.least("hub_no", "identifier_no"), F.greatest("hub_no", "identifier_no")
+    spokes = observed.join(numbers, on=list(VALUE), how="left")
+    pairs = spokes.join(hubs, on=[f"hub_{name}" for name in VALUE], how="left")
+    is_numbered = F.col("hub_no").isNotNull() & F.col("identifier_no").isNotNull()
+    a = F.when(is_numbered, F.least("hub_no", "identifier_no"))
+    b = F.when(is_numbered, F.greatest("hub_no", "identifier_no"))
     ends = F.concat_ws("/", a.cast("string"), b.cast("string"), "kind", "source")
-    return pairs.where(F.col("hub_no") != F.col("identifier_no")).select(
+    return pairs.where(~is_numbered | (F.col("hub_no") != F.col("identifier_no"))).select(
         F.substring(F.sha2(ends, 256), 1, 32).alias("link_id"),
         a.alias("identifier_a"),
         b.alias("identifier_b"),

@@ -16,7 +16,9 @@ def numbered(rows: DataFrame, name: str, *, moment: str, ties: Sequence[str], af
     """
     hour = F.date_trunc("hour", F.col(moment))
     hourly = rows.withColumn("_hour", hour)
-    earlier = Window.partitionBy(F.lit(0)).orderBy("_hour").rowsBetween(Window.unboundedPreceding, -1)
+    # The same for every row, but no constant: Spark warns of a window without a partition key.
+    one = F.col("_hour").isNull()
+    earlier = Window.partitionBy(one).orderBy("_hour").rowsBetween(Window.unboundedPreceding, -1)
     counts = hourly.groupBy("_hour").agg(F.count(F.lit(1)).alias("_rows"))
     offsets = counts.select("_hour", F.coalesce(F.sum("_rows").over(earlier), F.lit(0)).alias("_offset"))
     within = Window.partitionBy("_hour").orderBy(moment, *ties)

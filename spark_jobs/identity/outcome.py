@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import reduce
 
 from pyspark.sql import DataFrame
@@ -45,9 +46,19 @@ def changes(registry: DataFrame, mapped: DataFrame) -> DataFrame:
     )
 
 
+def together(groups: Mapping[str, DataFrame]) -> DataFrame:
+    """group, name, number: several counts as one, so that one query answers them."""
+    return reduce(DataFrame.unionByName, (rows.withColumn("group", F.lit(name)) for name, rows in groups.items()))
+
+
 def counted(rows: DataFrame, name: str) -> DataFrame:
     """name, number: how many rows."""
     return _one(rows.agg(F.count(F.lit(1)).alias("number")), name)
+
+
+def largest(rows: DataFrame, column: str) -> DataFrame:
+    """The column's name and its largest number, 0 where there are no rows."""
+    return _one(rows.agg(F.coalesce(F.max(column), F.lit(0)).alias("number")), column)
 
 
 def _one(total: DataFrame, name: str) -> DataFrame:
