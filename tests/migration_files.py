@@ -67,7 +67,12 @@ def old_system(folder: Path, *, bad_share: float = 1.0, **job: object) -> OldSys
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "export").mkdir(exist_ok=True)
     (folder / "order_lines.yaml").write_text(yaml.safe_dump(mapping))
-    given: dict[str, object] = {"job": "history", "workspace": "grocery", "source": "export", "mappings": ["order_lines.yaml"]}
+    given: dict[str, object] = {
+        "job": "history",
+        "workspace": "grocery",
+        "source": "export",
+        "mappings": ["order_lines.yaml"],
+    }
     given |= {"derive": {"app": "store", "terminal": "pos"}, **job}
     (folder / "job.yaml").write_text(yaml.safe_dump(given))
     return OldSystem(folder)
