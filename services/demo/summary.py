@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 from rich.console import Console
@@ -53,8 +54,9 @@ def facts(outcome: Outcome) -> dict[str, Any]:
 
 def _answer(answered: Answered) -> Table:
     table = Table(title=answered.title, title_justify="left")
-    for name in answered.columns:
-        table.add_column(name.replace("_", " "))
+    for n, name in enumerate(answered.columns):
+        is_text = any(isinstance(row[n], str) for row in answered.rows)
+        table.add_column(name.replace("_", " "), justify="left" if is_text else "right")
     for row in answered.rows:
         table.add_row(*(_text(value) for value in row))
     return table
@@ -63,7 +65,7 @@ def _answer(answered: Answered) -> Table:
 def _text(value: object) -> str:
     if value is None:
         return ""
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+    return f"{value:,}" if isinstance(value, int | Decimal) and not isinstance(value, bool) else str(value)
 
 
 def _proof(outcome: Outcome) -> Table:

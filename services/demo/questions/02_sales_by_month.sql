@@ -1,5 +1,4 @@
 -- Sales by month of the workspace's calendar
-SELECT date_format(local_date, '%Y-%m') AS month, count(DISTINCT order_id) AS baskets, sum(sales_value) AS sales
-FROM lake.sales.purchases
-GROUP BY 1
-ORDER BY 1
+SELECT date_format(month, '%Y-%m') AS month, baskets, buyers, lines, sales_value AS sales, discount_value AS discounts
+FROM lake.marts.sales_by_month
+ORDER BY month

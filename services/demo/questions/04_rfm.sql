@@ -1,17 +1,23 @@
--- Recency, frequency and money: members by quarter of each, 4 is best
-WITH buyers AS (
-    SELECT subject_token, max(ordered_at) AS last_at, count(*) AS orders, sum(sales_value) AS sales
-    FROM lake.core.orders
-    GROUP BY 1
-), scored AS (
-    SELECT ntile(4) OVER (ORDER BY last_at, subject_token) AS recency,
-        ntile(4) OVER (ORDER BY orders, subject_token) AS frequency,
-        ntile(4) OVER (ORDER BY sales, subject_token) AS money,
-        orders, sales
-    FROM buyers
+-- Recency, frequency, money: buyers by segment, with what they bought
+WITH bought AS (
+    SELECT
+        workspace_id,
+        person_id,
+        count(*) AS baskets,
+        sum(sales_value) AS sales,
+        date_diff('day', max(ordered_at), (SELECT max(base_at) FROM lake.tags.populations)) AS days_since
+    FROM lake.core.orders_by_person
+    GROUP BY workspace_id, person_id
 )
-SELECT recency, frequency, count(*) AS members, CAST(avg(money) AS decimal(4, 2)) AS mean_money_quarter,
-    CAST(avg(orders) AS decimal(10, 1)) AS mean_orders, CAST(avg(sales) AS decimal(18, 2)) AS mean_sales
-FROM scored
-GROUP BY 1, 2
-ORDER BY 1 DESC, 2 DESC
+SELECT
+    coalesce(tag.value, 'no segment') AS segment,
+    count(*) AS people,
+    CAST(avg(bought.days_since) AS decimal(8, 1)) AS mean_days_since_last,
+    CAST(avg(CAST(bought.baskets AS double)) AS decimal(8, 1)) AS mean_baskets,
+    CAST(avg(bought.sales) AS decimal(18, 2)) AS mean_sales,
+    CAST(sum(bought.sales) AS decimal(18, 2)) AS sales
+FROM bought
+LEFT JOIN lake.tags.person_tags AS tag
+    ON tag.tag = 'rfm_segment' AND tag.workspace_id = bought.workspace_id AND tag.person_id = bought.person_id
+GROUP BY 1
+ORDER BY sales DESC

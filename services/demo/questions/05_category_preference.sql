@@ -1,17 +1,27 @@
--- Category preference: the product line that most of a member's lines are from
-WITH counted AS (
-    SELECT lines.subject_token, products.product_line, count(*) AS bought, sum(lines.sales_value) AS sales
-    FROM lake.core.order_lines AS lines
-    JOIN lake.core.products AS products
-        ON products.workspace_id = lines.workspace_id AND products.product_id = lines.product_id
-    GROUP BY 1, 2
-), ranked AS (
-    SELECT product_line, row_number() OVER (PARTITION BY subject_token ORDER BY bought DESC, sales DESC, product_line) AS place
-    FROM counted
+-- Category preference: the category that each member bought most often
+WITH bought AS (
+    SELECT line.subject_token, product.category, count(*) AS lines, sum(line.sales_value) AS sales
+    FROM lake.core.order_lines AS line
+    JOIN lake.core.products AS product
+        ON product.workspace_id = line.workspace_id AND product.product_id = line.product_id
+    WHERE product.category IS NOT NULL
+    GROUP BY line.subject_token, product.category
+),
+ranked AS (
+    SELECT
+        category,
+        lines,
+        sales,
+        row_number() OVER (PARTITION BY subject_token ORDER BY lines DESC, sales DESC, category) AS place
+    FROM bought
 )
-SELECT product_line, count(*) AS members_preferring
+SELECT
+    category,
+    count_if(place = 1) AS members_preferring,
+    count(*) AS members_buying,
+    sum(lines) AS lines,
+    CAST(sum(sales) AS decimal(18, 2)) AS sales
 FROM ranked
-WHERE place = 1
-GROUP BY 1
-ORDER BY 2 DESC, 1
-LIMIT 8
+GROUP BY category
+ORDER BY members_preferring DESC, sales DESC
+LIMIT 10
