@@ -92,7 +92,7 @@ IDENTITY_MAP = Table(
         Column("token", "binary", "16-byte token", nullable=False, personal="pseudonym"),
         Column("person_id", "string", "master id", nullable=False, personal="pseudonym"),
         Column("person_no", "bigint", "dense person number", nullable=False, personal="pseudonym"),
-        Column("valid_from", "timestamp", "since when it holds, UTC; 0001-01-01 for always", nullable=False),
+        Column("valid_from", "timestamp", "since when it holds, UTC; 1900-01-01 for always", nullable=False),
         Column("valid_to", "timestamp", "until when (exclusive), UTC; 9999-12-31 for ever", nullable=False),
         Column("system_from", "timestamp", "since when the platform knew it, UTC", nullable=False),
         Column("system_to", "timestamp", "until when the platform held it so; null while it does"),

@@ -224,8 +224,10 @@ def _propose(work: Work, basis: Basis, judged: tuple[DataFrame, DataFrame]) -> P
     (states, members), keep = judged, work.scratch.keep
     registry, held = delta.read(work.lake, PERSONS), mapping.lasting_holdings(delta.read(work.lake, IDENTITY_MAP))
     seeded = persons.seeds(members)
-    claimed = persons.claims(members, seeded, held, registry)
-    new = persons.minted(seeded, claimed, registry, after=_last(work.lake, PERSONS, "person_no"))
+    after = _numbers(outcome.largest(registry, "person_no"))["person_no"]
+    # Nobody can claim anything before the first person was registered.
+    claimed = persons.claims(members, seeded, held, registry) if after else persons.no_claims(seeded)
+    new = persons.minted(seeded, claimed, registry, after=after)
     assignment = keep(persons.assigned(claimed, new), "assignment")
     lasting = mapping.lasting(members, persons.owners(assignment))
     sliced = sharing.slices(work.seen, sharing.shared(members), lasting, sharing.shared_links(states))
@@ -247,8 +249,10 @@ def _publish(work: Work, basis: Basis, proposal: Proposal) -> dict[str, int | st
     if changes["registry rows changed"]:
         upsert(registered, lake, PERSONS, updated=["survivor_id", "snapshot_id"])
     delta.replace_all(proposal.states.withColumn("snapshot_id", F.lit(basis.snapshot_id)), lake, IDENTITY_LINK_STATES)
-    if changes["map rows opened"] or changes["map rows closed"]:
+    if changes["map rows closed"]:
         upsert(mapped, lake, IDENTITY_MAP, updated=["system_to"])
+    elif changes["map rows opened"]:
+        delta.append(mapped, lake, IDENTITY_MAP, once=Transaction(f"identity/map/{work.run_id}", 1))
     _certify(work, basis, now, {"facts": facts, "checks": checks})
     return {**facts, **changes, "snapshot_id": basis.snapshot_id}
 
@@ -288,10 +292,6 @@ def _certify(work: Work, basis: Basis, now: datetime, certificate: Mapping[str, 
     }
     rows = work.lake.spark.createDataFrame([tuple(row.values())], IDENTITY_SNAPSHOTS.ddl)
     delta.append(rows, work.lake, IDENTITY_SNAPSHOTS, once=Transaction(f"identity/snapshots/{work.run_id}", 1))
-
-
-def _last(lake: Lake, table: Table, number: str) -> int:
-    return int(delta.read(lake, table).agg(F.max(number)).collect()[0][0] or 0)
 
 
 def _numbers(counted: DataFrame) -> dict[str, int]:

@@ -53,6 +53,12 @@ def claims(members: DataFrame, seeded: DataFrame, held: DataFrame, registry: Dat
     return claimed.select(*columns).unionByName(revived.select(*columns))
 
 
+def no_claims(seeded: DataFrame) -> DataFrame:
+    """What `claims` gives while the registry is empty."""
+    nobody = {"person_id": F.lit(""), "person_no": F.lit(0).cast("bigint"), "role": F.lit(KEPT)}
+    return seeded.where(F.lit(False)).select("label").withColumns(nobody)
+
+
 def minted(seeded: DataFrame, claimed: DataFrame, registry: DataFrame, *, after: int) -> DataFrame:
     """New persons for components that nobody claims, numbered by first seen, then id.
 

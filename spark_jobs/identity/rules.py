@@ -31,7 +31,8 @@ NAMES_NOBODY = "names nobody: no exclusive identifier"
 UNIQUENESS = "unique value taken"
 SEPARATED = "separated by decision"
 
-ALWAYS = "TIMESTAMP '0001-01-01 00:00:00'"
+# Before every event, and a moment that every client can hold; year 1 is out of Python's range in some zones.
+ALWAYS = "TIMESTAMP '1900-01-01 00:00:00'"
 FOR_EVER = "TIMESTAMP '9999-12-31 00:00:00'"
 
 

@@ -188,8 +188,8 @@ class Writes:
 
     def begin(self, rows: DataFrame, table: Table) -> None:
         """Start an append; its thread inherits what stops this stream's jobs."""
-        append = inheritable_thread_target(partial(delta.append, rows, self.lake, table, once=self._once))
-        self._begun.append(self._pool.submit(append))
+        append = partial(delta.append, rows, self.lake, table, once=self._once)
+        self._begun.append(self._pool.submit(inheritable_thread_target(self.lake.spark)(append)))
 
     def wait(self) -> None:
         """Return when all are committed; the first failure is raised."""

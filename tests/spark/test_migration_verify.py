@@ -1,0 +1,268 @@
+"""Settle, verify, derive: one row a key whoever came first, and no difference between source and target goes unseen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from pyspark.sql import functions as F
+
+from migration.chunks import Chunk, ChunkState
+from migration.commits import changes_since, heal
+from migration.copying import copy_all, repair_chunk
+from migration.deriving import derive
+from migration.reading import source_rows
+from migration.settling import Settled, settle
+from migration.verifying import verify_table
+from migration.work import Work
+from spark_jobs.contracts.core import EVENTS, ORDER_LINES, ORDERS
+from spark_jobs.contracts.events import purchase_event_id
+from spark_jobs.contracts.operations import QUARANTINE_ROWS
+from spark_jobs.errors import TerminalError
+from spark_jobs.ingest.purchases import orders_from_lines, purchase_events
+from spark_jobs.storage import delta
+from spark_jobs.storage.delta import Transaction
+from spark_jobs.storage.fingerprints import fingerprint
+from tests.migration_files import OldSystem, fingerprints, line, old_system, planned
+
+
+@pytest.fixture
+def old(tmp_path) -> OldSystem:
+    """Basket 3 stands in all three files, basket 4 in two, with other sales in each; one line is broken."""
+    system = old_system(tmp_path / "old")
+    system.put("a", [line(1), line(2), line(3, sales_value="1.00")])
+    system.put("b", [line(3, sales_value="2.00"), line(4, sales_value="3.00"), line(5), "broken"])
+    system.put("c", [line(4, sales_value="4.00"), line(3, sales_value="5.00"), line(6)])
+    return system
+
+
+@pytest.fixture
+def work(old, lake, key_file) -> Iterator[Work]:
+    with planned(old, lake, key_file) as ready:
+        yield ready
+
+
+def settled(work: Work) -> Settled:
+    found = settle(work.lake, ORDER_LINES, run_id=work.run_id)
+    heal(work, ORDER_LINES)
+    return found
+
+
+def verify(work: Work) -> None:
+    verify_table(work, work.mappings[0])
+
+
+def run_sql(work: Work, statement: str) -> None:
+    work.lake.spark.sql(statement.format(t=f"delta.`{work.lake.path_of(ORDER_LINES)}`"))
+
+
+def sales(work: Work) -> dict[str, str]:
+    return {row.order_id: str(row.sales_value) for row in delta.read(work.lake, ORDER_LINES).collect()}
+
+
+def send_live(work: Work, *baskets: str, since: str = "1") -> None:
+    """The live stream brings these baskets, as copies of migrated lines where there are such."""
+    rows = delta.read(work.lake, ORDER_LINES).where(F.col("order_id").isin(list(baskets)))
+    live = rows.withColumn("origin", F.lit("stream/databank.events/0")).withColumn("sales_value", F.lit("9.00"))
+    delta.append(live, work.lake, ORDER_LINES, once=Transaction("stream", int(since)))
+
+
+def test_of_rows_in_several_files_the_first_file_s_stays(work) -> None:
+    copy_all(work)
+    assert settled(work) == Settled(history=3)
+    assert (sales(work)["3"], sales(work)["4"]) == ("1.00", "3.00")
+    places = {c.source_object[-5]: (c.counts.good.rows, c.counts.duplicate) for c in chunks(work) if c.counts}
+    assert places == {"a": (3, 0), "b": (2, 1), "c": (1, 2)}
+
+
+def chunks(work: Work) -> list[Chunk]:
+    return list(work.ledger.chunks(work.plan.plan_id))
+
+
+def test_settling_again_changes_nothing(work) -> None:
+    copy_all(work)
+    settled(work)
+    before = delta.current_version(work.lake, ORDER_LINES), fingerprints(work.ledger, work.plan.plan_id)
+    assert settled(work) == Settled()
+    assert (delta.current_version(work.lake, ORDER_LINES), fingerprints(work.ledger, work.plan.plan_id)) == before
+
+
+def test_history_goes_before_the_live_stream_whoever_came_first(work) -> None:
+    copy_all(work)
+    settled(work)
+    wanted = fingerprint(delta.read(work.lake, ORDER_LINES), ORDER_LINES)
+    send_live(work, "1", "5")
+    assert settled(work) == Settled(live=2)
+    assert fingerprint(delta.read(work.lake, ORDER_LINES), ORDER_LINES) == wanted
+
+
+def test_the_ledger_is_healed_of_a_settlement_that_it_never_heard_of(old, lake, key_file, tmp_path) -> None:
+    with planned(old, lake, key_file) as work:
+        copy_all(work)
+        settle(work.lake, ORDER_LINES, run_id="killed before the ledger knew")
+        heal(work, ORDER_LINES)
+        wanted = fingerprints(work.ledger, work.plan.plan_id)
+        for chunk in chunks(work):
+            rows = delta.read(lake, ORDER_LINES).where(F.col("origin") == chunk.origin)
+            assert fingerprint(rows, ORDER_LINES) == (chunk.counts and chunk.counts.good)
+    with planned(old, lake, key_file, ledger=tmp_path / "new.sqlite") as work:
+        heal(work, ORDER_LINES)
+        assert fingerprints(work.ledger, work.plan.plan_id) == wanted
+
+
+def test_a_green_verification_says_so_in_the_ledger(work) -> None:
+    copy_all(work)
+    settled(work)
+    facts = verify_table(work, work.mappings[0])
+    assert {chunk.state for chunk in chunks(work)} == {ChunkState.VERIFIED}
+    assert facts["columns"]["sales_value"] == {"nulls": 0, "min": "1.00", "max": "3.00"}
+    assert "min" not in facts["columns"]["subject_token"]
+    verify(work)  # again
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        pytest.param("DELETE FROM {t} WHERE order_id = '2'", "position 3: lost from the target", id="a row lost"),
+        pytest.param(
+            "UPDATE {t} SET sales_value = 1.51 WHERE order_id = '2'",
+            "position 3: changed in the target",
+            id="a cent changed",
+        ),
+        pytest.param(
+            "UPDATE {t} SET ordered_at = ordered_at + INTERVAL 1 MICROSECOND WHERE order_id = '2'",
+            "position 3: changed in the target",
+            id="a microsecond changed",
+        ),
+        pytest.param(
+            "UPDATE {t} SET retail_disc = 1, coupon_disc = 0 WHERE order_id = '2'",
+            "position 3: changed in the target",
+            id="a discount in the wrong column",
+        ),
+        pytest.param(
+            "INSERT INTO {t} SELECT * FROM {t} WHERE order_id = '2'",
+            "position 3: 2 times in the target",
+            id="a row doubled",
+        ),
+        pytest.param(
+            "INSERT INTO {t} SELECT * FROM {t} WHERE order_id = '2' UNION ALL SELECT * FROM {t} WHERE order_id = '2'",
+            "position 3: 3 times in the target",
+            id="a row twice more",
+        ),
+        pytest.param("DELETE FROM {t} WHERE order_id = '3'", "lost from the target", id="the wrong one was settled"),
+    ],
+)
+def test_damage_to_the_target_turns_verification_red_and_names_the_line(work, damage, says) -> None:
+    copy_all(work)
+    settled(work)
+    run_sql(work, damage)
+    with pytest.raises(TerminalError) as error:
+        verify(work)
+    assert "transactions-a.csv" in str(error.value)
+    assert says in str(error.value)
+    states = {chunk.source_object[-5]: chunk.state for chunk in chunks(work)}
+    assert states == {"a": ChunkState.FAILED, "b": ChunkState.VERIFIED, "c": ChunkState.VERIFIED}
+
+
+def test_a_red_chunk_stays_red_until_it_is_repaired(work) -> None:
+    copy_all(work)
+    settled(work)
+    wanted = fingerprints(work.ledger, work.plan.plan_id)
+    run_sql(work, "DELETE FROM {t} WHERE order_id = '5'")
+    for _ in range(2):
+        with pytest.raises(TerminalError):
+            verify(work)
+        copy_all(work)
+        heal(work, ORDER_LINES)
+    repair_chunk(work, next(name for name in wanted if "transactions-b" in name))
+    assert settled(work) == Settled(history=1)  # the repaired file brought basket 3 again
+    verify(work)
+    assert fingerprints(work.ledger, work.plan.plan_id) == wanted
+
+
+def test_lost_refused_lines_turn_verification_red(work) -> None:
+    copy_all(work)
+    settled(work)
+    work.lake.spark.sql(f"DELETE FROM delta.`{work.lake.path_of(QUARANTINE_ROWS)}`")
+    with pytest.raises(TerminalError, match="quarantine holds 0 records, the source has 1 bad ones"):
+        verify(work)
+
+
+def test_a_key_that_stands_twice_turns_verification_red(work) -> None:
+    copy_all(work)
+    settled(work)
+    send_live(work, "1")
+    with pytest.raises(TerminalError, match="at least 1 rows share a natural key"):
+        verify(work)
+
+
+def test_verification_that_cannot_run_is_a_failure(work, old) -> None:
+    with pytest.raises(TerminalError, match="is planned, wanted copied"):
+        verify(work)
+    copy_all(work)
+    settled(work)
+    Path(old.export, "transactions", "transactions-a.csv").unlink()
+    with pytest.raises(TerminalError, match="cannot be read"):
+        verify(work)
+
+
+def test_reading_all_chunks_shuffles_nothing_clear(work) -> None:
+    plan = source_rows(work, work.mappings[0])._jdf.queryExecution().executedPlan().toString()
+    assert "MapInArrow" in plan
+    assert "Exchange hashpartitioning" not in plan
+    assert "Exchange rangepartitioning" not in plan
+    assert "Sort" not in plan
+
+
+def test_history_becomes_orders_and_purchase_events_beside_the_stream_s(work) -> None:
+    copy_all(work)
+    settled(work)
+    seam = delta.read(work.lake, ORDER_LINES).where(F.col("order_id") == "5")
+    live = orders_from_lines(seam.withColumn("origin", F.lit("stream/databank.events/0")))
+    delta.append(live, work.lake, ORDERS, once=Transaction("stream", 1))
+    delta.append(purchase_events(live, app="x", terminal="y"), work.lake, EVENTS, once=Transaction("stream", 1))
+    found = derive(work)
+    assert (found.orders, found.inserted, found.replaced) == (6, 12, 2)
+    assert derive(work).inserted == 0
+    events = delta.read(work.lake, EVENTS).collect()
+    assert sorted(row.event_id for row in events) == sorted(
+        purchase_event_id("grocery", str(basket), "330") for basket in range(1, 7)
+    )
+    assert {row.origin.split("/")[0] for row in events} == {"migration"}
+    assert {row.app for row in events} == {"store"}
+    assert delta.read(work.lake, ORDERS).count() == 6
+
+
+@pytest.fixture
+def verified(work) -> int:
+    copy_all(work)
+    settled(work)
+    return int(verify_table(work, work.mappings[0])["version"])
+
+
+@pytest.mark.parametrize(
+    ("change", "is_let_through"),
+    [
+        pytest.param(lambda _work: None, True, id="nothing happened"),
+        pytest.param(lambda work: send_live(work, "1"), True, id="the stream appended"),
+        pytest.param(
+            lambda work: work.lake.spark.sql(f"OPTIMIZE delta.`{work.lake.path_of(ORDER_LINES)}`"),
+            True,
+            id="compaction",
+        ),
+        pytest.param(
+            lambda work: work.lake.spark.sql(
+                f"DELETE FROM delta.`{work.lake.path_of(ORDER_LINES)}` WHERE order_id = '1'"
+            ),
+            False,
+            id="a row was deleted",
+        ),
+        pytest.param(lambda work: repair_chunk(work, chunks(work)[0].chunk_id), False, id="a chunk was written again"),
+    ],
+)
+def test_what_came_after_a_verification_is_known(
+    work, verified, change: Callable[[Work], object], is_let_through: bool
+) -> None:
+    change(work)
+    assert (changes_since(work.lake, ORDER_LINES, verified) == "") is is_let_through
