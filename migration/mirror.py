@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import reduce
 from typing import Any
 
 from delta.tables import DeltaTable
+from pyspark.sql import Column
+from pyspark.sql import functions as F
 
 from migration.chunks import Chunk
 from migration.conflicts import until_committed
@@ -27,11 +30,15 @@ def mirror(work: Work) -> None:
 def _merge(work: Work, page: list[Chunk]) -> None:
     rows = work.lake.spark.createDataFrame(list(_rows(page)), MIGRATION_CHUNKS.ddl)
     table = DeltaTable.forPath(work.lake.spark, work.lake.path_of(MIGRATION_CHUNKS)).alias("old")
-    key = " AND ".join(f"old.{name} = new.{name}" for name in MIGRATION_CHUNKS.key)
     compared = [name for name in MIGRATION_CHUNKS.column_names if name != "updated_at"]
-    is_changed = " OR ".join(f"NOT (old.{name} <=> new.{name})" for name in compared)
-    merge = table.merge(rows.alias("new"), key).whenMatchedUpdateAll(condition=is_changed)
-    merge.whenNotMatchedInsertAll().execute()
+    is_same = reduce(Column.__and__, [F.col(f"old.{name}").eqNullSafe(F.col(f"new.{name}")) for name in compared])
+    # A merge writes the files of all rows that it matches anew, changed or not: so it gets the changed ones alone.
+    changed = [row["chunk_id"] for row in rows.alias("new").join(table.toDF(), is_same, "left_anti").collect()]
+    if not changed:
+        return
+    rows = rows.where(F.col("chunk_id").isin(changed))
+    key = " AND ".join(f"old.{name} = new.{name}" for name in MIGRATION_CHUNKS.key)
+    table.merge(rows.alias("new"), key).whenMatchedUpdateAll().whenNotMatchedInsertAll().execute()
 
 
 def _rows(page: list[Chunk]) -> Iterator[tuple[Any, ...]]:

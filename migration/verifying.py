@@ -14,7 +14,7 @@ from functools import reduce
 from typing import Any
 
 from pyspark import StorageLevel
-from pyspark.sql import Column, DataFrame, Row
+from pyspark.sql import Column, DataFrame, Row, Window
 from pyspark.sql import functions as F
 
 from migration.chunks import Chunk, ChunkState, Counts
@@ -38,6 +38,8 @@ log = logging.getLogger(__name__)
 VERIFIED = "verified"
 SHOWN = 10
 _FINGERPRINT = ("rows", "digest_xor", "digest_sum")
+# Parts of a comparison of which not only the rows are counted.
+SIDES = ("read", "repeated", "target")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +62,10 @@ def verify_table(work: Work, mapping: Mapping) -> dict[str, Any]:
     target = delta.read(work.lake, table, version=version)
     source = _source_digests(work, mapping).persist(StorageLevel.MEMORY_AND_DISK)
     try:
-        kept = _first_of_each_key(source.where("is_good"))
+        repeated = _repeated(source.where("is_good"))
         stored = _target_digests(target, table)
-        problems = _compare(work, table, _sides(work, table, (source, kept, stored)))
+        problems = _compare(work, table, _sides(work, table, (source, repeated, stored)))
+        kept = _without(source.where("is_good"), repeated)
         lines = differing_lines(kept, stored, list(problems)[:SHOWN]) if problems else []
     finally:
         source.unpersist()
@@ -98,15 +101,26 @@ def _target_digests(target: DataFrame, table: Table) -> DataFrame:
     return rows.select("origin", "origin_position", "digest", *key_hashes(table))
 
 
-def _first_of_each_key(rows: DataFrame) -> DataFrame:
-    """The rows that must stand in the target: of each natural key the lowest (origin, position)."""
-    place = F.struct("origin", "origin_position", "digest")
-    return rows.groupBy("key_a", "key_b").agg(F.min(place).alias("row")).select("row.*", "key_a", "key_b")
+def _repeated(rows: DataFrame) -> DataFrame:
+    """The rows that must not stand in the target: of each natural key all but the lowest (origin, position).
+
+    All rows are grouped by half of the hash alone, which sums up in hash tables; few are sorted.
+    """
+    twice = rows.groupBy("key_a").agg(F.count(F.lit(1)).alias("n")).where(F.col("n") > 1)
+    # Unique on the hash, so this cannot add rows.
+    suspects = rows.join(twice, on="key_a", how="left_semi")
+    first = Window.partitionBy("key_a", "key_b").orderBy("origin", "origin_position", "digest")
+    return suspects.withColumn("place", F.row_number().over(first)).where(F.col("place") > 1).drop("place")
+
+
+def _without(rows: DataFrame, repeated: DataFrame) -> DataFrame:
+    # A line's position is unique in its chunk: the join takes out exactly the repeated lines.
+    return rows.join(repeated, on=["origin", "origin_position"], how="left_anti")
 
 
 def _sides(work: Work, table: Table, rows: tuple[DataFrame, DataFrame, DataFrame]) -> DataFrame:
     """One row per chunk of the plan: both sides' numbers, 0 where a side has nothing of it."""
-    source, kept, stored = rows
+    source, repeated, stored = rows
     chunks = work.ledger.chunks(work.plan.plan_id, target=table.name)
     origins = work.lake.spark.createDataFrame([(chunk.origin,) for chunk in chunks], "origin string")
     sealed = delta.read(work.lake, QUARANTINE_ROWS).where((F.col("stage") == STAGE) & (F.col("target") == table.name))
@@ -116,13 +130,14 @@ def _sides(work: Work, table: Table, rows: tuple[DataFrame, DataFrame, DataFrame
         "read": source.where("is_good"),
         "refused": source.where("NOT is_good"),
         "sealed": sealed.withColumn("digest", nothing),
-        "source": kept,
+        "repeated": repeated,
         "target": stored,
     }
     labelled = [part.select("origin", "digest", F.lit(name).alias("part")) for name, part in parts.items()]
     everything = reduce(DataFrame.union, labelled).groupBy("origin")
-    counts = [F.count_if(F.col("part") == name).alias(name) for name in ("chunk", "read", "refused", "sealed")]
-    return everything.agg(*counts, *_fingerprint("source"), *_fingerprint("target")).where(F.col("chunk") == 1)
+    counts = [F.count_if(F.col("part") == name).alias(name) for name in ("chunk", "refused", "sealed")]
+    prints = [column for side in SIDES for column in _fingerprint(side)]
+    return everything.agg(*counts, *prints).where(F.col("chunk") == 1)
 
 
 def _fingerprint(side: str) -> list[Column]:
@@ -148,10 +163,12 @@ def _compare(work: Work, table: Table, sides: DataFrame) -> dict[str, str]:
 
 
 def _found(row: Row) -> Found:
-    source = Fingerprint(row["source_rows"], row["source_digest_xor"], int(row["source_digest_sum"]))
-    target = Fingerprint(row["target_rows"], row["target_digest_xor"], int(row["target_digest_sum"]))
-    read = row["read"] + row["refused"]
-    return Found(Counts(read, row["refused"], row["read"] - source.rows, source), target, row["sealed"])
+    good, repeated, target = (
+        Fingerprint(row[f"{side}_rows"], row[f"{side}_digest_xor"], int(row[f"{side}_digest_sum"])) for side in SIDES
+    )
+    # Fingerprints are a group: what must stand in the target is what was read without what was repeated.
+    source = Counts(good.rows + row["refused"], row["refused"], repeated.rows, good - repeated)
+    return Found(source, target, row["sealed"])
 
 
 def _problems(chunk: Chunk, found: Found) -> Iterator[str]:

@@ -52,7 +52,7 @@ def write_catalogue(folder: Path, *tags: dict[str, object], head: Mapping[str, o
     """The folder with one file per tag."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in ((HEAD_FILE, head), *((f"{tag['tag']}.yaml", tag) for tag in tags)):
-        (folder / name).write_text(yaml.safe_dump(content, allow_unicode=True), encoding="utf-8")
+        (folder / name).write_text(yaml.safe_dump(content, allow_unicode=True, sort_keys=False), encoding="utf-8")
     return folder
 
 

@@ -134,13 +134,15 @@ def _explained(text: str) -> RetryableError | TerminalError:
 
 def take_in(messages: DataFrame, number: int, stream: Stream) -> None:
     """Write one batch; every write carries the batch's transaction, so a batch that is repeated changes nothing."""
+    read = messages.count()  # from the offsets alone: nothing is parsed
+    if not read:
+        return
     once = Transaction(stream.stream_id, number)
     parsed = parse_messages(messages, workspaces=stream.workspaces)
     # Only good rows are kept between the writes: they hold tokens. Refused bytes may hold clear identifiers, so they
     # are read again from Kafka and sealed on the way, and never stand in Spark's local files.
     good = parsed.where(F.col("reason").isNull()).drop("reason", "value").persist()
     try:
-        read = messages.count()  # from the offsets alone: nothing is parsed
         counts = _write(good, parsed.where(F.col("reason").isNotNull()), stream, once=once, read=read)
     finally:
         good.unpersist()

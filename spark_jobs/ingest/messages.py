@@ -10,6 +10,7 @@ from pyspark.sql import functions as F
 
 from spark_jobs.contracts.core import IDENTIFIER_STRUCT
 from spark_jobs.contracts.identifiers import IDENTIFIER_TYPES
+from spark_jobs.ingest.once import with_columns_once
 from spark_jobs.ingest.purchases import LINE_TYPE, PURCHASE
 
 # Everything is read as text: a value of the wrong type must become a refusal with a reason, not a failed batch.
@@ -37,28 +38,30 @@ def parse_messages(messages: DataFrame, *, workspaces: Sequence[str]) -> DataFra
     """
     text = messages.withColumn("body", F.col("value").cast("string"))
     options = {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": "_corrupt"}
-    read = text.withColumn("m", F.from_json("body", _MESSAGE, options))
+    read = text.transform(with_columns_once, {"m": F.from_json("body", _MESSAGE, options)})
     named = read.select("topic", "partition", "offset", "timestamp", "value", "body", "m.*")
     typed = named.transform(_with_types)
-    return typed.withColumn("reason", _reason(workspaces)).drop("given", "moment", "_corrupt")
+    return typed.transform(with_columns_once, {"reason": _reason(workspaces)}).drop("given", "moment", "_corrupt")
 
 
 def _with_types(rows: DataFrame) -> DataFrame:
-    given = rows.withColumns(
+    given = rows.transform(
+        with_columns_once,
         {
             "given": F.coalesce("identifiers", F.array().cast(f"array<{_given_type()}>")),
             "moment": F.expr("try_to_timestamp(occurred_at)"),
             "bought": F.when(F.col("name") == PURCHASE, F.from_json("properties", _BOUGHT)),
             "authenticated": F.coalesce(F.expr("try_cast(authenticated AS boolean)"), F.lit(False)),
-        }
+        },
     )
-    identified = given.withColumns(
+    identified = given.transform(
+        with_columns_once,
         {
             "identifiers": F.transform(F.filter("given", _is_declared), _as_identifier),
             "parked": F.size(F.filter("given", lambda i: ~_is_declared(i))),
-        }
+        },
     )
-    return identified.withColumn("subject", _strongest()).select(
+    return identified.transform(with_columns_once, {"subject": _strongest()}).select(
         *("topic", "partition", "offset", "value", "body", "given", "moment", "_corrupt", "parked", "bought"),
         *("workspace_id", "event_id", "source", "name", "identifiers", "authenticated", "session_key", "properties"),
         F.col("moment").alias("occurred_at"),

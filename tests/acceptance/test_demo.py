@@ -12,11 +12,15 @@ from typing import Any
 
 import pytest
 
+from services.demo import export_source
+from services.demo.jobs import started_jobs
 from services.demo.memory import process_tree
+from services.demo.options import BASE, ZONE
+from services.demo.proof import Case, prove
+from services.embedded.stack import EmbeddedStack
 from services.setup import paths
 from tests.clear_text import clear_values_in, phones_of
-
-pytestmark = pytest.mark.campaign
+from trino_catalog.connection import connected
 
 TIMEOUT_S = 1_500
 FULL = {"lines": "1469307", "baskets": "155848", "households": "2469", "sales": "4596039.58"}
@@ -61,8 +65,20 @@ def test_a_sample_is_proved_and_nothing_clear_or_running_is_left(home: Path) -> 
     assert "http://" not in page.replace("http://www.w3.org", ""), "the page asks the internet"
 
 
-def test_a_row_planted_missing_turns_the_proof_red(home: Path) -> None:
-    status, facts = demo(home, "--sample", "0.1", "--seed", "7", "--plant", "missing-row")
+def test_a_row_planted_missing_in_it_turns_the_proof_red(home: Path) -> None:
+    case = Case(export_source.package_folder(), home / "demo" / "export" / "members.csv", ZONE, BASE)
+    with EmbeddedStack(home / "data", with_kafka=False) as stack, connected(stack.trino_url) as trino:
+        before = {check.name for check in prove(case, trino) if not check.holds}
+        with started_jobs(stack.settings_path, stack.layout.logs) as jobs:
+            jobs.run("planting", ["services.demo.planting"])
+        after = {check.name for check in prove(case, trino) if not check.holds}
+    assert before == set()
+    assert "lines" in after
+
+
+@pytest.mark.campaign
+def test_a_demo_with_a_row_planted_missing_says_so(tmp_path: Path) -> None:
+    status, facts = demo(tmp_path, "--sample", "0.1", "--seed", "7", "--plant", "missing-row")
     assert (status, facts["proved"]) == (1, False)
     wrong = {name for name, check in facts["checks"].items() if not check["holds"]}
     assert "lines" in wrong
@@ -81,8 +97,9 @@ def test_ctrl_c_stops_everything(tmp_path: Path) -> None:
     assert not orphans(before), "a process outlived the demo"
 
 
-def test_the_whole_year_is_proved(home: Path) -> None:
-    status, facts = demo(home)
+@pytest.mark.campaign
+def test_the_whole_year_is_proved(tmp_path: Path) -> None:
+    status, facts = demo(tmp_path)
     assert (status, facts["proved"]) == (0, True), facts["checks"]
     assert {name: facts["checks"][name]["found"] for name in FULL} == FULL
     assert facts["checks"]["silent members"]["found"] == "300"

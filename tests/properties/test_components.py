@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from pathlib import Path
 
@@ -23,7 +24,7 @@ def random_links(seed: int) -> Links:
 def shuffled_chain(length: int) -> Links:
     nodes = list(range(length))
     random.Random(length).shuffle(nodes)
-    return list(zip(nodes[:-1], nodes[1:], strict=True))
+    return list(itertools.pairwise(nodes))
 
 
 GRAPHS: dict[str, Links] = {
@@ -54,12 +55,11 @@ def components_by_union_find(links: Links) -> dict[int, int]:
 
 @pytest.mark.parametrize("graph", GRAPHS)
 @pytest.mark.parametrize(
-    ("parts", "budget"),
-    [pytest.param(3, ROOT_LINK_BUDGET, id="one task finishes"), pytest.param(4, 0, id="rounds to the end")],
+    "way", [pytest.param((3, ROOT_LINK_BUDGET), id="one task finishes"), pytest.param((4, 0), id="rounds to the end")]
 )
-def test_components_agree_with_union_find(spark, lake, tmp_path: Path, graph: str, parts: int, budget: int) -> None:
-    links = GRAPHS[graph]
-    frame = spark.createDataFrame(links, "identifier_a long, identifier_b long").repartition(parts)
+def test_components_agree_with_union_find(lake, tmp_path: Path, graph: str, way: tuple[int, int]) -> None:
+    links, (parts, budget) = GRAPHS[graph], way
+    frame = lake.spark.createDataFrame(links, "identifier_a long, identifier_b long").repartition(parts)
     work = Work(lake, Scratch(lake, str(tmp_path / "work")), "run", budget, frame)
     rows = label_components(work, frame, at_most=len(links)).collect()
     assert len(rows) == len({row.node for row in rows})

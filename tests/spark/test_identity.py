@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from spark_jobs.contracts.core import EVENTS
@@ -125,8 +126,10 @@ def test_a_shared_device_is_whose_it_was_and_nobodys_between_two_logins(lake: La
     assert ann != bob
     assert holder(lake, "device:tv") is None
     assert attributed(lake) == {
-        "early": None, "a1": ann, "anns": ann, "a2": ann, "between": None, "b1": bob, "bobs": bob, "b2": bob, "late": None,
-    }  # fmt: skip
+        **dict.fromkeys(("early", "between", "late")),
+        **dict.fromkeys(("a1", "anns", "a2"), ann),
+        **dict.fromkeys(("b1", "bobs", "b2"), bob),
+    }
     spans = delta.read(lake, IDENTITY_MAP).where("type = 'device'").orderBy("valid_from").collect()
     # createDataFrame and collect speak the machine's zone: only the distance matters here.
     assert [(row.valid_to - row.valid_from) for row in spans] == [timedelta(minutes=10, microseconds=1)] * 2
@@ -167,7 +170,8 @@ def test_a_late_link_merges_and_the_older_id_survives_and_both_resolve(lake: Lak
     past = delta.read(lake, IDENTITY_MAP).where("system_to IS NOT NULL")
     assert {row.person_id for row in past.collect()} == {younger}
     first_seen = delta.read(lake, IDENTIFIERS).groupBy("type").agg(F.min("first_seen_at")).collect()
-    assert dict(first_seen)["login"] == dict(first_seen)["phone"] < dict(first_seen)["openid"]
+    first = {row[0]: row[1] for row in first_seen}
+    assert first["login"] == first["phone"] < first["openid"]
 
 
 def test_a_decision_keeps_two_identifiers_apart_and_gives_former_ids_back(lake: Lake) -> None:
@@ -196,7 +200,7 @@ def test_a_corrupted_row_stops_publication(lake: Lake, monkeypatch: pytest.Monke
     put(lake, [event("c", 6, "login:bob", "phone:1")])
     honest = mapping.lasting
 
-    def corrupt(members, owners):
+    def corrupt(members: DataFrame, owners: DataFrame) -> DataFrame:
         rows, other = honest(members, owners), owners.agg(F.max("person_id").alias("p"), F.max("person_no").alias("n"))
         moved = rows.crossJoin(other).withColumn(
             "person_id", F.when(F.col("type") == "login", F.col("p")).otherwise(F.col("person_id"))

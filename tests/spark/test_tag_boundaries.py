@@ -78,7 +78,10 @@ CASES = {
     "a guest's order, joined by device": member(bought("2017-12-05T10:00", by="device")),
     "an old guest's order, joined by device": member(bought("2017-05-05T10:00", by="device"), dormant="true"),
     "an order by the device before it was the person's": member(bought("2017-02-20T10:00", by="device"), silent="true"),
-    "a guest who never registered": Case(Life(None, [bought("2017-05-05T10:00", by="device")]), {"dormant": "true"}),
+    # Nobody knows since when a guest is a customer: something may have been bought before history begins.
+    "a guest who never registered": Case(
+        Life(None, [bought("2017-05-05T10:00", by="device")]), {"dormant": "true", "dormant_produce": "unknown"}
+    ),
     "at the base time exactly": member(bought(BASE), silent="true"),
     "a microsecond before the base time": member(bought("2017-12-31T23:59:59.999999")),
     "only after the base time": member(bought("2018-01-01T10:00"), silent="true"),

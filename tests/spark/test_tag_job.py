@@ -93,7 +93,9 @@ def test_the_plan_reads_each_source_once_and_moves_rows_once(lake: Lake) -> None
     catalogue = read_catalogue(job.SHIPPED / "grocery")
     plan, at = compile_plan(catalogue), moment(local(BASE), catalogue)
     facts = facts_of(tables_of(lake, plan), plan, at, workspace="grocery")  # type: ignore[arg-type]
+    lake.spark.conf.set("spark.sql.maxMetadataStringLength", "1000")  # whole paths
     physical = facts._jdf.queryExecution().executedPlan().toString()
+    lake.spark.conf.unset("spark.sql.maxMetadataStringLength")
     scans = Counter(re.findall(r"FileScan parquet .*?Location: \S+ \S*?\[[^\]]*?/(core/\w+)\]", physical))
     assert scans == dict.fromkeys((name.replace(".", "/") for name in tables_read(plan.sources)), 1)
     assert physical.count("FileScan") == len(scans)

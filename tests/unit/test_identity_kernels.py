@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -9,21 +11,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spark_jobs.errors import TerminalError
-from spark_jobs.identity.batches import in_pieces, in_whole_groups
+from spark_jobs.identity.batches import Numbers, in_pieces, in_whole_groups
 from spark_jobs.identity.rules import rule_version
 from spark_jobs.identity.unionfind import CLASHES, JOINED_ALREADY, JOINS, constrained_forest, stars
 from spark_jobs.identity.verification import certify, reached_by
 
+Links = list[tuple[int, int]]
 LINKS = st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40)), min_size=1, max_size=80)
 UNHURRIED = settings(deadline=None)  # the first call may compile a kernel
 BIG = 2**60  # identifier numbers are 64 bits wide
 
 
-def ends(links):
+def ends(links: Links) -> tuple[Numbers, Numbers]:
     return np.array([a for a, _ in links], np.int64) + BIG, np.array([b for _, b in links], np.int64) + BIG
 
 
-def groups_by_search(links):
+def groups_by_search(links: Links) -> dict[int, int]:
     """node: smallest node that can be reached."""
     neighbours: dict[int, set[int]] = {}
     for a, b in links:
@@ -46,7 +49,7 @@ def test_stars_agree_with_a_search(links) -> None:
     assert dict(zip(node - BIG, root - BIG, strict=True)) == groups_by_search(links)
 
 
-def ordered_union(links, unique):
+def ordered_union(links: Links, unique: Sequence[int]) -> tuple[list[int], list[int], list[int]]:
     """The rule in words: one link after the other; a link joins unless the two groups hold the same unique key."""
     group = {node: frozenset({node}) for link in links for node in link}
     verdicts = []
@@ -89,7 +92,7 @@ def test_a_chain_of_thousands_is_reached_too() -> None:
     assert reached_by(np.zeros(4999, np.int64), a[:-1], a[1:]) == 4999
 
 
-def batches(groups, size):
+def batches(groups: Sequence[int], size: int) -> Iterator[pa.RecordBatch]:
     rows = [(group, n) for n, group in enumerate(sorted(groups))]
     for i in range(0, len(rows), size):
         part = rows[i : i + size]
