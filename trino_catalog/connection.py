@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,10 @@ from spark_jobs.errors import RetryableError, TerminalError
 USER = "databank"
 _REQUEST_TIMEOUT_S = 30.0
 _ATTEMPTS = 3
+# A coordinator answers some seconds before its first worker (itself, on one machine) serves the catalogs.
+_NO_WORKER_YET = "NO_NODES_AVAILABLE"
+_ANNOUNCEMENT_S = 20.0
+_PAUSE_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +46,21 @@ class Trino:
     connection: Any
 
     def ask(self, sql: str) -> Answer:
-        """Run one statement to its end."""
-        cursor = self.connection.cursor()
-        try:
-            rows = cursor.execute(sql).fetchall()
-        except trino.exceptions.TrinoUserError as error:
-            raise TerminalError(f"Trino refused {_start_of(sql)}: {error.error_name}: {error.message}") from error
-        except (trino.exceptions.Error, RequestException) as error:
-            raise RetryableError(f"Trino at {self.url} failed on {_start_of(sql)}: {error}") from error
-        return Answer(tuple(column[0] for column in cursor.description or ()), tuple(tuple(row) for row in rows))
+        """Run one statement to its end; a Trino whose workers are just being announced is given time for it."""
+        until = time.monotonic() + _ANNOUNCEMENT_S
+        while True:
+            cursor = self.connection.cursor()
+            try:
+                rows = cursor.execute(sql).fetchall()
+            except trino.exceptions.TrinoUserError as error:
+                raise TerminalError(f"Trino refused {_start_of(sql)}: {error.error_name}: {error.message}") from error
+            except (trino.exceptions.Error, RequestException) as error:
+                # Such a statement was never begun, so it is safe to repeat.
+                if getattr(error, "error_name", "") == _NO_WORKER_YET and time.monotonic() < until:
+                    time.sleep(_PAUSE_S)
+                    continue
+                raise RetryableError(f"Trino at {self.url} failed on {_start_of(sql)}: {error}") from error
+            return Answer(tuple(column[0] for column in cursor.description or ()), tuple(tuple(row) for row in rows))
 
 
 @contextlib.contextmanager
