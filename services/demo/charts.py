@@ -49,7 +49,9 @@ def _scale(top: float, height: float, unit: str) -> str:
         lines.append(
             f'<text class="tick" x="{_LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{_short(top * quarter / 4)}</text>'
         )
-    return "".join(lines) + f'<text class="tick" x="0" y="10">{escape(unit)}</text>'
+    # Below the zero, where no number stands.
+    unit_mark = f'<text class="tick" x="{_LEFT - 8}" y="{_HEIGHT - 12}" text-anchor="end">{escape(unit)}</text>'
+    return "".join([*lines, unit_mark])
 
 
 def _nice(value: float) -> float:
