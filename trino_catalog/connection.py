@@ -55,7 +55,7 @@ class Trino:
             except trino.exceptions.TrinoUserError as error:
                 raise TerminalError(f"Trino refused {_start_of(sql)}: {error.error_name}: {error.message}") from error
             except (trino.exceptions.Error, RequestException) as error:
-                # Such a statement was never begun, so it is safe to repeat.
+                # What is asked here reads, or replaces what is there: no statement does harm when it is repeated.
                 if getattr(error, "error_name", "") == _NO_WORKER_YET and time.monotonic() < until:
                     time.sleep(_PAUSE_S)
                     continue

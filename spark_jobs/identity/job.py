@@ -249,10 +249,9 @@ def _publish(work: Work, basis: Basis, proposal: Proposal) -> dict[str, int | st
     if changes["registry rows changed"]:
         upsert(registered, lake, PERSONS, updated=["survivor_id", "snapshot_id"])
     delta.replace_all(proposal.states.withColumn("snapshot_id", F.lit(basis.snapshot_id)), lake, IDENTITY_LINK_STATES)
-    if changes["map rows closed"]:
+    if changes["map rows opened"] or changes["map rows closed"]:
+        # A merge even where rows are only opened: of two runs at once it lets one write, an append would let both.
         upsert(mapped, lake, IDENTITY_MAP, updated=["system_to"])
-    elif changes["map rows opened"]:
-        delta.append(mapped, lake, IDENTITY_MAP, once=Transaction(f"identity/map/{work.run_id}", 1))
     _certify(work, basis, now, {"facts": facts, "checks": checks})
     return {**facts, **changes, "snapshot_id": basis.snapshot_id}
 

@@ -69,6 +69,12 @@ def counts(lake: Lake) -> dict[str, int]:
     return {table.name: delta.read(lake, table).select(F.count("*")).collect()[0][0] for table in TABLES}
 
 
+def test_a_message_is_parsed_once_whatever_asks_for_its_parts(lake: Lake) -> None:
+    good = parse_messages(batch(lake, [purchase()]), workspaces=("grocery",)).where("reason IS NULL")
+    plan = good._jdf.queryExecution().optimizedPlan().toString()
+    assert plan.count("from_json(") == 2, "the message, and what was bought"
+
+
 def test_every_message_has_one_place(lake: Lake, stream: Stream) -> None:
     values = [message("a"), message("a"), purchase(), b"{broken", b"\xff\xfe", message("")]
     take_in(batch(lake, values), 0, stream)
