@@ -41,8 +41,9 @@ def settle(lake: Lake, table: Table, *, run_id: str) -> Settled:
     """Take out what stands twice, until nothing does; live writers go on meanwhile. Safe to repeat."""
     if not delta.exists(lake, table):
         return Settled()
-    total = Settled()
-    while (left := until_committed(lambda: _settle_once(lake, table, run_id), f"settling {table.name}")) != Settled():
+    total, is_done = Settled(), False
+    while not is_done:
+        left, is_done = until_committed(lambda: _settle_once(lake, table, run_id), f"settling {table.name}")
         total = Settled(total.history + left.history, total.live + left.live)
     return total
 
@@ -82,7 +83,8 @@ def repeated_live(rows: DataFrame, table: Table) -> DataFrame:
     return live.join(history, on=key, how="left_semi").union(twice)
 
 
-def _settle_once(lake: Lake, table: Table, run_id: str) -> Settled:
+def _settle_once(lake: Lake, table: Table, run_id: str) -> tuple[Settled, bool]:
+    """What left in one commit; true where nothing is left to settle, so that nobody has to look again."""
     session = lake.spark.newSession()  # the commit's metadata are a setting: they must reach no other commit
     own = Lake(session, lake.root)
     version = delta.current_version(own, table)
@@ -91,13 +93,15 @@ def _settle_once(lake: Lake, table: Table, run_id: str) -> Settled:
         by_origin = losers.groupBy("origin").agg(*aggregates(F.col("digest"))).orderBy("origin")
         page = by_origin.limit(CHUNKS_PER_COMMIT).collect()
         if not page:
-            return Settled()
+            return Settled(), True
         leaving = losers.where(F.col("origin").between(page[0]["origin"], page[-1]["origin"]))
         history = {r["origin"].removeprefix(_CHUNK): of_row(r) for r in page if r["origin"].startswith(_CHUNK)}
         live = sum(row["rows"] for row in page if not row["origin"].startswith(_CHUNK))
         session.conf.set(_USER_METADATA, json.dumps(settle_facts(history, live=live, run_id=run_id), sort_keys=True))
         _delete(own, table, leaving)
-        return Settled(sum(taken.rows for taken in history.values()), live)
+        # All losers were on the page, and nobody else committed since they were looked for.
+        is_done = len(page) < CHUNKS_PER_COMMIT and delta.current_version(own, table) == version + 1
+        return Settled(sum(taken.rows for taken in history.values()), live), is_done
     finally:
         losers.unpersist()
 

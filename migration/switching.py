@@ -132,6 +132,8 @@ def _check_table(work: Work, table: Table, version: int | None) -> None:
     if version is None or open_chunk is not None:
         found = "was never verified" if open_chunk is None else f"chunk {open_chunk.chunk_id} is {open_chunk.state}"
         raise TerminalError(f"{table.name}: {found}; the view stays as it is; run `migration verify` first")
+    if delta.current_version(work.lake, table) == version:
+        return  # verification looked for keys that stand twice in this very version
     if changed := changes_since(work.lake, table, version):
         raise TerminalError(
             f"{table.name} was changed after it was verified at version {version}: {changed}; the view stays as it is; "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import threading
 from pathlib import Path
 from types import TracebackType
@@ -10,10 +11,14 @@ from typing import Self
 
 _EVERY_S = 2.0
 _PARENT_FIELD = 1  # of /proc/PID/stat after the name
+_RESIDENT_FIELD = 1  # of /proc/PID/statm
 
 
 class MemoryWatch:
-    """Samples the proportional set size (pages shared by n processes count 1/n each) of this process tree."""
+    """Samples what this process tree holds, at most: a page that n processes share counts n times.
+
+    The exact share (`smaps_rollup`) makes the kernel walk every page: a sample every 2 s took 4 % of two cores.
+    """
 
     def __init__(self) -> None:
         self.peak_mb = 0
@@ -59,7 +64,7 @@ def _parent(entry: Path) -> int | None:
 
 def _held_kb(pid: int) -> int:
     try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines()
+        resident_pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[_RESIDENT_FIELD])
     except OSError:
         return 0  # it ended meanwhile
-    return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+    return resident_pages * resource.getpagesize() // 1024

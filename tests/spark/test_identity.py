@@ -1,235 +1,309 @@
-"""Rules of One-ID, each by the test that proves it, through the whole job."""
+"""Rules of One-ID, each by the test that proves it, through the whole job.
+
+A run costs seconds whatever it reads, so the stories share one lake: their identifiers have nothing in common, and what
+a run left is read once, before the next one changes it.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from spark_jobs.contracts.core import EVENTS
 from spark_jobs.contracts.identity import IDENTIFIERS, IDENTITY_LINK_STATES, IDENTITY_LINKS, IDENTITY_MAP, PERSONS
 from spark_jobs.contracts.operations import RUNS
 from spark_jobs.errors import TerminalError
+from spark_jobs.identity import mapping
 from spark_jobs.people.resolve import with_person
 from spark_jobs.storage import delta
 from spark_jobs.storage.delta import Lake
 from spark_jobs.storage.fingerprints import fingerprint
-from tests.spark.identity_rows import NOON, event, identifier, member, put, resolve
+from tests.spark.identity_rows import event, identifier, member, put, resolve
+
+KIOSK = "00" * 15 + "07"
+HONEST = mapping.lasting
+TABLES = (IDENTIFIERS, IDENTITY_LINKS, PERSONS, IDENTITY_MAP, IDENTITY_LINK_STATES)
 
 
-def people(lake: Lake) -> dict[str, set[str]]:
-    """person_id: identifiers that it holds for ever, as `type@scope/token`."""
-    found: dict[str, set[str]] = {}
-    for row in (
-        delta.read(lake, IDENTITY_MAP).where("system_to IS NULL AND valid_from = TIMESTAMP '1900-01-01'").collect()
-    ):
-        found.setdefault(row.person_id, set()).add(f"{row.type}@{row.scope}/{row.token.hex()}")
-    return found
+@dataclass(frozen=True)
+class Found:
+    """What a run said and left."""
+
+    facts: dict[str, Any]
+    people: dict[str, set[str]]  # person_id: identifiers that it holds for ever
+    attributed: dict[str, str | None]  # event_id: person_id
+    states: dict[tuple[str, str], str]  # names of both ends of a link: its state and reason
+    survivors: dict[str, str]  # person_id: survivor_id
+    first_seen: dict[str, Any]
+    numbers: dict[str, set[Any]]
+
+    def holder(self, name: str) -> str:
+        """The person that holds `type:value` for ever; '' where nobody does."""
+        return next((person for person, held in self.people.items() if named(name) in held), "")
+
+    def states_of(self, *names: str) -> dict[str, int]:
+        """How many links of these identifiers are in which state."""
+        wanted = {named(name) for name in names}
+        return dict(Counter(state for ends, state in self.states.items() if wanted & set(ends)))
 
 
-def holder(lake: Lake, name: str) -> str | None:
-    """The person that holds `type:value` for ever."""
+def named(name: str) -> str:
     kind, scope, value, _ = identifier(name)
-    wanted = f"{kind}@{scope}/{value.hex()}"
-    return next((person for person, held in people(lake).items() if wanted in held), None)
+    return f"{kind}@{scope}/{value.hex()}"
 
 
-def states(lake: Lake) -> dict[str, int]:
-    rows = delta.read(lake, IDENTITY_LINK_STATES).groupBy("state", "reason").count().collect()
-    return {f"{row['state']}: {row['reason']}": row["count"] for row in rows}
-
-
-def attributed(lake: Lake) -> dict[str, str | None]:
-    """event_id: person."""
+def found(lake: Lake, facts: dict[str, Any]) -> Found:
+    names = {
+        row.identifier_no: (f"{row.type}@{row.scope}/{row.token.hex()}", row.first_seen_at)
+        for row in delta.read(lake, IDENTIFIERS).collect()
+    }
+    people: dict[str, set[str]] = {}
+    lasting = delta.read(lake, IDENTITY_MAP).where("system_to IS NULL AND valid_from = TIMESTAMP '1900-01-01'")
+    for row in lasting.collect():
+        people.setdefault(row.person_id, set()).add(names[row.identifier_no][0])
     rows = with_person(delta.read(lake, EVENTS), delta.read(lake, IDENTITY_MAP)).collect()
     assert len(rows) == delta.read(lake, EVENTS).count()
-    return {row.event_id: row.person_id for row in rows}
+    return Found(
+        facts=facts,
+        people=people,
+        attributed={row.event_id: row.person_id for row in rows},
+        states={
+            (names[row.identifier_a][0], names[row.identifier_b][0]): f"{row.state}: {row.reason}"
+            for row in delta.read(lake, IDENTITY_LINK_STATES).collect()
+        },
+        survivors={row.person_id: row.survivor_id for row in delta.read(lake, PERSONS).collect()},
+        first_seen=dict(names.values()),
+        numbers=numbers(lake),
+    )
+
+
+def numbers(lake: Lake) -> dict[str, set[Any]]:
+    """Rows of the tables that give ids and numbers, without what differs from run to run."""
+    return {
+        table.name: set(
+            delta.read(lake, table)
+            .select(*[name for name in table.column_names if name not in ("run_id", "system_from")])
+            .collect()
+        )
+        for table in (IDENTIFIERS, PERSONS, IDENTITY_MAP)
+    }
 
 
 def published(lake: Lake) -> dict[str, Any]:
     """Fingerprints of everything that a run may change."""
-    tables = (IDENTIFIERS, IDENTITY_LINKS, PERSONS, IDENTITY_MAP, IDENTITY_LINK_STATES)
-    return {table.name: fingerprint(delta.read(lake, table), table) for table in tables}
+    return {table.name: fingerprint(delta.read(lake, table), table) for table in TABLES}
 
 
-def test_a_login_joins_what_was_done_before_and_a_rerun_changes_nothing(lake: Lake) -> None:
-    before = [event("anonymous", 0, "device:d1", "cookie:c1", authenticated=False)]
-    put(lake, [*before, event("login", 5, "login:ann", "device:d1")], [member("1", -60, "phone:1", "login:ann")])
-    facts = resolve(lake)
-    ann = holder(lake, "member_no:1")
-    assert holder(lake, "phone:1") == holder(lake, "login:ann") == holder(lake, "device:d1") == ann
-    assert holder(lake, "cookie:c1") not in {ann, None}
-    assert attributed(lake)["anonymous"] == ann
-    assert (facts["persons"], facts["persons with a member number"], facts["changed"]) == (2, 1, True)
-    first = published(lake)
-    assert resolve(lake)["changed"] is False
-    again = resolve(lake, rebuild=True)
-    assert (again["map rows opened"], again["map rows closed"], again["registry rows changed"]) == (0, 0, 0)
-    assert published(lake) == first
+def on_tv(event_id: str, minutes: float, *names: str) -> tuple[Any, ...]:
+    return event(event_id, minutes, "device:tv", *names, authenticated=bool(names))
 
 
-def test_values_count_within_their_scope_and_guards_take_what_names_nobody(lake: Lake) -> None:
-    put(
-        lake,
-        [
-            # The same OpenID text in two apps is two identifiers.
-            event("a", 0, "login:ann", "openid@app1:same"),
-            event("b", 1, "login:bob", "openid@app2:same"),
-            # An event that only carries devices does not say who was authenticated.
-            event("c", 2, "device:d9", "cookie:c9"),
-            # Five members on one phone: above its limit of three.
-            *[event(f"p{n}", n, f"member_no:{n}", "phone:hotline") for n in range(5)],
-            # Two members on one phone: within the limit, but one person cannot be both.
-            event("x", 1, "member_no:71", "phone:shared"),
-            event("y", 2, "member_no:72", "phone:shared"),
-            # Company without authentication is no link.
-            event("z", 3, "login:ann", "login:bob", authenticated=False),
-        ],
+MEMBERS_AT_FIRST = [member("1", -60, "phone:1", "login:ann"), member("2", -30, "phone:2", "login:cat")]
+AT_FIRST = [
+    # What was done before a login.
+    event("anonymous", 0, "device:d1", "cookie:c1", authenticated=False),
+    event("login", 5, "login:ann", "device:d1"),
+    # The same OpenID text in two apps is two identifiers.
+    event("a", 0, "login:sue", "openid@app1:same"),
+    event("b", 1, "login:bob", "openid@app2:same"),
+    # An event that only carries devices does not say who was authenticated.
+    event("c", 2, "device:d9", "cookie:c9"),
+    # Five members on one phone: above its limit of three.
+    *[event(f"p{n}", n, f"member_no:1{n}", "phone:hotline") for n in range(5)],
+    # Two members on one phone: within the limit, but one person cannot be both.
+    event("x", 1, "member_no:71", "phone:shared"),
+    event("y", 2, "member_no:72", "phone:shared"),
+    # Company without authentication is no link.
+    event("z", 3, "login:sue", "login:bob", authenticated=False),
+    # One device, two people after each other.
+    on_tv("early", 0),
+    on_tv("a1", 10, "login:tv-ann"),
+    on_tv("anns", 15),
+    on_tv("a2", 20, "login:tv-ann"),
+    on_tv("between", 30),
+    on_tv("b1", 40, "login:tv-bob"),
+    on_tv("bobs", 45),
+    on_tv("b2", 50, "login:tv-bob"),
+    on_tv("late", 60),
+    # Two pairs, each of two people of whom it turns out later that they are one.
+    event("e1", 0, "login:eve", "device:e1"),
+    event("e2", 5, "phone:eve", "openid:eve"),
+    event("f1", 0, "login:fay", "device:f1"),
+    event("f2", 5, "phone:fay", "openid:fay"),
+]
+LATER = [event("e3", -30 * 24 * 60, "login:eve", "phone:eve"), event("f3", 9, "login:fay", "phone:fay")]
+
+
+def put_kiosk(lake: Lake) -> None:
+    """5,000 logins on one device."""
+    numbers = lake.spark.range(5000).select(F.col("id").cast("string").alias("n"))
+    template = lake.spark.createDataFrame([event("x", 0, "login:x")], EVENTS.ddl)
+    device = F.struct(F.lit("device"), F.lit("web"), F.unhex(F.lit(KIOSK)), F.lit("k1"))
+    login = F.struct(F.lit("login"), F.lit("shop"), F.unhex(F.substring(F.sha2("n", 256), 1, 32)), F.lit("k1"))
+    kiosk = numbers.crossJoin(template).withColumns({"event_id": F.col("n"), "identifiers": F.array(device, login)})
+    rows = kiosk.withColumn("subject_token", F.col("identifiers")[1]["col3"])
+    delta.append(rows, lake, EVENTS, once=delta.Transaction("kiosk", 1))
+
+
+@pytest.fixture(scope="module")
+def shared_lake(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    return Lake(spark, str(tmp_path_factory.mktemp("identity") / "lake"))
+
+
+@pytest.fixture(scope="module")
+def first(shared_lake: Lake) -> Found:
+    put(shared_lake, AT_FIRST, MEMBERS_AT_FIRST)
+    put_kiosk(shared_lake)
+    return found(shared_lake, resolve(shared_lake))
+
+
+@pytest.fixture(scope="module")
+def refused(shared_lake: Lake, first: Found) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    """What is said where a row of the map was corrupted; the fingerprints before and after."""
+    before = published(shared_lake)
+    put(shared_lake, LATER)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(mapping, "lasting", corrupt)
+        with pytest.raises(TerminalError) as raised:
+            resolve(shared_lake)
+    return str(raised.value), before, published(shared_lake)
+
+
+def corrupt(members: DataFrame, owners: DataFrame) -> DataFrame:
+    rows, other = HONEST(members, owners), owners.agg(F.max("person_id").alias("p"), F.max("person_no").alias("n"))
+    is_given_away = F.col("type") == "member_no"
+    moved = rows.crossJoin(other).withColumn(
+        "person_id", F.when(is_given_away, F.col("p")).otherwise(F.col("person_id"))
     )
-    facts = resolve(lake)
-    assert holder(lake, "openid@app1:same") == holder(lake, "login:ann") != holder(lake, "login:bob")
-    assert holder(lake, "openid@app2:same") == holder(lake, "login:bob")
-    assert len({holder(lake, f"member_no:{n}") for n in range(5)} | {holder(lake, "phone:hotline")}) == 6
-    assert holder(lake, "phone:shared") == holder(lake, "member_no:71") != holder(lake, "member_no:72")
-    assert states(lake) == {
+    return moved.select(*rows.columns)
+
+
+@pytest.fixture(scope="module")
+def merged(shared_lake: Lake, refused: object) -> Found:
+    return found(shared_lake, resolve(shared_lake))
+
+
+@pytest.fixture(scope="module")
+def separated(shared_lake: Lake, merged: Found) -> Found:
+    link = delta.read(shared_lake, IDENTITY_LINKS).where("event_id = 'f3'")
+    negative = {"kind": "negative", "link_id": "n", "author": "x", "reason": "two people", "run_id": "manual"}
+    apart = link.withColumns({name: F.lit(value) for name, value in negative.items()})
+    delta.append(apart, shared_lake, IDENTITY_LINKS, once=delta.Transaction("manual", 1))
+    return found(shared_lake, resolve(shared_lake))
+
+
+def test_a_login_joins_what_was_done_before(first: Found) -> None:
+    ann = first.holder("member_no:1")
+    assert ann
+    assert first.holder("phone:1") == first.holder("login:ann") == first.holder("device:d1") == ann
+    assert first.holder("cookie:c1") not in {ann, ""}
+    assert first.attributed["anonymous"] == ann
+    # ann, cat and a cookie; two people, a device and a cookie alone; six of the hotline; two of the shared phone; two
+    # before the television; 5,000 of the kiosk; twice two who are one.
+    assert first.facts["persons"] == 3 + 4 + 6 + 2 + 2 + 5000 + 4
+    assert (first.facts["persons with a member number"], first.facts["changed"]) == (9, True)
+
+
+def test_values_count_within_their_scope_and_guards_take_what_names_nobody(first: Found) -> None:
+    holder = first.holder
+    assert holder("openid@app1:same") == holder("login:sue") != holder("login:bob")
+    assert holder("openid@app2:same") == holder("login:bob")
+    assert len({holder(f"member_no:1{n}") for n in range(5)} | {holder("phone:hotline")}) == 6
+    assert holder("phone:shared") == holder("member_no:71") != holder("member_no:72")
+    assert first.states_of("login:sue", "login:bob", "device:d9", "phone:hotline", "phone:shared") == {
         "used: joins": 3,
         "parked: super-node": 5,
         "parked: unique value taken": 1,
         "parked: names nobody: no exclusive identifier": 1,
     }
-    assert facts["links parked: super-node"] == 5
 
 
-def test_a_shared_device_is_whose_it_was_and_nobodys_between_two_logins(lake: Lake) -> None:
-    def seen(event_id: str, minutes: float, *names: str) -> tuple[Any, ...]:
-        return event(event_id, minutes, "device:tv", *names, authenticated=bool(names))
-
-    put(
-        lake,
-        [
-            seen("early", 0),
-            seen("a1", 10, "login:ann"),
-            seen("anns", 15),
-            seen("a2", 20, "login:ann"),
-            seen("between", 30),
-            seen("b1", 40, "login:bob"),
-            seen("bobs", 45),
-            seen("b2", 50, "login:bob"),
-            seen("late", 60),
-        ],
-    )
-    resolve(lake)
-    ann, bob = holder(lake, "login:ann"), holder(lake, "login:bob")
+def test_a_shared_device_is_whose_it_was_and_nobodys_between_two_logins(first: Found, shared_lake: Lake) -> None:
+    ann, bob = first.holder("login:tv-ann"), first.holder("login:tv-bob")
     assert ann != bob
-    assert holder(lake, "device:tv") is None
-    assert attributed(lake) == {
-        **dict.fromkeys(("early", "between", "late")),
-        **dict.fromkeys(("a1", "anns", "a2"), ann),
-        **dict.fromkeys(("b1", "bobs", "b2"), bob),
-    }
-    spans = delta.read(lake, IDENTITY_MAP).where("type = 'device'").orderBy("valid_from").collect()
+    assert first.holder("device:tv") == ""
+    assert {name: first.attributed[name] for name in ("early", "between", "late")} == dict.fromkeys(
+        ("early", "between", "late")
+    )
+    assert {first.attributed[name] for name in ("a1", "anns", "a2")} == {ann}
+    assert {first.attributed[name] for name in ("b1", "bobs", "b2")} == {bob}
+    of_tv = F.col("token") == F.lit(identifier("device:tv")[2])
+    spans = delta.read(shared_lake, IDENTITY_MAP).where(of_tv).orderBy("valid_from").collect()
     # createDataFrame and collect speak the machine's zone: only the distance matters here.
     assert [(row.valid_to - row.valid_from) for row in spans] == [timedelta(minutes=10, microseconds=1)] * 2
 
 
-def test_a_kiosk_of_5000_logins_leaves_5000_persons(lake: Lake) -> None:
-    numbers = lake.spark.range(5000).select(F.col("id").cast("string").alias("n"))
-    template = lake.spark.createDataFrame([event("x", 0, "login:x")], EVENTS.ddl)
-    device = F.struct(F.lit("device"), F.lit("web"), F.unhex(F.lit("00" * 15 + "07")), F.lit("k1"))
-    login = F.struct(F.lit("login"), F.lit("shop"), F.unhex(F.substring(F.sha2("n", 256), 1, 32)), F.lit("k1"))
-    kiosk = numbers.crossJoin(template).withColumns({"event_id": F.col("n"), "identifiers": F.array(device, login)})
-    put(lake, [])
-    delta.append(
-        kiosk.withColumn("subject_token", F.col("identifiers")[1]["col3"]),
-        lake,
-        EVENTS,
-        once=delta.Transaction("kiosk", 1),
-    )
-    facts = resolve(lake)
-    assert (facts["identifiers"], facts["persons"]) == (5001, 5000)
-    assert facts["links parked: super-node"] == 5000
+def test_a_kiosk_of_5000_logins_leaves_5000_persons(first: Found, shared_lake: Lake) -> None:
+    kiosk = f"device@web/{KIOSK}"
+    links = [state for ends, state in first.states.items() if kiosk in ends]
+    assert links == ["parked: super-node"] * 5000
+    assert first.facts["links parked: super-node"] == 5000 + 5
+    assert len({first.attributed[str(n)] for n in range(5000)} - {None}) == 5000
     # Far above the limit of owners there are no slices either.
-    assert delta.read(lake, IDENTITY_MAP).where("type = 'device'").count() == 0
+    of_kiosk = F.col("token") == F.unhex(F.lit(KIOSK))
+    assert delta.read(shared_lake, IDENTITY_MAP).where(of_kiosk).count() == 0
 
 
-def test_a_late_link_merges_and_the_older_id_survives_and_both_resolve(lake: Lake) -> None:
-    put(lake, [event("a", 0, "login:ann", "device:d1"), event("b", 5, "phone:1", "openid:o1")])
-    resolve(lake)
-    older, younger = holder(lake, "login:ann"), holder(lake, "phone:1")
-    assert older != younger
-    put(lake, [event("c", -30 * 24 * 60, "login:ann", "phone:1")])
-    facts = resolve(lake)
-    assert holder(lake, "login:ann") == holder(lake, "phone:1") == holder(lake, "openid:o1") == older
-    assert (facts["map rows opened"], facts["map rows closed"], facts["registry rows changed"]) == (2, 2, 1)
-    registry = {row.person_id: row for row in delta.read(lake, PERSONS).collect()}
-    assert registry[younger].survivor_id == older == registry[older].survivor_id
-    assert len({row.person_no for row in registry.values()}) == len(registry)
-    past = delta.read(lake, IDENTITY_MAP).where("system_to IS NOT NULL")
-    assert {row.person_id for row in past.collect()} == {younger}
-    first_seen = delta.read(lake, IDENTIFIERS).groupBy("type").agg(F.min("first_seen_at")).collect()
-    first = {row[0]: row[1] for row in first_seen}
-    assert first["login"] == first["phone"] < first["openid"]
-
-
-def test_a_decision_keeps_two_identifiers_apart_and_gives_former_ids_back(lake: Lake) -> None:
-    put(lake, [event("a", 0, "login:ann", "device:d1"), event("b", 5, "phone:1", "openid:o1")])
-    resolve(lake)
-    ann, phone = holder(lake, "login:ann"), holder(lake, "phone:1")
-    put(lake, [event("c", 9, "login:ann", "phone:1")])
-    resolve(lake)
-    assert holder(lake, "phone:1") == ann
-    link = delta.read(lake, IDENTITY_LINKS).where("event_id = 'c'")
-    negative = {"kind": "negative", "link_id": "n", "author": "x", "reason": "two people", "run_id": "manual"}
-    apart = link.withColumns({name: F.lit(value) for name, value in negative.items()})
-    delta.append(apart, lake, IDENTITY_LINKS, once=delta.Transaction("manual", 1))
-    facts = resolve(lake)
-    assert facts["links blocked: separated by decision"] == 1
-    assert (holder(lake, "login:ann"), holder(lake, "phone:1"), holder(lake, "openid:o1")) == (ann, phone, phone)
-    assert {row.survivor_id for row in delta.read(lake, PERSONS).collect()} == {ann, phone}
-
-
-def test_a_corrupted_row_stops_publication(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    from spark_jobs.identity import mapping
-
-    put(lake, [event("a", 0, "login:ann", "device:d1"), event("b", 5, "login:bob")])
-    resolve(lake)
-    before = published(lake)
-    put(lake, [event("c", 6, "login:bob", "phone:1")])
-    honest = mapping.lasting
-
-    def corrupt(members: DataFrame, owners: DataFrame) -> DataFrame:
-        rows, other = honest(members, owners), owners.agg(F.max("person_id").alias("p"), F.max("person_no").alias("n"))
-        moved = rows.crossJoin(other).withColumn(
-            "person_id", F.when(F.col("type") == "login", F.col("p")).otherwise(F.col("person_id"))
-        )
-        return moved.select(*rows.columns)
-
-    monkeypatch.setattr(mapping, "lasting", corrupt)
-    with pytest.raises(TerminalError, match=r"not published.*1 persons with two values of a unique type"):
-        resolve(lake)
-    after = published(lake)
+def test_a_corrupted_row_stops_publication(refused: tuple[str, dict[str, Any], dict[str, Any]], merged: Found) -> None:
+    said, before, after = refused
+    assert "not published" in said
+    assert "1 persons with two values of a unique type" in said
     for table in (PERSONS, IDENTITY_MAP, IDENTITY_LINK_STATES):
         assert after[table.name] == before[table.name]
-    assert [row.state for row in delta.read(lake, RUNS).orderBy("ended_at").collect()] == ["succeeded", "failed"]
 
 
-def test_ids_and_numbers_follow_from_the_input_alone(lake: Lake, tmp_path) -> None:
-    events = [event(f"e{n}", n, f"login:{n % 7}", f"device:{n % 5}", f"cookie:{n % 3}") for n in range(40)]
-    members = [member(str(n), -n, f"login:{n}", f"phone:{n % 4}") for n in range(7)]
-    put(lake, events, members)
+def test_a_run_that_failed_is_on_record(shared_lake: Lake, merged: Found) -> None:
+    states = [row.state for row in delta.read(shared_lake, RUNS).orderBy("ended_at").collect()]
+    assert states[:3] == ["succeeded", "failed", "succeeded"]
+
+
+def test_a_late_link_merges_and_the_older_id_survives_and_both_resolve(
+    shared_lake: Lake, first: Found, merged: Found
+) -> None:
+    older, younger = first.holder("login:eve"), first.holder("phone:eve")
+    assert older != younger
+    assert {merged.holder(name) for name in ("login:eve", "phone:eve", "openid:eve")} == {older}
+    # Of each of the two pairs: phone and OpenID change hands, one person is merged into another.
+    facts = merged.facts
+    assert (facts["map rows opened"], facts["map rows closed"], facts["registry rows changed"]) == (4, 4, 2)
+    assert merged.survivors[younger] == older == merged.survivors[older]
+    numbers = [row.person_no for row in delta.read(shared_lake, PERSONS).collect()]
+    assert len(set(numbers)) == len(numbers)
+    past = delta.read(shared_lake, IDENTITY_MAP).where("system_to IS NOT NULL").collect()
+    assert {row.person_id for row in past} >= {younger}
+    assert older not in {row.person_id for row in past}
+    seen = merged.first_seen
+    assert seen[named("login:eve")] == seen[named("phone:eve")] < seen[named("openid:eve")]
+
+
+def test_a_decision_keeps_two_identifiers_apart_and_gives_former_ids_back(
+    first: Found, merged: Found, separated: Found
+) -> None:
+    login, phone = first.holder("login:fay"), first.holder("phone:fay")
+    assert merged.holder("login:fay") == merged.holder("phone:fay") == login
+    assert separated.facts["links blocked: separated by decision"] == 1
+    assert separated.holder("login:fay") == login
+    assert separated.holder("phone:fay") == separated.holder("openid:fay") == phone
+    assert {separated.survivors[login], separated.survivors[phone]} == {login, phone}
+
+
+def test_a_rerun_changes_nothing(shared_lake: Lake, separated: Found) -> None:
+    before = published(shared_lake)
+    assert resolve(shared_lake)["changed"] is False
+    again = resolve(shared_lake, rebuild=True)
+    assert (again["map rows opened"], again["map rows closed"], again["registry rows changed"]) == (0, 0, 0)
+    assert published(shared_lake) == before
+
+
+def test_ids_and_numbers_follow_from_the_input_alone(first: Found, lake: Lake) -> None:
+    put_kiosk(lake)
+    put(lake, AT_FIRST[::-1][:12], MEMBERS_AT_FIRST[::-1])
+    put(lake, AT_FIRST[::-1][12:])
     resolve(lake)
-    other = Lake(lake.spark, str(tmp_path / "other"))
-    put(other, events[::-1][:25], members[::-1])
-    put(other, events[::-1][25:])
-    resolve(other)
-    of = [
-        (table, [n for n in table.column_names if n not in ("run_id", "system_from")])
-        for table in (IDENTIFIERS, PERSONS, IDENTITY_MAP)
-    ]
-    for table, columns in of:
-        rows = [{tuple(row) for row in delta.read(where, table).select(*columns).collect()} for where in (lake, other)]
-        assert rows[0] == rows[1], table.name
-    assert NOON.tzinfo is not None
+    assert numbers(lake) == first.numbers

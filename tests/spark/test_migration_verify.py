@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -21,16 +22,16 @@ from spark_jobs.contracts.events import purchase_event_id
 from spark_jobs.contracts.operations import QUARANTINE_ROWS
 from spark_jobs.errors import TerminalError
 from spark_jobs.ingest.purchases import orders_from_lines, purchase_events
+from spark_jobs.protection.keys import create_root_key_file
 from spark_jobs.storage import delta
-from spark_jobs.storage.delta import Transaction
+from spark_jobs.storage.delta import Lake, Transaction
 from spark_jobs.storage.fingerprints import fingerprint
 from tests.migration_files import OldSystem, fingerprints, line, old_system, planned
 
 
-@pytest.fixture
-def old(tmp_path) -> OldSystem:
+def three_files(folder: Path) -> OldSystem:
     """Basket 3 stands in all three files, basket 4 in two, with other sales in each; one line is broken."""
-    system = old_system(tmp_path / "old")
+    system = old_system(folder)
     system.put("a", [line(1), line(2), line(3, sales_value="1.00")])
     system.put("b", [line(3, sales_value="2.00"), line(4, sales_value="3.00"), line(5), "broken"])
     system.put("c", [line(4, sales_value="4.00"), line(3, sales_value="5.00"), line(6)])
@@ -38,8 +39,35 @@ def old(tmp_path) -> OldSystem:
 
 
 @pytest.fixture
+def old(tmp_path) -> OldSystem:
+    return three_files(tmp_path / "old")
+
+
+@pytest.fixture
 def work(old, lake, key_file) -> Iterator[Work]:
     with planned(old, lake, key_file) as ready:
+        yield ready
+
+
+@pytest.fixture(scope="module")
+def settled_once(spark, tmp_path_factory) -> Path:
+    """Old system, key, lake and ledger after copy and settlement: made once, copied for each test that begins there."""
+    folder = tmp_path_factory.mktemp("settled")
+    create_root_key_file(folder / "keys" / "root.json")
+    with planned(
+        three_files(folder / "old"), Lake(spark, str(folder / "lake")), folder / "keys" / "root.json"
+    ) as ready:
+        copy_all(ready)
+        settled(ready)
+    return folder
+
+
+@pytest.fixture
+def at_rest(settled_once: Path, spark, tmp_path) -> Iterator[Work]:
+    """Everything is copied and settled."""
+    folder = shutil.copytree(settled_once, tmp_path / "settled")
+    lake = Lake(spark, str(folder / "lake"))
+    with planned(OldSystem(folder / "old"), lake, folder / "keys" / "root.json") as ready:
         yield ready
 
 
@@ -80,21 +108,20 @@ def chunks(work: Work) -> list[Chunk]:
     return list(work.ledger.chunks(work.plan.plan_id))
 
 
-def test_settling_again_changes_nothing(work) -> None:
-    copy_all(work)
-    settled(work)
-    before = delta.current_version(work.lake, ORDER_LINES), fingerprints(work.ledger, work.plan.plan_id)
-    assert settled(work) == Settled()
-    assert (delta.current_version(work.lake, ORDER_LINES), fingerprints(work.ledger, work.plan.plan_id)) == before
+def test_settling_again_changes_nothing(at_rest) -> None:
+    before = delta.current_version(at_rest.lake, ORDER_LINES), fingerprints(at_rest.ledger, at_rest.plan.plan_id)
+    assert settled(at_rest) == Settled()
+    assert (
+        delta.current_version(at_rest.lake, ORDER_LINES),
+        fingerprints(at_rest.ledger, at_rest.plan.plan_id),
+    ) == before
 
 
-def test_history_goes_before_the_live_stream_whoever_came_first(work) -> None:
-    copy_all(work)
-    settled(work)
-    wanted = fingerprint(delta.read(work.lake, ORDER_LINES), ORDER_LINES)
-    send_live(work, "1", "5")
-    assert settled(work) == Settled(live=2)
-    assert fingerprint(delta.read(work.lake, ORDER_LINES), ORDER_LINES) == wanted
+def test_history_goes_before_the_live_stream_whoever_came_first(at_rest) -> None:
+    wanted = fingerprint(delta.read(at_rest.lake, ORDER_LINES), ORDER_LINES)
+    send_live(at_rest, "1", "5")
+    assert settled(at_rest) == Settled(live=2)
+    assert fingerprint(delta.read(at_rest.lake, ORDER_LINES), ORDER_LINES) == wanted
 
 
 def test_the_ledger_is_healed_of_a_settlement_that_it_never_heard_of(old, lake, key_file, tmp_path) -> None:
@@ -111,14 +138,12 @@ def test_the_ledger_is_healed_of_a_settlement_that_it_never_heard_of(old, lake, 
         assert fingerprints(work.ledger, work.plan.plan_id) == wanted
 
 
-def test_a_green_verification_says_so_in_the_ledger(work) -> None:
-    copy_all(work)
-    settled(work)
-    facts = verify_table(work, work.mappings[0])
-    assert {chunk.state for chunk in chunks(work)} == {ChunkState.VERIFIED}
+def test_a_green_verification_says_so_in_the_ledger(at_rest) -> None:
+    facts = verify_table(at_rest, at_rest.mappings[0])
+    assert {chunk.state for chunk in chunks(at_rest)} == {ChunkState.VERIFIED}
     assert facts["columns"]["sales_value"] == {"nulls": 0, "min": "1.00", "max": "3.00"}
     assert "min" not in facts["columns"]["subject_token"]
-    verify(work)  # again
+    verify(at_rest)  # again
 
 
 @pytest.mark.parametrize(
@@ -153,48 +178,40 @@ def test_a_green_verification_says_so_in_the_ledger(work) -> None:
         pytest.param("DELETE FROM {t} WHERE order_id = '3'", "lost from the target", id="the wrong one was settled"),
     ],
 )
-def test_damage_to_the_target_turns_verification_red_and_names_the_line(work, damage, says) -> None:
-    copy_all(work)
-    settled(work)
-    run_sql(work, damage)
+def test_damage_to_the_target_turns_verification_red_and_names_the_line(at_rest, damage, says) -> None:
+    run_sql(at_rest, damage)
     with pytest.raises(TerminalError) as error:
-        verify(work)
+        verify(at_rest)
     assert "transactions-a.csv" in str(error.value)
     assert says in str(error.value)
-    states = {chunk.source_object[-5]: chunk.state for chunk in chunks(work)}
+    states = {chunk.source_object[-5]: chunk.state for chunk in chunks(at_rest)}
     assert states == {"a": ChunkState.FAILED, "b": ChunkState.VERIFIED, "c": ChunkState.VERIFIED}
 
 
-def test_a_red_chunk_stays_red_until_it_is_repaired(work) -> None:
-    copy_all(work)
-    settled(work)
-    wanted = fingerprints(work.ledger, work.plan.plan_id)
-    run_sql(work, "DELETE FROM {t} WHERE order_id = '5'")
+def test_a_red_chunk_stays_red_until_it_is_repaired(at_rest) -> None:
+    wanted = fingerprints(at_rest.ledger, at_rest.plan.plan_id)
+    run_sql(at_rest, "DELETE FROM {t} WHERE order_id = '5'")
     for _ in range(2):
         with pytest.raises(TerminalError):
-            verify(work)
-        copy_all(work)
-        heal(work, ORDER_LINES)
-    repair_chunk(work, next(name for name in wanted if "transactions-b" in name))
-    assert settled(work) == Settled(history=1)  # the repaired file brought basket 3 again
-    verify(work)
-    assert fingerprints(work.ledger, work.plan.plan_id) == wanted
+            verify(at_rest)
+        copy_all(at_rest)
+        heal(at_rest, ORDER_LINES)
+    repair_chunk(at_rest, next(name for name in wanted if "transactions-b" in name))
+    assert settled(at_rest) == Settled(history=1)  # the repaired file brought basket 3 again
+    verify(at_rest)
+    assert fingerprints(at_rest.ledger, at_rest.plan.plan_id) == wanted
 
 
-def test_lost_refused_lines_turn_verification_red(work) -> None:
-    copy_all(work)
-    settled(work)
-    work.lake.spark.sql(f"DELETE FROM delta.`{work.lake.path_of(QUARANTINE_ROWS)}`")
+def test_lost_refused_lines_turn_verification_red(at_rest) -> None:
+    at_rest.lake.spark.sql(f"DELETE FROM delta.`{at_rest.lake.path_of(QUARANTINE_ROWS)}`")
     with pytest.raises(TerminalError, match="quarantine holds 0 records, the source has 1 bad ones"):
-        verify(work)
+        verify(at_rest)
 
 
-def test_a_key_that_stands_twice_turns_verification_red(work) -> None:
-    copy_all(work)
-    settled(work)
-    send_live(work, "1")
+def test_a_key_that_stands_twice_turns_verification_red(at_rest) -> None:
+    send_live(at_rest, "1")
     with pytest.raises(TerminalError, match="at least 1 rows share a natural key"):
-        verify(work)
+        verify(at_rest)
 
 
 def test_verification_that_cannot_run_is_a_failure(work, old) -> None:
@@ -215,30 +232,26 @@ def test_reading_all_chunks_shuffles_nothing_clear(work) -> None:
     assert "Sort" not in plan
 
 
-def test_history_becomes_orders_and_purchase_events_beside_the_stream_s(work) -> None:
-    copy_all(work)
-    settled(work)
-    seam = delta.read(work.lake, ORDER_LINES).where(F.col("order_id") == "5")
+def test_history_becomes_orders_and_purchase_events_beside_the_stream_s(at_rest) -> None:
+    seam = delta.read(at_rest.lake, ORDER_LINES).where(F.col("order_id") == "5")
     live = orders_from_lines(seam.withColumn("origin", F.lit("stream/databank.events/0")))
-    delta.append(live, work.lake, ORDERS, once=Transaction("stream", 1))
-    delta.append(purchase_events(live, app="x", terminal="y"), work.lake, EVENTS, once=Transaction("stream", 1))
-    found = derive(work)
+    delta.append(live, at_rest.lake, ORDERS, once=Transaction("stream", 1))
+    delta.append(purchase_events(live, app="x", terminal="y"), at_rest.lake, EVENTS, once=Transaction("stream", 1))
+    found = derive(at_rest)
     assert (found.orders, found.inserted, found.replaced) == (6, 12, 2)
-    assert derive(work).inserted == 0
-    events = delta.read(work.lake, EVENTS).collect()
+    assert derive(at_rest).inserted == 0
+    events = delta.read(at_rest.lake, EVENTS).collect()
     assert sorted(row.event_id for row in events) == sorted(
         purchase_event_id("grocery", str(basket), "330") for basket in range(1, 7)
     )
     assert {row.origin.split("/")[0] for row in events} == {"migration"}
     assert {row.app for row in events} == {"store"}
-    assert delta.read(work.lake, ORDERS).count() == 6
+    assert delta.read(at_rest.lake, ORDERS).count() == 6
 
 
 @pytest.fixture
-def verified(work) -> int:
-    copy_all(work)
-    settled(work)
-    return int(verify_table(work, work.mappings[0])["version"])
+def verified(at_rest) -> int:
+    return int(verify_table(at_rest, at_rest.mappings[0])["version"])
 
 
 @pytest.mark.parametrize(
@@ -262,7 +275,7 @@ def verified(work) -> int:
     ],
 )
 def test_what_came_after_a_verification_is_known(
-    work, verified, change: Callable[[Work], object], is_let_through: bool
+    at_rest, verified, change: Callable[[Work], object], is_let_through: bool
 ) -> None:
-    change(work)
-    assert (changes_since(work.lake, ORDER_LINES, verified) == "") is is_let_through
+    change(at_rest)
+    assert (changes_since(at_rest.lake, ORDER_LINES, verified) == "") is is_let_through
