@@ -23,6 +23,7 @@ JOBS: Mapping[str, str] = {
     "identity": "spark_jobs.identity.job",
     "sessions": "spark_jobs.sessions.job",
     "tags": "spark_jobs.tagging.job",
+    "delta-audit": "spark_jobs.upkeep.job",
 }
 
 

@@ -17,12 +17,14 @@ _PROCESSES: Mapping[str, Mapping[str, tuple[tuple[str, ...], str]]] = {
     },
     "identity": {"run": (("spark_jobs", "identity"), "link identifiers and give every person one id")},
     "tags": {"run": (("spark_jobs", "tags"), "compute the tags of every person")},
+    "upkeep": {"delta-audit": (("spark_jobs", "delta-audit"), "are logs whole and all files there; changes nothing")},
 }
 _AREAS = {
     "migration": "history from old systems",
     "tracking": "live events and visits",
     "identity": "one id for every person",
     "tags": "what is known of a person",
+    "upkeep": "a sound lake",
 }
 _PORT_LIMIT = 65_536
 

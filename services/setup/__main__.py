@@ -35,7 +35,7 @@ def main(argv: list[str]) -> int:
 
 def _is_set_up(*, for_tests: bool) -> bool:
     """True once a whole set-up has ended here: then the packages need no second look."""
-    return (paths.state_dir() / "setup.json").exists() and (packages.has_postgres() or not for_tests)
+    return (paths.state_dir() / "setup.json").exists() and not (for_tests and packages.missing_for_tests())
 
 
 if __name__ == "__main__":

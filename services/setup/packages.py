@@ -64,15 +64,18 @@ def missing(*, for_tests: bool) -> dict[str, str]:
     try:
         java.choose(java.SPARK)
     except TerminalError as error:
-        lacking["openjdk"] = str(error)
-    if for_tests and not has_postgres():
+        lacking["jre-headless"] = str(error)
+    return lacking | (missing_for_tests() if for_tests else {})
+
+
+def missing_for_tests() -> dict[str, str]:
+    """What only the tests need, as `missing` says it."""
+    lacking: dict[str, str] = {}
+    if shutil.which("initdb") is None and not any(Path("/usr/lib/postgresql").glob("*/bin/initdb")):
         lacking["postgresql"] = "PostgreSQL (`initdb`), for the ledger's tests"
+    if shutil.which("javac") is None:
+        lacking["jdk-headless"] = "a Java compiler (`javac`), for the tests of the log store"
     return lacking
-
-
-def has_postgres() -> bool:
-    """True where a PostgreSQL server can be started."""
-    return shutil.which("initdb") is not None or any(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
 
 
 def _packages_for(lacking: dict[str, str], release: str | None) -> list[str]:

@@ -52,7 +52,7 @@ def work(old, lake, key_file) -> Iterator[Work]:
 @pytest.fixture(scope="module")
 def settled_once(spark, tmp_path_factory) -> Path:
     """Old system, key, lake and ledger after copy and settlement: made once, copied for each test that begins there."""
-    folder = tmp_path_factory.mktemp("settled")
+    folder: Path = tmp_path_factory.mktemp("settled")
     create_root_key_file(folder / "keys" / "root.json")
     with planned(
         three_files(folder / "old"), Lake(spark, str(folder / "lake")), folder / "keys" / "root.json"

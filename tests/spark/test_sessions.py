@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import argparse
 import random
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
+from spark_jobs.contracts.core import EVENTS
+from spark_jobs.contracts.derived import SESSIONS
+from spark_jobs.sessions import job
 from spark_jobs.sessions.sessionize import sessionize
+from spark_jobs.storage import delta
+from spark_jobs.storage.delta import Lake
+from spark_jobs.storage.fingerprints import fingerprint
+from tests.tag_histories import Click, Life
+from tests.tag_tables import add, event_row, settings_of, write_lives
 
 EVENT = (
     "workspace_id string, event_id string, person_id string, person_no bigint, app string, occurred_at timestamp, "
@@ -70,3 +80,23 @@ def test_any_order_and_partitioning_gives_the_same_sessions(spark) -> None:
     for parts in (1, 7):
         chance.shuffle(given)
         assert {tuple(row) for row in sessionize(frame(spark, given).repartition(parts)).collect()} == wanted
+
+
+def run(lake: Lake, *, since: date = job.FIRST_DATE, until: date = job.LAST_DATE) -> dict[str, Any]:
+    facts = job.run(lake.spark, settings_of(lake), argparse.Namespace(since=since, until=until))
+    return {name: facts[name] for name in ("events", "events without a person", "sessions")}
+
+
+def test_the_job_counts_what_it_cuts_and_cuts_a_day_again_as_it_was(lake: Lake) -> None:
+    night = datetime(2017, 11, 3, 23, 50, tzinfo=UTC)
+    clicks = [Click(night + timedelta(minutes=m)) for m in (0, 15, 600)]  # over midnight, and in the morning
+    write_lives(lake, {0: Life(None, [], clicks), 1: Life(None, [], clicks[:1])})
+    stranger = {**event_row(2, 0, clicks[0]), "subject_type": None, "subject_token": None}
+    add(lake, EVENTS, [stranger])
+    assert run(lake) == {"events": 5, "events without a person": 1, "sessions": 3}
+    whole = fingerprint(delta.read(lake, SESSIONS), SESSIONS)
+    assert run(lake) == {"events": 5, "events without a person": 1, "sessions": 3}
+    # The visit that began the day before is not the asked day's, its event after midnight is.
+    day = {"since": date(2017, 11, 4), "until": date(2017, 11, 5)}
+    assert run(lake, **day) == {"events": 2, "events without a person": 0, "sessions": 1}
+    assert fingerprint(delta.read(lake, SESSIONS), SESSIONS) == whole

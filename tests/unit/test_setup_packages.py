@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from services.setup import packages
+from services.setup import packages, paths
 from spark_jobs.errors import TerminalError
 
 
@@ -26,7 +26,7 @@ def test_the_release_of_debian_is_read(tmp_path: Path, os_release: str, name: st
 
 @pytest.fixture
 def lacks_maven_and_java(monkeypatch: pytest.MonkeyPatch) -> None:
-    lacking = {"maven": "Maven", "openjdk": "Spark needs Java 17 or 21; found no Java at all"}
+    lacking = {"maven": "Maven", "jre-headless": "Spark needs Java 17 or 21; found no Java at all"}
     monkeypatch.setattr(packages, "missing", lambda **_: lacking)
 
 
@@ -64,3 +64,11 @@ def test_root_on_debian_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
     packages.ensure(for_tests=False)
     assert [command[1] for command in ran] == ["update", "install"]
     assert ran[1][-3:] == ["maven", "openjdk-17-jre-headless", "--quiet"]
+
+
+def test_the_tests_need_a_compiler_and_a_database_beside(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda _name: None)
+    monkeypatch.setattr(Path, "glob", lambda _self, _pattern: iter(()))
+    assert set(packages.missing_for_tests()) == {"postgresql", "jdk-headless"}
+    by_list = packages.listed(paths.release_file().read_text(encoding="utf-8"))
+    assert by_list["debian-13-test"] == ["postgresql", "openjdk-21-jdk-headless"]

@@ -1,0 +1,1 @@
+"""Upkeep: what keeps the lake sound while it is used."""
