@@ -99,7 +99,7 @@ def test_times_are_compared_to_the_microsecond(switch) -> None:
 
 
 def test_the_demo_s_questions_are_read() -> None:
-    assert len(load_questions(MAPPINGS / "shadow.yaml")) == 3
+    assert len(load_questions(MAPPINGS / "shadow.yaml")) == 2
 
 
 def test_no_question_is_no_shadow_run(tmp_path) -> None:
