@@ -24,8 +24,13 @@ _SPDX = (
     (r"lgpl", "LGPL-2.1-or-later"),
     (r"mpl|mozilla", "MPL-2.0"),
 )
-# Their poms name no licence; read in their repositories.
-_STATED_ELSEWHERE = {"io.trino:trino-server": "Apache-2.0", "asm:asm": "BSD-3-Clause"}
+# Their poms name no licence, or none that exists; read in their repositories.
+_STATED_ELSEWHERE = {
+    "io.trino:trino-server": "Apache-2.0",
+    "asm:asm": "BSD-3-Clause",
+    "javax.servlet.jsp:jsp-api": "CDDL-1.1",
+    "javax.xml.stream:stax-api": "CDDL-1.0",
+}
 
 
 def licence_of(coordinates: Coordinates, repository: Path) -> str:

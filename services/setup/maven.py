@@ -86,8 +86,9 @@ def _pom(name: str, body: str) -> str:
 
 
 def _dependency(one: Coordinates, *, with_dependencies: bool) -> str:
+    classifier = f"<classifier>{escape(one.classifier)}</classifier>" if one.classifier else ""
     return (
         f"<dependency><groupId>{escape(one.group)}</groupId><artifactId>{escape(one.artifact)}</artifactId>"
-        f"<version>{escape(one.version)}</version><type>{escape(one.kind)}</type>"
+        f"<version>{escape(one.version)}</version><type>{escape(one.kind)}</type>{classifier}"
         f"{'' if with_dependencies else _EXCLUDE_ALL}</dependency>"
     )

@@ -23,7 +23,7 @@ from spark_jobs.errors import PlatformError, TerminalError, exit_status
 LOCKS = {"requirements-build.lock": "requirements-build.in", "requirements.lock": "pyproject.toml"}
 _COMPILE = ["pip", "compile", "--quiet", "--universal", "--python-version=3.11", "--generate-hashes"]
 _COMPILE += ["--no-header", "--no-annotate"]
-_LISTED = re.compile(r"^\s+([\w.-]+):([\w.-]+):([\w.]+):([\w.-]+):(?:compile|runtime)\b")
+_LISTED = re.compile(r"^\s+([\w.-]+:[\w.-]+:[\w.]+(?::[\w.-]+)?:[\w.-]+):(?:compile|runtime)\b")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -79,7 +79,7 @@ def _resolve(component: Component, repository: Path, java_home: Path) -> list[Co
             module, repository, java_home, ["dependency:list", f"-DoutputFile={listing}", "-DincludeScope=runtime"]
         )
         found = (_LISTED.match(line) for line in listing.read_text(encoding="utf-8").splitlines())
-        return sorted((Coordinates(*match.groups()) for match in found if match), key=str)
+        return sorted((Coordinates.parse(match[1]) for match in found if match), key=str)
 
 
 def render(old: str, artifacts: list[Artifact]) -> str:

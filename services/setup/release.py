@@ -13,32 +13,37 @@ from spark_jobs.errors import TerminalError
 
 FORMAT = 1
 _SHA256_DIGITS = 64
+_PARTS = (4, 5)
 
 
 @dataclass(frozen=True, slots=True)
 class Coordinates:
-    """Maven coordinates, written `group:artifact:type:version`."""
+    """Maven coordinates, written as Maven does: `group:artifact:type[:classifier]:version`."""
 
     group: str
     artifact: str
     kind: str
     version: str
+    classifier: str = ""
 
     @classmethod
     def parse(cls, text: str) -> Coordinates:
-        """The coordinates of `text`; TerminalError when it has not four parts."""
+        """The coordinates of `text`; TerminalError when it has neither four parts nor five."""
         parts = text.split(":")
-        if len(parts) != 4 or not all(parts):
-            raise TerminalError(f"coordinates {text!r}: wanted group:artifact:type:version")
-        return cls(*parts)
+        if len(parts) not in _PARTS or not all(parts):
+            raise TerminalError(f"coordinates {text!r}: wanted group:artifact:type[:classifier]:version")
+        group, artifact, kind, *classifier, version = parts
+        return cls(group, artifact, kind, version, *classifier)
 
     def __str__(self) -> str:
-        return f"{self.group}:{self.artifact}:{self.kind}:{self.version}"
+        classifier = f":{self.classifier}" if self.classifier else ""
+        return f"{self.group}:{self.artifact}:{self.kind}{classifier}:{self.version}"
 
     @property
     def file_name(self) -> str:
         """The file's name in a Maven repository."""
-        return f"{self.artifact}-{self.version}.{self.kind}"
+        classifier = f"-{self.classifier}" if self.classifier else ""
+        return f"{self.artifact}-{self.version}{classifier}.{self.kind}"
 
     @property
     def path(self) -> str:
@@ -61,13 +66,17 @@ class Artifact:
 
 @dataclass(frozen=True, slots=True)
 class Component:
-    """What one component is made of; `plugins` names what is kept of an archive, empty for all."""
+    """What one component is made of.
+
+    `plugins` names what is kept of an archive, empty for all; `embedded` is false for what the cluster alone runs.
+    """
 
     name: str
     roots: tuple[Coordinates, ...]
     with_dependencies: bool
     jvm_flags: tuple[str, ...]
     plugins: tuple[str, ...]
+    embedded: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +91,11 @@ class Release:
     def of(self, component: str) -> tuple[Artifact, ...]:
         """The artifacts of one component, in the order of the file."""
         return tuple(artifact for artifact in self.artifacts if artifact.component == component)
+
+    @property
+    def embedded(self) -> tuple[Artifact, ...]:
+        """What one machine needs that runs the embedded stack; the cluster needs all artifacts."""
+        return tuple(artifact for artifact in self.artifacts if self.components[artifact.component].embedded)
 
 
 def load(path: Path) -> Release:
@@ -113,6 +127,7 @@ def _component(name: str, section: Mapping[str, Any]) -> Component:
         with_dependencies=section["with_dependencies"],
         jvm_flags=tuple(section["jvm_flags"]),
         plugins=tuple(section.get("plugins", ())),
+        embedded=section.get("embedded", True),
     )
 
 

@@ -71,7 +71,7 @@ def _resolve(pinned: release.Release, store: artifacts.Store) -> Resolved:
     known = _known_java()
     spark_java = known[0] if known else java.choose(java.SPARK).home
     trino_java = known[1] if known else java_of_trino()
-    artifacts.ensure(pinned.artifacts, store, spark_java)
+    artifacts.ensure(pinned.embedded, store, spark_java)
     (archive,) = pinned.of("trino")
     trino = pinned.components["trino"]
     return Resolved(

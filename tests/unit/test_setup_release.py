@@ -76,8 +76,16 @@ def test_a_broken_release_file_is_refused(change: dict[str, Any], said: str) -> 
 def test_coordinates_name_the_file_in_a_repository() -> None:
     archive = Coordinates.parse("io.trino:trino-server:tar.gz:476")
     assert archive.path == "io/trino/trino-server/476/trino-server-476.tar.gz"
-    with pytest.raises(TerminalError, match="wanted group:artifact:type:version"):
+    classified = Coordinates.parse("org.apache.hive:hive-standalone-metastore:tar.gz:bin:3.1.3")
+    assert classified.file_name == "hive-standalone-metastore-3.1.3-bin.tar.gz"
+    assert str(classified) == "org.apache.hive:hive-standalone-metastore:tar.gz:bin:3.1.3"
+    with pytest.raises(TerminalError, match=r"wanted group:artifact:type\[:classifier\]:version"):
         Coordinates.parse("io.trino:trino-server")
+
+
+def test_an_embedded_stack_needs_a_part_of_the_artifacts_alone() -> None:
+    assert {artifact.component for artifact in RELEASE.embedded} == {"spark", "kafka", "trino"}
+    assert {"hdfs", "hive_metastore"} <= {artifact.component for artifact in RELEASE.artifacts}
 
 
 @pytest.mark.parametrize(
