@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -205,7 +206,9 @@ def _ran(work: Work, settings: Settings, args: argparse.Namespace) -> Facts:
     steps = [_copied, _settled, _verified, _derived, *([_shadowed, _cut_over] if args.cutover else [])]
     facts: Facts = {}
     for step in steps:
+        began = time.monotonic()
         facts |= step(work, settings, args)
+        log.info("step %s: %.1f s", step.__name__.strip("_"), time.monotonic() - began)
     return facts
 
 
