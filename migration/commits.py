@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any
 
-from pyspark.sql import Column, DataFrame, DataFrameReader, Row
+from pyspark.sql import DataFrame, DataFrameReader, Row
 from pyspark.sql import functions as F
 
 from migration.chunks import Chunk, ChunkState, Counts
@@ -22,6 +22,7 @@ from spark_jobs.contracts.schema import Table
 from spark_jobs.errors import TerminalError
 from spark_jobs.storage import delta
 from spark_jobs.storage.delta import Lake
+from spark_jobs.storage.delta_log import commit_version, log_folder
 from spark_jobs.storage.fingerprints import Fingerprint
 
 log = logging.getLogger(__name__)
@@ -92,8 +93,10 @@ def changes_since(lake: Lake, table: Table, version: int) -> str:
     current = delta.current_version(lake, table)
     if current == version:
         return ""
-    log_lines = _log(lake).schema(_CHANGE).json(_log_folder(lake, table))
-    later = log_lines.select(_version().alias("version"), "*").where(F.col("version").between(version + 1, current))
+    log_lines = _log(lake).schema(_CHANGE).json(log_folder(lake, table))
+    later = log_lines.select(commit_version().alias("version"), "*").where(
+        F.col("version").between(version + 1, current)
+    )
     user_metadata = F.coalesce("commitInfo.userMetadata", F.lit(""))
     found = later.agg(
         F.count_distinct("version").alias("commits"),
@@ -108,9 +111,9 @@ def changes_since(lake: Lake, table: Table, version: int) -> str:
 
 def _facts(lake: Lake, table: Table) -> DataFrame:
     """The facts of all our commits that the log still holds, with the version of each."""
-    commits = _log(lake).schema(_COMMIT).json(_log_folder(lake, table))
+    commits = _log(lake).schema(_COMMIT).json(log_folder(lake, table))
     text = F.col("commitInfo.userMetadata")
-    ours = commits.select(_version().alias("version"), text.alias("text")).where(
+    ours = commits.select(commit_version().alias("version"), text.alias("text")).where(
         F.contains("text", F.lit('"migration.'))
     )
     facts = ours.select("version", F.from_json("text", _FACTS).alias("facts")).select("version", "facts.*")
@@ -119,14 +122,6 @@ def _facts(lake: Lake, table: Table) -> DataFrame:
 
 def _log(lake: Lake) -> DataFrameReader:
     return lake.spark.read.option("pathGlobFilter", "*.json")
-
-
-def _log_folder(lake: Lake, table: Table) -> str:
-    return f"{lake.path_of(table)}/_delta_log"
-
-
-def _version() -> Column:
-    return F.regexp_extract(F.col("_metadata.file_name"), r"^(\d{20})\.json$", 1).try_cast("bigint")
 
 
 def _chunk_facts(facts: DataFrame) -> DataFrame:
@@ -173,7 +168,7 @@ def _is_log_complete(lake: Lake, table: Table) -> bool:
     """True where Delta has not cleaned the log yet, or there is no table at all."""
     if not delta.exists(lake, table):
         return True
-    first = _log(lake).text(_log_folder(lake, table)).select("_metadata.file_name")
+    first = _log(lake).text(log_folder(lake, table)).select("_metadata.file_name")
     return bool(first.agg(F.min("file_name").alias("name")).collect()[0]["name"] == f"{0:020d}.json")
 
 

@@ -6,7 +6,7 @@ import argparse
 import time
 from datetime import date, timedelta
 
-from pyspark.sql import DataFrame, Observation, SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from spark_jobs.contracts.core import EVENTS
@@ -14,7 +14,7 @@ from spark_jobs.contracts.derived import SESSIONS
 from spark_jobs.contracts.identity import IDENTITY_MAP
 from spark_jobs.errors import TerminalError
 from spark_jobs.people.resolve import with_person
-from spark_jobs.sessions.sessionize import sessionize
+from spark_jobs.sessions.sessionize import count_resolved, sessionize
 from spark_jobs.settings import Settings
 from spark_jobs.storage import delta, runs
 from spark_jobs.storage.delta import Lake
@@ -40,16 +40,17 @@ def run(spark: SparkSession, settings: Settings, args: argparse.Namespace) -> di
     delta.ensure(lake, EVENTS)
     with runs.recorded(lake, "sessions", ALL_WORKSPACES) as recorded:
         snapshot_id = published_snapshot_id(lake)
-        # Counted in the pass that writes: the stream goes on, and a second pass would see other events.
-        seen, cut = Observation("events"), Observation("sessions")
-        events = count_resolved(_resolved_events(lake, args.since - MARGIN, args.until + MARGIN), seen, args)
+        # The stream goes on: what is cut and what is counted are the same events.
+        version = delta.current_version(lake, EVENTS)
+        events = _resolved_events(lake, args.since - MARGIN, args.until + MARGIN, version)
         is_in_range = f"session_date >= DATE '{args.since}' AND session_date < DATE '{args.until}'"
         sessions = sessionize(events).where(is_in_range).withColumn("snapshot_id", F.lit(snapshot_id))
-        sessions = sessions.observe(cut, F.count(F.lit(1)).alias("sessions"))
         # Few files a day, and no task with all of a big day.
         delta.replace_where(sessions.hint("rebalance", "session_date"), lake, SESSIONS, is_in_range)
-        recorded.rows_in, recorded.rows_out = seen.get["events"], cut.get["sessions"]
-        unresolved = seen.get["unresolved"]
+        counted = count_resolved(_resolved_events(lake, args.since, args.until, version)).collect()[0]
+        written = delta.read(lake, SESSIONS).where(is_in_range).count()
+        recorded.rows_in, recorded.rows_out = int(counted["events"]), int(written)
+        unresolved = int(counted["events"] - counted["resolved"])
         recorded.detail.update({"events without a person": unresolved, "snapshot_id": snapshot_id})
     return {
         "events": recorded.rows_in,
@@ -60,16 +61,6 @@ def run(spark: SparkSession, settings: Settings, args: argparse.Namespace) -> di
     }
 
 
-def count_resolved(events: DataFrame, seen: Observation, args: argparse.Namespace) -> DataFrame:
-    """The same rows; `seen` gets the events of the asked days, and those of them that nobody is known for."""
-    is_asked = (F.col("occurred_date") >= F.lit(args.since)) & (F.col("occurred_date") < F.lit(args.until))
-    return events.observe(
-        seen,
-        F.count_if(is_asked).alias("events"),
-        F.count_if(is_asked & F.col("person_id").isNull()).alias("unresolved"),
-    )
-
-
-def _resolved_events(lake: Lake, since: date, until: date) -> DataFrame:
-    events = delta.read_days(lake, EVENTS, since=since, until=until)
+def _resolved_events(lake: Lake, since: date, until: date, version: int) -> DataFrame:
+    events = delta.read_days(lake, EVENTS, since=since, until=until, version=version)
     return events.transform(with_person, delta.read(lake, IDENTITY_MAP))

@@ -86,3 +86,8 @@ def name_sessions(sessions: DataFrame) -> DataFrame:
         F.col("opening.campaign").alias("campaign"),
         "authenticated",
     )
+
+
+def count_resolved(events: DataFrame) -> DataFrame:
+    """One row: events, and those of them that somebody is known for."""
+    return events.agg(F.count(F.lit(1)).alias("events"), F.count("person_id").alias("resolved"))

@@ -10,11 +10,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 from pyspark.sql import DataFrame
 
 from spark_jobs.storage.delta import Lake
+from spark_jobs.storage.hadoop import file_system
 
 # A run that was killed leaves its folder; no run lasts this long, so an older folder belongs to nobody.
 ABANDONED_AFTER_S = 2 * 24 * 60 * 60
@@ -55,22 +55,15 @@ def scratch(lake: Lake, job: str, run_id: str) -> Iterator[Scratch]:
     try:
         yield Scratch(lake, folder)
     finally:
-        path, files = _hadoop(lake, folder)
+        files, path = file_system(lake, folder)
         files.delete(path, True)
 
 
 def _delete_abandoned(lake: Lake, parent: str) -> None:
-    path, files = _hadoop(lake, parent)
+    files, path = file_system(lake, parent)
     if not files.exists(path):
         return
     oldest_ms = (time.time() - ABANDONED_AFTER_S) * 1000
     for status in files.listStatus(path):
         if status.getModificationTime() < oldest_ms:
             files.delete(status.getPath(), True)
-
-
-def _hadoop(lake: Lake, folder: str) -> tuple[Any, Any]:
-    # Hadoop's own file system through the JVM: the same code on a local disk and on HDFS.
-    jvm: Any = lake.spark._jvm  # noqa: SLF001 - pyspark offers no public way to Hadoop's files
-    path = jvm.org.apache.hadoop.fs.Path(folder)
-    return path, path.getFileSystem(lake.spark._jsc.hadoopConfiguration())  # noqa: SLF001

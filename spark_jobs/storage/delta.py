@@ -73,10 +73,10 @@ def read(lake: Lake, table: Table, *, version: int | None = None) -> DataFrame:
     return reader.load(lake.path_of(table))
 
 
-def read_days(lake: Lake, table: Table, *, since: date, until: date) -> DataFrame:
-    """Rows of the UTC days since <= day < until, pruned by partition."""
+def read_days(lake: Lake, table: Table, *, since: date, until: date, version: int | None = None) -> DataFrame:
+    """Rows of the UTC days since <= day < until, pruned by partition; of the newest version or a given one."""
     day = F.col(table.partition_by[0])
-    return read(lake, table).where((day >= F.lit(since)) & (day < F.lit(until)))
+    return read(lake, table, version=version).where((day >= F.lit(since)) & (day < F.lit(until)))
 
 
 def conform(rows: DataFrame, table: Table) -> DataFrame:

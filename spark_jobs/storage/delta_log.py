@@ -13,6 +13,7 @@ from pyspark.sql import functions as F
 
 from spark_jobs.contracts.schema import Table
 from spark_jobs.storage.delta import Lake
+from spark_jobs.storage.hadoop import file_system
 
 _FILE = "add struct<path: string, size: bigint>, remove struct<path: string>"
 _CHECKSUM = "txnId string, numFiles bigint, tableSizeBytes bigint"
@@ -23,27 +24,31 @@ def log_files(lake: Lake, table: Table) -> list[tuple[str, int]]:
 
     Hadoop is asked, not Spark: Spark passes over files of no bytes.
     """
-    files, folder = _hadoop(lake, _log_folder(lake, table))
+    files, folder = file_system(lake, log_folder(lake, table))
     return [(str(one.getPath().getName()), int(one.getLen())) for one in files.listStatus(folder)]
 
 
 def log_lines(lake: Lake, table: Table, *, after: int, until: int) -> DataFrame:
-    """One row per line of the commits after < version <= until: version, line."""
-    reader = lake.spark.read.option("pathGlobFilter", "*.json")
-    lines = reader.text(_log_folder(lake, table)).select(_version().alias("version"), F.col("value").alias("line"))
-    return lines.where((F.col("version") > after) & (F.col("version") <= until))
+    """One row per line of the commits after < version <= until, which must all be there: version, line.
+
+    Few, as Delta makes a checkpoint every ten commits; the commits before it are not read.
+    """
+    commits = [f"{log_folder(lake, table)}/{version:020d}.json" for version in range(after + 1, until + 1)]
+    if not commits:
+        return lake.spark.createDataFrame([], "version bigint, line string")
+    return lake.spark.read.text(commits).select(commit_version().alias("version"), F.col("value").alias("line"))
 
 
 def checkpoint_actions(lake: Lake, table: Table, *, version: int) -> DataFrame:
     """The files of a checkpoint's adds and removes: version, add (path, size), remove (path)."""
     reader = lake.spark.read.option("pathGlobFilter", f"{version:020d}.checkpoint*.parquet").schema(_FILE)
-    return reader.parquet(_log_folder(lake, table)).select(F.lit(version).cast("bigint").alias("version"), "*")
+    return reader.parquet(log_folder(lake, table)).select(F.lit(version).cast("bigint").alias("version"), "*")
 
 
 def checksum(lake: Lake, table: Table, *, version: int) -> dict[str, Any] | None:
     """What Delta noted of a version beside its commit: txnId, numFiles, tableSizeBytes; None where it noted nothing."""
     reader = lake.spark.read.option("pathGlobFilter", f"{version:020d}.crc").schema(_CHECKSUM)
-    rows = reader.json(_log_folder(lake, table)).take(1)
+    rows = reader.json(log_folder(lake, table)).take(1)
     return rows[0].asDict() if rows else None
 
 
@@ -51,22 +56,16 @@ def data_files(lake: Lake, table: Table) -> DataFrame:
     """One row per Parquet file under the table's folder, whether the log names it or not: path (relative), length."""
     reader = lake.spark.read.format("binaryFile").option("pathGlobFilter", "*.parquet")
     files = reader.option("recursiveFileLookup", "true").load(lake.path_of(table))
-    _, folder = _hadoop(lake, lake.path_of(table))
+    _, folder = file_system(lake, lake.path_of(table))
     below = len(str(folder.toString())) + 2
     return files.select(F.expr(f"substring(path, {below})").alias("path"), "length")
 
 
-def _version() -> Column:
+def commit_version() -> Column:
+    """The version of the commit file that a row was read from; null for other files."""
     return F.regexp_extract(F.col("_metadata.file_name"), r"^(\d{20})\.json$", 1).try_cast("bigint")
 
 
-def _log_folder(lake: Lake, table: Table) -> str:
+def log_folder(lake: Lake, table: Table) -> str:
+    """The folder of a table's log."""
     return f"{lake.path_of(table)}/_delta_log"
-
-
-def _hadoop(lake: Lake, folder: str) -> tuple[Any, Any]:
-    """The file system of a folder, and the folder's path as that file system spells it: with scheme and host."""
-    jvm: Any = lake.spark._jvm  # noqa: SLF001 - pyspark offers no public way to Hadoop's files
-    path = jvm.org.apache.hadoop.fs.Path(folder)
-    files = path.getFileSystem(lake.spark._jsc.hadoopConfiguration())  # noqa: SLF001
-    return files, files.makeQualified(path)

@@ -103,32 +103,28 @@ def live_files(actions: DataFrame) -> DataFrame:
     return last.where("last.is_add").select("path", F.col("last.size").alias("size"))
 
 
-def compare_files(live: DataFrame, present: DataFrame) -> DataFrame:
-    """One row: how many files are live, their bytes, and those of them that are absent or of another length.
+def with_length(live: DataFrame, present: DataFrame) -> DataFrame:
+    """Live files with the length that they have in the folder, null where they are not there: path, size, length.
 
     In: path, size of live files; path, length of the files in the folder.
     """
     # Both sides have every path once, so this join cannot add rows.
-    joined = live.join(present, on="path", how="left")
-    is_absent = F.col("length").isNull()
-    is_other = F.coalesce(F.col("length") != F.col("size"), F.lit(False))
-    examples = F.slice(F.sort_array(F.collect_set(F.when(is_absent | is_other, F.col("path")))), 1, SHOWN)
-    return joined.agg(
+    return live.join(present, on="path", how="left")
+
+
+def differing(files: DataFrame) -> DataFrame:
+    """The rows of `with_length` that are not as the log says."""
+    return files.where(~F.col("length").eqNullSafe(F.col("size")))
+
+
+def totals(files: DataFrame) -> DataFrame:
+    """One row: how many files are live, their bytes, and those of them that are absent or of another length."""
+    return files.agg(
         F.count(F.lit(1)).alias("files"),
         F.coalesce(F.sum("size"), F.lit(0)).alias("bytes"),
-        F.count_if(is_absent).alias("absent"),
-        F.count_if(is_other).alias("other_length"),
-        examples.alias("examples"),
+        F.count_if(F.col("length").isNull()).alias("absent"),
+        F.count_if(F.col("length") != F.col("size")).alias("other_length"),
     )
-
-
-def file_problems(found: Mapping[str, Any]) -> Iterator[str]:
-    """In: the row of `compare_files`."""
-    if found["absent"] or found["other_length"]:
-        yield (
-            f"of {found['files']} live files {found['absent']} are missing and {found['other_length']} have another "
-            f"length than the log says: {', '.join(found['examples'])}"
-        )
 
 
 def checksum_problems(

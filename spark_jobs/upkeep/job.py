@@ -53,12 +53,14 @@ def run(spark: SparkSession, settings: Settings, args: argparse.Namespace) -> di
     """Audit the tables; TerminalError lists all problems of all tables."""
     lake = Lake(spark, settings.storage_root)
     tables = [table_named(name) for name in args.table] if args.table else list(TABLES)
+    there = [table for table in tables if delta.exists(lake, table)]
+    if args.table and (absent := sorted({table.name for table in tables} - {table.name for table in there})):
+        raise TerminalError(f"{lake.root} holds no Delta table {', '.join(absent)}; restore it, or name another")
     audited = []
-    for table in tables:
-        if args.table or delta.exists(lake, table):
-            one = audit(lake, table)
-            log.info("%s: version %s, %d files, %d problems", one.table, one.version, one.files, len(one.problems))
-            audited.append(one)
+    for table in there:
+        one = audit(lake, table)
+        log.info("%s: version %s, %d files, %d problems", one.table, one.version, one.files, len(one.problems))
+        audited.append(one)
     if wrong := [f"  {one.table}: {problem}" for one in audited for problem in one.problems]:
         raise TerminalError(
             "\n".join(
@@ -98,10 +100,15 @@ def _replay_problems(lake: Lake, table: Table, seen: auditing.Log, found: Audite
     said = actions.select("version", "add", "remove")
     if seen.checkpoint != auditing.NO_CHECKPOINT:
         said = said.unionByName(delta_log.checkpoint_actions(lake, table, version=seen.checkpoint))
-    compared = auditing.compare_files(auditing.live_files(said), delta_log.data_files(lake, table)).collect()[0]
-    row = compared.asDict()
+    files = auditing.with_length(auditing.live_files(said), delta_log.data_files(lake, table))
+    row = auditing.totals(files).collect()[0].asDict()
     found.files, found.bytes = row["files"], row["bytes"]
-    yield from auditing.file_problems(row)
+    if row["absent"] or row["other_length"]:
+        examples = auditing.differing(files).orderBy("path").limit(auditing.SHOWN).collect()
+        yield (
+            f"of {row['files']} live files {row['absent']} are missing and {row['other_length']} have another length "
+            f"than the log says: {', '.join(one['path'] for one in examples)}"
+        )
     noted = delta_log.checksum(lake, table, version=newest)
     found.has_checksum = noted is not None
     if noted is not None and newest == seen.checkpoint:

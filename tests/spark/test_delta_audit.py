@@ -147,6 +147,8 @@ def test_the_job_names_every_problem_and_what_to_do(lake: Lake, table: Path) -> 
     everything = argparse.Namespace(table=None)
     facts = job.run(lake.spark, settings_of(lake), everything)
     assert (facts["tables"], facts["files"], facts["without checksum file"]) == (1, COMMITS, [])
+    with pytest.raises(TerminalError, match=r"holds no Delta table core\.events"):
+        job.run(lake.spark, settings_of(lake), argparse.Namespace(table=["core.events"]))
     lose_a_data_file(table)
     with pytest.raises(TerminalError, match=r"(?s)1 problems in 1 tables:.*core\.orders.*let no writer start"):
         job.run(lake.spark, settings_of(lake), everything)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from pyspark.sql import functions as F
 
+from migration import settling
 from migration.chunks import Chunk, ChunkState
 from migration.commits import changes_since, heal
 from migration.copying import copy_all, repair_chunk
@@ -102,6 +103,13 @@ def test_of_rows_in_several_files_the_first_file_s_stays(work) -> None:
     assert (sales(work)["3"], sales(work)["4"]) == ("1.00", "3.00")
     places = {c.source_object[-5]: (c.counts.good.rows, c.counts.duplicate) for c in chunks(work) if c.counts}
     assert places == {"a": (3, 0), "b": (2, 1), "c": (1, 2)}
+
+
+def test_settling_goes_on_until_every_page_is_settled(work, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settling, "CHUNKS_PER_COMMIT", 1)
+    copy_all(work)
+    assert settled(work) == Settled(history=3)
+    assert (sales(work)["3"], sales(work)["4"]) == ("1.00", "3.00")
 
 
 def chunks(work: Work) -> list[Chunk]:

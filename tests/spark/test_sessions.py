@@ -100,3 +100,5 @@ def test_the_job_counts_what_it_cuts_and_cuts_a_day_again_as_it_was(lake: Lake) 
     day = {"since": date(2017, 11, 4), "until": date(2017, 11, 5)}
     assert run(lake, **day) == {"events": 2, "events without a person": 0, "sessions": 1}
     assert fingerprint(delta.read(lake, SESSIONS), SESSIONS) == whole
+    nothing = {"since": date(2016, 1, 1), "until": date(2016, 1, 2)}
+    assert run(lake, **nothing) == {"events": 0, "events without a person": 0, "sessions": 0}
