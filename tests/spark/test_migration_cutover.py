@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from pyspark.sql import functions as F
 
 from migration.commits import heal
 from migration.copying import copy_all
@@ -15,6 +16,8 @@ from migration.verifying import verify_table
 from migration.work import Work
 from spark_jobs.contracts.core import ORDER_LINES
 from spark_jobs.errors import RetryableError, TerminalError
+from spark_jobs.storage import delta
+from spark_jobs.storage.delta import Transaction
 from tests.migration_files import line, old_system, planned
 from trino_catalog.connection import Trino
 
@@ -86,6 +89,16 @@ def test_nothing_is_switched_before_everything_is_verified(work) -> None:
     verify_table(work, work.mappings[0])
     with pytest.raises(TerminalError, match="has passed no shadow run"):
         cut_over(work, Trino("", readers))
+    assert readers.side == "old"
+
+
+def test_nothing_is_switched_when_the_stream_brought_a_key_again_after_the_verification(ready) -> None:
+    rows = delta.read(ready.lake, ORDER_LINES).where("order_id = '1'")
+    live = rows.withColumn("origin", F.lit("stream/databank.events/0"))
+    delta.append(live, ready.lake, ORDER_LINES, once=Transaction("stream", 1))
+    readers = Readers()
+    with pytest.raises(TerminalError, match="holds a key twice; the view stays as it is"):
+        cut_over(ready, Trino("", readers))
     assert readers.side == "old"
 
 
