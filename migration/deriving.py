@@ -12,13 +12,13 @@ from pyspark import StorageLevel
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from migration.conflicts import until_committed
 from migration.settling import settle
 from migration.work import Work
 from spark_jobs.contracts.core import EVENTS, ORDER_LINES, ORDERS
 from spark_jobs.contracts.schema import Table
 from spark_jobs.ingest.purchases import orders_from_lines, purchase_events
 from spark_jobs.storage import delta
+from spark_jobs.storage.conflicts import until_committed
 
 _MIGRATED = "migration/"
 

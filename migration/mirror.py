@@ -13,11 +13,11 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from migration.chunks import Chunk
-from migration.conflicts import until_committed
 from migration.ledger import PAGE, batched
 from migration.work import Work
 from spark_jobs.contracts.operations import MIGRATION_CHUNKS
 from spark_jobs.storage import delta
+from spark_jobs.storage.conflicts import until_committed
 
 
 def mirror(work: Work) -> None:

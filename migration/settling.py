@@ -15,9 +15,9 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from migration.commits import settle_facts
-from migration.conflicts import until_committed
 from spark_jobs.contracts.schema import Table
 from spark_jobs.storage import delta
+from spark_jobs.storage.conflicts import until_committed
 from spark_jobs.storage.delta import Lake, row_digest
 from spark_jobs.storage.fingerprints import aggregates, of_row
 

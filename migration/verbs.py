@@ -5,13 +5,9 @@ from __future__ import annotations
 import argparse
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
-
-from py4j.protocol import Py4JError
-from pyspark.errors import PySparkException
 
 from migration import report
 from migration.chunks import ChunkState
@@ -29,11 +25,11 @@ from migration.shadowing import check_equal, compare, load_questions
 from migration.switching import SHADOWED, cut_over, finish, roll_back, switch_of
 from migration.verifying import verify_table
 from migration.work import Work
-from spark_jobs.errors import RetryableError, TerminalError
+from spark_jobs.errors import TerminalError
 from spark_jobs.settings import Settings, load
 from spark_jobs.storage.delta import Lake
 from spark_jobs.storage.runs import Run, recorded
-from spark_jobs.storage.session import start_session
+from spark_jobs.storage.session import session
 from trino_catalog.connection import connected
 
 log = logging.getLogger(__name__)
@@ -48,7 +44,11 @@ def execute(verb: str, args: argparse.Namespace) -> Facts:
     settings.workspace(job.workspace)
     with open_ledger(settings.ledger_url) as ledger, held(ledger, job.name) as lease:
         plan, drafted = _plan_for(verb, args, job, ledger)
-        with _session(settings, verb) as lake, recorded(lake, f"migration {verb}", job.workspace) as run:
+        with (
+            session(settings.spark, f"databank migration {verb}") as spark,
+            recorded(Lake(spark, settings.storage_root), f"migration {verb}", job.workspace) as run,
+        ):
+            lake = Lake(spark, settings.storage_root)
             work = Work(lake, ledger, lease, job, plan, settings.root_key_file, run.run_id)
             facts = {"plan": plan.plan_id, **drafted}
             try:
@@ -67,18 +67,6 @@ def show_status(args: argparse.Namespace) -> list[Facts]:
     with open_ledger(settings.ledger_url) as ledger:
         plans = [plan for plan in ledger.plans() if args.plan in (None, plan.plan_id)]
         return [report.status(ledger, plan) for plan in plans]
-
-
-@contextmanager
-def _session(settings: Settings, verb: str) -> Iterator[Lake]:
-    spark = start_session(settings.spark, f"databank migration {verb}")
-    try:
-        yield Lake(spark, settings.storage_root)
-    except (PySparkException, Py4JError) as error:
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise RetryableError(f"Spark failed: {first}; nothing is half-written; mend that and start it again") from error
-    finally:
-        spark.stop()
 
 
 def _plan_for(verb: str, args: argparse.Namespace, job: Job, ledger: Ledger) -> tuple[Plan, Facts]:

@@ -76,19 +76,16 @@ def _split(arguments: list[str]) -> list[list[str]]:
 def _run(
     modules: Mapping[str, ModuleType], steps: list[argparse.Namespace]
 ) -> Iterator[tuple[argparse.Namespace, dict[str, object]]]:
-    from spark_jobs.storage.session import start_session  # noqa: PLC0415 - `--help` must not wait for pyspark
+    from spark_jobs.storage.session import session  # noqa: PLC0415 - `--help` must not wait for pyspark
 
     settings = settings_file.load(steps[0].settings)
     early = [_without_spark(modules[args.job], settings, args) for args in steps]
     if all(facts is not None for facts in early):
         yield from ((args, facts) for args, facts in zip(steps, early, strict=True) if facts is not None)
         return
-    spark = start_session(settings.spark, f"databank {' + '.join(step.job for step in steps)}")
-    try:
+    with session(settings.spark, f"databank {' + '.join(step.job for step in steps)}") as spark:
         for args, facts in zip(steps, early, strict=True):
             yield args, modules[args.job].run(spark, settings, args) if facts is None else facts
-    finally:
-        spark.stop()
 
 
 def _without_spark(module: ModuleType, settings: Settings, args: argparse.Namespace) -> dict[str, object] | None:

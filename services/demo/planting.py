@@ -12,21 +12,20 @@ from spark_jobs.contracts.core import ORDER_LINES
 from spark_jobs.settings import load
 from spark_jobs.storage import delta
 from spark_jobs.storage.delta import Lake
-from spark_jobs.storage.session import start_session
+from spark_jobs.storage.session import session
 
 
 def main() -> int:
     """Delete the first row of history by its key; prints which."""
     settings = load()
-    spark = start_session(settings.spark, "databank plants a missing row")
-    lake = Lake(spark, settings.storage_root)
-    history = delta.read(lake, ORDER_LINES).where(F.col("origin").startswith("migration/"))
-    row = history.orderBy("ordered_at", "order_id", "product_id").limit(1).collect()[0]
-    is_row = F.lit(True)
-    for name in ("ordered_date", *ORDER_LINES.key):
-        is_row = is_row & (F.col(name) == F.lit(row[name]))
-    DeltaTable.forPath(spark, lake.path_of(ORDER_LINES)).delete(is_row)
-    spark.stop()
+    with session(settings.spark, "databank plants a missing row") as spark:
+        lake = Lake(spark, settings.storage_root)
+        history = delta.read(lake, ORDER_LINES).where(F.col("origin").startswith("migration/"))
+        row = history.orderBy("ordered_at", "order_id", "product_id").limit(1).collect()[0]
+        is_row = F.lit(True)
+        for name in ("ordered_date", *ORDER_LINES.key):
+            is_row = is_row & (F.col(name) == F.lit(row[name]))
+        DeltaTable.forPath(spark, lake.path_of(ORDER_LINES)).delete(is_row)
     sys.stdout.write(json.dumps({"order_id": row["order_id"], "product_id": row["product_id"]}) + "\n")
     return 0
 

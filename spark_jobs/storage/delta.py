@@ -16,6 +16,7 @@ from pyspark.sql.types import StructType
 
 from spark_jobs.contracts.schema import Table
 from spark_jobs.errors import TerminalError
+from spark_jobs.storage.conflicts import until_committed
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +91,17 @@ def conform(rows: DataFrame, table: Table) -> DataFrame:
 def append(
     rows: DataFrame, lake: Lake, table: Table, *, once: Transaction, facts: Mapping[str, Any] | None = None
 ) -> None:
-    """Append rows; the same transaction again is a no-op. `facts` stand in the commit for who audits it."""
+    """Append rows; the same transaction again is a no-op. `facts` stand in the commit for who audits it.
+
+    Rows that leave out what the table holds already read the table they are written to: where another commit came to
+    the partitions that they read, they are computed anew against it.
+    """
     ensure(lake, table)
     writer = conform(rows, table).write.format("delta").mode("append")
     writer = writer.option("txnAppId", once.app_id).option("txnVersion", once.version)
     if facts:
         writer = writer.option("userMetadata", json.dumps(facts, sort_keys=True))
-    writer.save(lake.path_of(table))
+    until_committed(lambda: writer.save(lake.path_of(table)), f"appending to {table.name}")
 
 
 def replace_all(rows: DataFrame, lake: Lake, table: Table) -> None:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from py4j.protocol import Py4JError
+from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
-from spark_jobs.errors import TerminalError
+from spark_jobs.errors import RetryableError, TerminalError
 from spark_jobs.settings import SparkSettings
 
 # Two partitions for state and shuffles serve two cores; a cluster's settings file will say more.
@@ -33,6 +37,19 @@ _FIXED = {
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.log.level": "WARN",
 }
+
+
+@contextmanager
+def session(settings: SparkSettings, name: str) -> Iterator[SparkSession]:
+    """A session that ends with the block; what Spark could not do is a RetryableError: every write is one commit."""
+    spark = start_session(settings, name)
+    try:
+        yield spark
+    except (PySparkException, Py4JError) as error:
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise RetryableError(f"Spark failed: {first}; nothing is half-written; mend that and start it again") from error
+    finally:
+        spark.stop()
 
 
 def start_session(settings: SparkSettings, name: str) -> SparkSession:

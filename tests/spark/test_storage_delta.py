@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+
+import pandas as pd
 import pytest
 from pyspark.sql import DataFrame
 
@@ -37,6 +42,31 @@ def test_the_same_transaction_twice_is_one_append(lake) -> None:
     for _ in range(2):
         delta.append(products(lake, 1, 2), lake, PRODUCTS, once=Transaction("migration/products/0", 1))
     delta.append(products(lake, 3), lake, PRODUCTS, once=Transaction("migration/products/1", 1))
+    assert sorted(row.product_id for row in delta.read(lake, PRODUCTS).collect()) == ["1", "2", "3"]
+
+
+def test_an_append_that_another_writer_overtook_is_computed_anew(lake, tmp_path, caplog) -> None:
+    begun, may_go_on = tmp_path / "begun", tmp_path / "go"
+
+    def wait_for_the_other(batches: Iterable[pd.DataFrame]) -> Iterable[pd.DataFrame]:
+        begun.touch()
+        while not may_go_on.exists():
+            time.sleep(0.05)
+        yield from batches
+
+    delta.append(products(lake, 1), lake, PRODUCTS, once=Transaction("a", 1))
+    # One task waits, so that the other writer finds a free core.
+    given = products(lake, 1, 2, 3).coalesce(1).mapInPandas(wait_for_the_other, PRODUCTS.ddl)
+    missing = given.join(delta.read(lake, PRODUCTS).select("product_id"), on="product_id", how="left_anti")
+    with caplog.at_level("INFO"), ThreadPoolExecutor() as pool:
+        slow = pool.submit(delta.append, missing, lake, PRODUCTS, once=Transaction("a", 2))
+        while not begun.exists():
+            assert not slow.done(), slow.result()
+            time.sleep(0.05)
+        delta.append(products(lake, 3), lake, PRODUCTS, once=Transaction("b", 1))
+        may_go_on.touch()
+        slow.result()
+    assert "appending to core.products met a concurrent commit, attempt 1" in caplog.text
     assert sorted(row.product_id for row in delta.read(lake, PRODUCTS).collect()) == ["1", "2", "3"]
 
 
