@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
+from services.bundle import __main__ as bundle
 from services.cli import arguments
 from services.setup import packages, paths, venv
 from services.setup.locking import exclusive
@@ -15,6 +16,8 @@ from spark_jobs.errors import PlatformError, exit_status
 def main(argv: list[str]) -> int:
     """Check the verb, set up, hand over to the environment's Python; returns only when that failed."""
     wanted = arguments.parse(argv)  # help and mistakes are answered before anything is downloaded
+    if wanted.verb == "bundle" and wanted.rest[:1] == ("verify",):
+        return bundle.main(list(wanted.rest))  # needs nothing but the bundle
     try:
         require_writable(paths.state_dir())
         require_writable(paths.cache_dir())

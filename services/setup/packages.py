@@ -14,7 +14,7 @@ from services.setup import java, paths
 from services.setup.progress import say
 from spark_jobs.errors import RetryableError, TerminalError
 
-_LIST_LINE = re.compile(r"^  (debian-\d+-(?:run|test)): \[([^\]]*)\]\s*$", re.MULTILINE)
+_LIST_LINE = re.compile(r"^  (debian-\d+-[a-z]+): \[([^\]]*)\]\s*$", re.MULTILINE)
 
 
 def listed(release_text: str) -> dict[str, list[str]]:

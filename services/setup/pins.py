@@ -20,9 +20,23 @@ from services.setup.licences import licence_of
 from services.setup.release import Artifact, Component, Coordinates, Release, load
 from spark_jobs.errors import PlatformError, TerminalError, exit_status
 
-LOCKS = {"requirements-build.lock": "requirements-build.in", "requirements.lock": "pyproject.toml"}
-_COMPILE = ["pip", "compile", "--quiet", "--universal", "--python-version=3.11", "--generate-hashes"]
-_COMPILE += ["--no-header", "--no-annotate"]
+_EVERYWHERE = ["--universal", "--python-version=3.11"]
+_ON_THE_CLUSTER = ["--python-platform=linux", "--python-version=3.13"]  # Debian 13
+# What each lock file is made of. The cluster's platform is the checkout's without what only developers use.
+LOCKS = {
+    "requirements-build.lock": ["requirements-build.in", "--allow-unsafe", *_EVERYWHERE],
+    "requirements.lock": ["pyproject.toml", "--all-extras", *_EVERYWHERE],
+    "ansible/python/platform.lock": [
+        "pyproject.toml",
+        "--extra=spark",
+        "--extra=services",
+        "--constraint=requirements.lock",
+        *_ON_THE_CLUSTER,
+    ],
+    "ansible/python/control.lock": ["ansible/python/control.in", *_ON_THE_CLUSTER],
+    "ansible/python/airflow.lock": ["ansible/python/airflow.in", *_ON_THE_CLUSTER],
+}
+_COMPILE = ["pip", "compile", "--quiet", "--generate-hashes", "--no-header", "--no-annotate"]
 _LISTED = re.compile(r"^\s+([\w.-]+:[\w.-]+:[\w.]+(?::[\w.-]+)?:[\w.-]+):(?:compile|runtime)\b")
 
 
@@ -46,13 +60,12 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def lock_packages() -> None:
-    """Write both lock files; they name no index, so that every site uses its own."""
+    """Write all lock files; they name no index, so that every site uses its own."""
     uv = shutil.which("uv")
     if uv is None:
         raise TerminalError("`uv` was not found on PATH; install it (`pip install uv`) to make the lock files")
-    for lock, source in LOCKS.items():
-        extras = ["--all-extras"] if source == "pyproject.toml" else ["--allow-unsafe"]
-        subprocess.run([uv, *_COMPILE, *extras, source, "--output-file", lock], cwd=paths.REPO, check=True)
+    for lock, arguments in LOCKS.items():
+        subprocess.run([uv, *_COMPILE, *arguments, "--output-file", lock], cwd=paths.REPO, check=True)
 
 
 def pin(release: Release, repository: Path) -> list[Artifact]:

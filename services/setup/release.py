@@ -14,6 +14,7 @@ from spark_jobs.errors import TerminalError
 FORMAT = 1
 _SHA256_DIGITS = 64
 _PARTS = (4, 5)
+_SECTIONS = ("version", "target", "os_packages", "components", "artifacts", "locks")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +81,21 @@ class Component:
 
 
 @dataclass(frozen=True, slots=True)
+class Target:
+    """The system of the cluster's hosts: Debian's version and its name, and its Python."""
+
+    debian: str
+    suite: str
+    python: str
+
+
+@dataclass(frozen=True, slots=True)
 class Release:
-    """The whole release file; `locks` maps the name of a lock file to its sha256."""
+    """The whole release file; `locks` maps the name of a lock file to its sha256, `os_packages` a list to its names."""
 
     version: str
+    target: Target
+    os_packages: Mapping[str, tuple[str, ...]]
     components: Mapping[str, Component]
     artifacts: tuple[Artifact, ...]
     locks: Mapping[str, str]
@@ -114,6 +126,8 @@ def parse(given: object, *, where: str) -> Release:
         raise TerminalError(f"{where}: {'; '.join(problems)}; restore it from the repository")
     return Release(
         version=str(given["version"]),
+        target=Target(**given["target"]),
+        os_packages={name: tuple(packages) for name, packages in given["os_packages"].items()},
         components={name: _component(name, section) for name, section in given["components"].items()},
         artifacts=tuple(_artifact(entry) for entry in given["artifacts"]),
         locks={lock["file"]: lock["sha256"] for lock in given["locks"]},
@@ -142,7 +156,7 @@ def _problems(given: object) -> list[str]:
         return ["the file is not a mapping"]
     if given.get("format") != FORMAT:
         return [f"format is {given.get('format')!r}, wanted {FORMAT}"]
-    missing = [key for key in ("version", "components", "artifacts", "locks") if key not in given]
+    missing = [key for key in _SECTIONS if key not in given]
     if missing:
         return [f"missing {', '.join(missing)}"]
     fields = set(Artifact.__dataclass_fields__)

@@ -6,29 +6,22 @@ import json
 import os
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import pyspark
 import pytest
 
+from services.bundle import log_store
 from services.setup import paths
 from tests.durable_log_run import COMMITS_EACH, ROWS, WRITERS
-
-SOURCE = paths.REPO / "spark_jobs" / "storage" / "java" / "databank" / "storage" / "DurableLogStore.java"
 
 
 @pytest.fixture(scope="module")
 def jar(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder: Path = tmp_path_factory.mktemp("classes")
-    jars = [str(Path(pyspark.__file__).parent / "jars" / "*"), *os.environ["DATABANK_SPARK_JARS"].split(",")]
-    strict = ["--release", "17", "-Xlint:all,-path", "-Werror"]
-    subprocess.run(["javac", *strict, "-cp", ":".join(jars), "-d", str(folder), str(SOURCE)], check=True)
-    path = folder / "log-store.jar"
-    with zipfile.ZipFile(path, "w") as archive:
-        for compiled in folder.rglob("*.class"):
-            archive.write(compiled, compiled.relative_to(folder))
+    path: Path = tmp_path_factory.mktemp("jar") / "log-store.jar"
+    spark_jars = os.environ["DATABANK_SPARK_JARS"].split(",")
+    log_store.compile_jar(path, [Path(pyspark.__file__).parent / "jars" / "*", *map(Path, spark_jars)])
     return path
 
 

@@ -1,0 +1,1 @@
+"""The offline bundle: one signed file with everything that hosts without internet need."""
