@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
 import subprocess
+import sys
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -52,6 +54,16 @@ def test_a_whole_bundle_says_what_it_is_packed_and_unpacked(tree: Path, key: Pat
     assert (found.commit, found.files, found.built_at) == (SOURCE.commit, 2, "2026-09-21T14:13:20Z")
     assert found.fingerprint in subprocess.check_output(["ssh-keygen", "-lf", str(key)], text=True)
     assert verify(bundle, signers=signing.allowed_signers(key)) == verify(tree) == found
+
+
+def test_a_bare_python_verifies(tree: Path) -> None:
+    bare = [sys.executable, "-I", "-S", "-c", "import sys; sys.path.insert(0, sys.argv.pop(1)); from services.setup"]
+    bare[-1] += ".__main__ import main; sys.exit(main(sys.argv[1:]))"
+    command = [*bare, str(paths.REPO), "bundle", "verify", str(packed(tree))]
+    answer = subprocess.run(command, env={"PATH": os.environ["PATH"]}, capture_output=True, text=True)
+    assert (answer.returncode, answer.stderr) == (0, "")
+    assert "2 files" in answer.stdout
+    assert "compare the fingerprint" in answer.stdout
 
 
 def test_the_same_contents_make_the_same_bytes(tree: Path) -> None:

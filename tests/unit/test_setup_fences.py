@@ -71,7 +71,7 @@ def test_contracts_import_the_standard_library_alone() -> None:
 
 def test_the_first_stage_of_setup_needs_no_installed_package() -> None:
     own = tuple(f"services.setup.{name}" for name in BEFORE_THE_ENVIRONMENT)
-    allowed = (*own, "services.cli.arguments", "spark_jobs.errors")
+    allowed = (*own, "services.bundle.__main__", "services.cli.arguments", "spark_jobs.errors")
     for name in BEFORE_THE_ENVIRONMENT:
         foreign = {
             imported
