@@ -49,20 +49,34 @@ def of_components(release: Release, store: Store, log_store: Path) -> Iterator[l
 
 
 def write(payload: Payload, target: Path, *, epoch: int) -> None:
-    """Write the tar: sorted, owned by root, all of one time, so that the same contents make the same bytes."""
+    """Write the tar: sorted, owned by root, all of one time, so that the same contents make the same bytes.
+
+    Files that are one on this disk (Trino links equal jars between plug-ins) stay one.
+    """
+    first_names: dict[tuple[int, int], str] = {}
     with tarfile.open(target, "w", format=tarfile.PAX_FORMAT) as tar:
         for name, path in sorted(payload.contents.items()):
-            add(tar, name, path, epoch=epoch)
+            status = path.stat()
+            first = first_names.setdefault((status.st_dev, status.st_ino), name)
+            if first == name:
+                add(tar, name, path, epoch=epoch)
+            else:
+                link = _member(name, path, epoch)
+                link.type, link.linkname, link.size = tarfile.LNKTYPE, first, 0
+                tar.addfile(link)
 
 
 def add(tar: tarfile.TarFile, name: str, path: Path, *, epoch: int) -> None:
     """Add one file; of its mode only whether it can be run is kept."""
-    member = tarfile.TarInfo(name)
-    status = path.stat()
+    with path.open("rb") as file:
+        tar.addfile(_member(name, path, epoch), file)
+
+
+def _member(name: str, path: Path, epoch: int) -> tarfile.TarInfo:
+    member, status = tarfile.TarInfo(name), path.stat()
     member.size, member.mtime = status.st_size, epoch
     member.mode = 0o755 if status.st_mode & 0o100 else 0o644
-    with path.open("rb") as file:
-        tar.addfile(member, file)
+    return member
 
 
 def _version(release: Release, component: str) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from email.message import Message
 from email.parser import Parser
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from urllib.parse import quote
 from services.bundle.packages import Package
 from services.setup.release import Release
 
+_MOST_WORDS = 120  # some give the whole text where its name belongs
 _TYPE_OF = {"jar": "library", "tar.gz": "application"}
 
 
@@ -57,20 +59,22 @@ def _wheels(wheels: Iterable[Path]) -> Iterable[dict[str, Any]]:
         name, version = said["Name"].lower().replace("_", "-"), said["Version"]
         digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
         component = _component(f"pkg:pypi/{name}@{quote(version)}", said["Name"], version, digest)
-        licence = said.get("License-Expression")
-        other = (said.get("License") or "").strip().splitlines()
-        if licence:
-            component["licenses"] = [{"expression": licence}]
-        elif other:
-            component["licenses"] = [{"license": {"name": other[0][:120]}}]
-        yield component
+        yield component | _licence(said)
 
 
-def _metadata(wheel: Path) -> Mapping[str, str]:
+def _licence(said: Message) -> dict[str, Any]:
+    """What the package says, best first: an SPDX expression, its own words, a classifier."""
+    if expression := said.get("License-Expression"):
+        return {"licenses": [{"expression": expression}]}
+    words = (said.get("License") or "").strip().splitlines()[:1]
+    words += [line.rpartition(" :: ")[2] for line in said.get_all("Classifier", []) if line.startswith("License ::")]
+    return {"licenses": [{"license": {"name": words[0][:_MOST_WORDS]}}]} if words else {}
+
+
+def _metadata(wheel: Path) -> Message:
     with zipfile.ZipFile(wheel) as archive:
         (name,) = (n for n in archive.namelist() if n.endswith(".dist-info/METADATA") and n.count("/") == 1)
-        said = Parser().parsestr(archive.read(name).decode(), headersonly=True)
-    return {key: str(value) for key, value in said.items()}
+        return Parser().parsestr(archive.read(name).decode(), headersonly=True)
 
 
 def _debian(release: Release, packages: Sequence[Package]) -> Iterable[dict[str, Any]]:

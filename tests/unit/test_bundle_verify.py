@@ -162,6 +162,17 @@ def test_a_key_that_cannot_be_used_is_told_before_anything_is_fetched(tmp_path: 
         build.build(tmp_path / "none", tmp_path)
 
 
+def test_files_that_are_one_stay_one_in_a_payload(tmp_path: Path) -> None:
+    one, other, target = tmp_path / "one.jar", tmp_path / "other.jar", tmp_path / "x.tar"
+    one.write_bytes(bytes(100_000))
+    other.hardlink_to(one)
+    payloads.write(payloads.Payload("x", "1", {"a/one.jar": one, "b/other.jar": other}), target, epoch=SOURCE.epoch)
+    assert target.stat().st_size < 2 * 100_000
+    with tarfile.open(target) as tar:
+        tar.extractall(tmp_path / "out", filter="data")
+    assert (tmp_path / "out" / "b" / "other.jar").read_bytes() == one.read_bytes()
+
+
 def test_a_payload_keeps_who_may_run_what(tmp_path: Path) -> None:
     program, text = tmp_path / "run", tmp_path / "text"
     for path, mode in ((program, 0o755), (text, 0o600)):
