@@ -1,0 +1,209 @@
+"""Debian hosts with systemd and sshd on one machine, in a network namespace of their own that leads nowhere.
+
+`python -m tests.appliance.hosts up DIR` makes them and keeps them, `down DIR` removes them: for work on roles.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from services.setup import paths, release
+
+BRIDGE = "hosts"
+NETWORK = "10.77.0"
+ADDRESSES = {"control": f"{NETWORK}.5", "h1": f"{NETWORK}.11", "h2": f"{NETWORK}.12", "h3": f"{NETWORK}.13"}
+OUTSIDER = {"outsider": f"{NETWORK}.99"}
+READY_S = 120
+_INCLUDED = "systemd,systemd-sysv,dbus,openssh-server,python3,iproute2,sudo"
+
+
+@dataclass(frozen=True, slots=True)
+class Hosts:
+    """The hosts that live in one folder; names of namespaces are made from it."""
+
+    folder: Path
+
+    @property
+    def namespace(self) -> str:
+        """The network namespace that the bridge and all hosts live in."""
+        return f"databank-{self.folder.name}"[:30]
+
+    @property
+    def _entering(self) -> list[str]:
+        # Not `ip netns exec`: it mounts /sys anew, and the hosts would find no control groups in it.
+        return ["nsenter", f"--net=/run/netns/{self.namespace}"]
+
+    @property
+    def key(self) -> Path:
+        """The private key that opens every host to root."""
+        return self.folder / "ssh" / "key"
+
+    def up(self, names: Sequence[str]) -> None:
+        """Make the network and boot the hosts; they answer over SSH afterwards."""
+        base = ensure_base()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._make_key()
+        self._make_network()
+        for name in names:
+            self._boot(name, base)
+        for name in names:
+            self.wait_for(name)
+
+    def run(self, name: str, command: str, *, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run a shell command on a host as root."""
+        options = ["-i", str(self.key), "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"]
+        options += ["-o", "LogLevel=ERROR", "-o", "ConnectTimeout=5"]
+        ssh = [*self._entering, "ssh", *options, f"root@{address_of(name)}", command]
+        return subprocess.run(ssh, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=check)
+
+    def wait_for(self, name: str) -> None:
+        """Return when the host's system is up."""
+        until = time.monotonic() + READY_S
+        while (said := self.run(name, "systemctl is-system-running --wait", check=False)).returncode > 1:
+            if time.monotonic() > until:
+                raise TimeoutError(f"{name} does not answer: {said.stderr.strip()}; see {self.folder / name}.log")
+            time.sleep(1)
+
+    def root_of(self, name: str) -> Path:
+        """The host's files, as this machine sees them."""
+        return self.folder / name / "root"
+
+    def packets_that_tried_to_leave(self) -> int:
+        """Packets on the bridge for an address that is none of the hosts' network."""
+        answer = self._inside("nft", "-j", "list", "counter", "bridge", "databank", "leaving")
+        (counter,) = (one["counter"] for one in json.loads(answer)["nftables"] if "counter" in one)
+        return int(counter["packets"])
+
+    def down(self) -> None:
+        """Power all hosts off and remove every trace of them."""
+        for note in self.folder.glob("*/pid"):
+            kill_tree(int(note.read_text()))
+        for root in self.folder.glob("*/root"):
+            subprocess.run(["umount", "--lazy", str(root)], check=False)
+        subprocess.run(["ip", "netns", "delete", self.namespace], check=False, capture_output=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _make_key(self) -> None:
+        if not self.key.exists():
+            self.key.parent.mkdir(parents=True)
+            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(self.key)], check=True)
+
+    def _make_network(self) -> None:
+        known = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=True).stdout.split()
+        if self.namespace in known:
+            return
+        subprocess.run(["ip", "netns", "add", self.namespace], check=True)
+        self._inside("ip", "link", "set", "lo", "up")
+        self._inside("ip", "link", "add", BRIDGE, "type", "bridge")
+        self._inside("ip", "address", "add", f"{NETWORK}.1/24", "dev", BRIDGE)
+        self._inside("ip", "link", "set", BRIDGE, "up")
+        rules = f"""
+            table bridge databank {{
+                counter leaving {{
+                }}
+                chain seen {{
+                    type filter hook prerouting priority 0;
+                    ip daddr != {{ {NETWORK}.0/24, 224.0.0.0/4, 255.255.255.255 }} counter name leaving
+                    ip6 daddr != {{ fe80::/10, ff00::/8 }} counter name leaving
+                }}
+            }}
+        """
+        self._inside("nft", rules)
+
+    def _inside(self, *command: str) -> str:
+        inside = [*self._entering, *command]
+        return subprocess.run(inside, check=True, capture_output=True, text=True).stdout
+
+    def _boot(self, name: str, base: Path) -> None:
+        own = self.folder / name
+        if (own / "pid").exists():
+            return
+        root = own / "root"
+        for folder in (root, own / "upper", own / "work"):
+            folder.mkdir(parents=True, exist_ok=True)
+        layers = f"lowerdir={base},upperdir={own / 'upper'},workdir={own / 'work'}"
+        subprocess.run(["mount", "-t", "overlay", "overlay", "-o", layers, str(root)], check=True)
+        self._configure(name, root)
+        command = ["systemd-nspawn", "--quiet", "-D", str(root), "-M", f"{name}-{os.getpid()}", "-b"]
+        command += [f"--hostname={name}", f"--network-bridge={BRIDGE}", "--register=no", "--keep-unit"]
+        with (self.folder / f"{name}.log").open("wb") as log:
+            process = subprocess.Popen(
+                [*self._entering, *command],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"},
+                start_new_session=True,
+            )
+        (own / "pid").write_text(str(process.pid))
+
+    def _configure(self, name: str, root: Path) -> None:
+        etc = root / "etc"
+        (etc / "hostname").write_text(f"{name}\n")
+        every = {**ADDRESSES, **OUTSIDER}
+        lines = [f"{address} {one}.databank.test {one}" for one, address in every.items()]
+        (etc / "hosts").write_text("\n".join(["127.0.0.1 localhost", *lines]) + "\n")
+        network = f"[Match]\nName=host0\n[Network]\nAddress={every[name]}/24\nLinkLocalAddressing=no\n"
+        (etc / "systemd" / "network" / "10-host0.network").write_text(network)
+        keys = root / "root" / ".ssh"
+        keys.mkdir(mode=0o700, exist_ok=True)
+        shutil.copy(f"{self.key}.pub", keys / "authorized_keys")
+        (etc / "resolv.conf").unlink(missing_ok=True)
+        (etc / "resolv.conf").write_text("")
+        (etc / "machine-id").write_text("")
+        inside = "rm -f /etc/ssh/ssh_host_*; ssh-keygen -A; systemctl -q enable systemd-networkd ssh"
+        subprocess.run(["chroot", str(root), "sh", "-ec", inside], check=True, capture_output=True)
+
+
+def address_of(name: str) -> str:
+    """The address of a host."""
+    return {**ADDRESSES, **OUTSIDER}[name]
+
+
+def ensure_base() -> Path:
+    """A Debian of the release's target, as small as a server can be; made once."""
+    target = release.load(paths.release_file()).target
+    base = paths.cache_dir() / "bundle" / f"test-host-{target.suite}"
+    marker = base / ".complete"
+    if not (marker.exists() and marker.read_text() == _INCLUDED):
+        shutil.rmtree(base, ignore_errors=True)
+        base.parent.mkdir(parents=True, exist_ok=True)
+        command = ["debootstrap", "--variant=minbase", f"--include={_INCLUDED}", target.suite, str(base)]
+        subprocess.run(command, check=True, capture_output=True)
+        (base / "etc" / "apt" / "sources.list").write_text("")  # a host without internet has no mirror
+        marker.write_text(_INCLUDED)
+    return base
+
+
+def kill_tree(pid: int) -> None:
+    """End a host as pulling its plug would: nspawn takes everything in it down."""
+    subprocess.run(["pkill", "-KILL", "-P", str(pid)], check=False)
+    subprocess.run(["kill", "-KILL", str(pid)], check=False, capture_output=True)
+    time.sleep(1)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Make, list or remove hosts by hand."""
+    verb, folder, *names = argv
+    hosts = Hosts(Path(folder))
+    if verb == "up":
+        hosts.up(names or list(ADDRESSES))
+    elif verb == "run":
+        answer = hosts.run(names[0], " ".join(names[1:]), check=False)
+        sys.stdout.write(answer.stdout + answer.stderr)
+        return answer.returncode
+    else:
+        hosts.down()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
