@@ -6,7 +6,11 @@ import importlib
 import sys
 from collections.abc import Mapping
 
-SERVICES: Mapping[str, str] = {"bundle": "services.bundle.__main__", "demo": "services.demo.__main__"}
+SERVICES: Mapping[str, str] = {
+    "bundle": "services.bundle.__main__",
+    "cluster": "services.cluster.__main__",
+    "demo": "services.demo.__main__",
+}
 USAGE = 2
 
 

@@ -171,7 +171,9 @@ def _write_manifest(tree: Path, pinned: Release, source: Source) -> None:
         if path.is_file() and name not in layout.UNLISTED:
             files[name] = {"sha256": digest_of(path), "size": path.stat().st_size}
     facts = {"format": layout.FORMAT, "version": pinned.version, "commit": source.commit, "built_at": source.built_at}
-    text = json.dumps({**facts, "files": files}, indent=1)
+    packed = {name: Path(name).name.rpartition("-")[0] for name in files if name.startswith(f"{layout.PAYLOADS}/")}
+    payload_of = {component: {"file": name, **files[name]} for name, component in packed.items()}
+    text = json.dumps({**facts, "payloads": payload_of, "files": files}, indent=1)
     (tree / layout.MANIFEST).write_text(f"{text}\n", encoding="utf-8")
 
 

@@ -18,6 +18,7 @@ _PROCESSES: Mapping[str, Mapping[str, tuple[tuple[str, ...], str]]] = {
     "identity": {"run": (("spark_jobs", "identity"), "link identifiers and give every person one id")},
     "tags": {"run": (("spark_jobs", "tags"), "compute the tags of every person")},
     "bundle": {"*": (("services", "bundle"), "the one file that hosts without internet are installed from")},
+    "cluster": {"*": (("services", "cluster"), "install, verify and change the platform on your servers")},
     "upkeep": {"delta-audit": (("spark_jobs", "delta-audit"), "are logs whole and all files there; changes nothing")},
 }
 _AREAS = {
@@ -26,6 +27,7 @@ _AREAS = {
     "identity": "one id for every person",
     "tags": "what is known of a person",
     "bundle": "the offline bundle",
+    "cluster": "the appliance",
     "upkeep": "a sound lake",
 }
 _PORT_LIMIT = 65_536

@@ -22,7 +22,9 @@ def checks() -> Iterator[tuple[str, Sequence[str]]]:
     yaml_roots = [root for root in _YAML_ROOTS if any(_yaml_files(paths.REPO / root))]
     yield "yamllint", [_tool("yamllint"), "--strict", *yaml_roots]
     if any((paths.REPO / "ansible").glob("roles/*")):
-        yield "ansible-lint", [_tool("ansible-lint"), "--offline", "--profile", "production", "ansible"]
+        settings = f"ANSIBLE_CONFIG={paths.REPO / 'ansible' / 'ansible.cfg'}"  # says where roles are
+        lint = [_tool("ansible-lint"), "--offline", "--profile", "production", "ansible"]
+        yield "ansible-lint", ["env", settings, *lint]
 
 
 def _yaml_files(root: Path) -> Iterator[Path]:

@@ -1,0 +1,159 @@
+"""What the control node remembers of one cluster: ids that never change, secrets in a vault, its certificates.
+
+Everything lies in the folder `state` beside the inventory. It is in the backup, and losing it means that the cluster
+can be run on, but no longer be changed.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import secrets
+import subprocess
+import sys
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from services.setup import paths
+from spark_jobs.errors import TerminalError
+
+_FORMAT = 1
+_SECRETS = paths.REPO / "ansible" / "secrets.yml"
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """The folder `state` of a cluster."""
+
+    folder: Path
+
+    @property
+    def facts_file(self) -> Path:
+        """Cluster, node and directory ids (JSON, which is YAML too: Ansible reads it as variables)."""
+        return self.folder / "cluster.json"
+
+    @property
+    def vault_file(self) -> Path:
+        """The secrets, encrypted."""
+        return self.folder / "vault.yml"
+
+    @property
+    def vault_key(self) -> Path:
+        """What opens the vault; move it elsewhere and name it by --vault-key if the state lies on a shared disk."""
+        return self.folder / "vault.key"
+
+    @property
+    def authority(self) -> Path:
+        """The cluster's certificates and the authority that signs them."""
+        return self.folder / "tls"
+
+
+def prepare(state: State, groups: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """Facts for all hosts of the inventory; what is known stays, what is new gets ids. One writer at a time.
+
+    TerminalError where the state cannot be read: its ids are on disks of the cluster, so none may be invented.
+    """
+    state.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    facts = _read(state)
+    for group in ("kafka", "trino_coordinator", "trino_worker"):
+        _number(facts["nodes"].setdefault(group, {}), groups.get(group, ()))
+    for host in groups.get("kafka", ()):
+        facts["kafka_directories"].setdefault(host, _kafka_id())
+    _write_private(state.facts_file, json.dumps(facts, indent=2, sort_keys=True) + "\n")
+    _ensure_key(state)
+    _ensure_secrets(state)
+    return facts
+
+
+def _read(state: State) -> dict[str, Any]:
+    if not state.facts_file.exists():
+        if any(path.exists() for path in (state.vault_file, state.authority)):
+            raise TerminalError(
+                f"{state.facts_file} is missing, but {state.folder} holds a cluster's secrets; bring the file back "
+                "from a backup: its ids are on the cluster's disks"
+            )
+        return {
+            "format": _FORMAT,
+            "cluster_id": str(uuid.uuid4()),
+            "kafka_cluster_id": _kafka_id(),
+            "hdfs_cluster_id": f"CID-{uuid.uuid4()}",
+            "nodes": {},
+            "kafka_directories": {},
+        }
+    try:
+        facts: dict[str, Any] = json.loads(state.facts_file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise TerminalError(f"{state.facts_file} cannot be read ({error}); bring it back from a backup") from error
+    if facts.get("format") != _FORMAT:
+        raise TerminalError(f"{state.facts_file} has format {facts.get('format')}, wanted {_FORMAT}")
+    return facts
+
+
+def _number(known: dict[str, int], hosts: Sequence[str]) -> None:
+    """Give each new host the next number; a number is never used again, whatever order the inventory has."""
+    for host in hosts:
+        known.setdefault(host, max(known.values(), default=0) + 1)
+
+
+def _kafka_id() -> str:
+    """A UUID as Kafka writes it; a leading dash would read as an option."""
+    while (text := base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")).startswith("-"):
+        pass
+    return text
+
+
+def _ensure_key(state: State) -> None:
+    if not state.vault_key.exists():
+        if state.vault_file.exists():
+            raise TerminalError(
+                f"{state.vault_key} is missing, and nothing else opens {state.vault_file}; bring it back"
+            )
+        _write_private(state.vault_key, secrets.token_urlsafe(32) + "\n")
+
+
+def _ensure_secrets(state: State) -> None:
+    """Make the secrets that are missing; those that are there, made here or chosen by the customer, stay."""
+    wanted = yaml.safe_load(_SECRETS.read_text(encoding="utf-8"))
+    known = yaml.safe_load(_vault(state, "view", str(state.vault_file))) if state.vault_file.exists() else {}
+    have = known.get("databank_secrets", {})
+    missing = {name: _MAKERS[kind]() for name, kind in wanted.items() if name not in have}
+    if missing:
+        text = yaml.safe_dump({"databank_secrets": {**have, **missing}})
+        partial = state.vault_file.with_suffix(".partial")
+        _vault(state, "encrypt", "--output", str(partial), "-", given=text)
+        partial.rename(state.vault_file)
+
+
+_MAKERS = {
+    "password": lambda: secrets.token_urlsafe(24),
+    "hex": lambda: secrets.token_hex(32),
+    "fernet": lambda: base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+}
+
+
+def _vault(state: State, verb: str, *arguments: str, given: str = "") -> str:
+    command = [
+        str(Path(sys.executable).with_name("ansible-vault")),
+        verb,
+        "--vault-password-file",
+        str(state.vault_key),
+    ]
+    finished = subprocess.run([*command, *arguments], input=given, capture_output=True, text=True)
+    if finished.returncode:
+        said = finished.stderr.strip().splitlines()[-1:]
+        raise TerminalError(
+            f"the vault {state.vault_file} cannot be used: {' '.join(said)}; is {state.vault_key} its key?"
+        )
+    return finished.stdout
+
+
+def _write_private(path: Path, text: str) -> None:
+    partial = path.with_name(f"{path.name}.partial")
+    partial.touch(mode=0o600)
+    partial.write_text(text, encoding="utf-8")
+    partial.rename(path)
