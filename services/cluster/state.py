@@ -132,6 +132,7 @@ def _ensure_secrets(state: State) -> None:
 _MAKERS = {
     "password": lambda: secrets.token_urlsafe(24),
     "hex": lambda: secrets.token_hex(32),
+    "base64": lambda: base64.b64encode(secrets.token_bytes(32)).decode(),
     "fernet": lambda: base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
 }
 

@@ -75,6 +75,8 @@ def missing_for_tests() -> dict[str, str]:
         lacking["postgresql"] = "PostgreSQL (`initdb`), for the ledger's tests"
     if shutil.which("javac") is None:
         lacking["jdk-headless"] = "a Java compiler (`javac`), for the tests of the log store"
+    if shutil.which("ssh-keygen") is None:
+        lacking["openssh-client"] = "`ssh-keygen`, for the tests of the bundle's signature"
     return lacking
 
 

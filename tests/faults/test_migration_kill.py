@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -92,7 +93,7 @@ class Place:
     def ledger(self) -> list[tuple[Any, ...]]:
         """What the ledger says of every chunk."""
         names = "chunk_id, state, rows_read, rows_good, rows_quarantined, rows_duplicate, digest_xor, digest_sum"
-        with sqlite3.connect(self.folder / "ledger.sqlite") as connection:
+        with contextlib.closing(sqlite3.connect(self.folder / "ledger.sqlite")) as connection:
             return connection.execute(f"SELECT {names} FROM chunks ORDER BY chunk_id").fetchall()
 
     def prints(self, spark: SparkSession) -> list[object]:
