@@ -1,0 +1,116 @@
+"""What is wrong with an inventory: every problem at once, each with what was found, what is wanted and what to do."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+Groups = Mapping[str, Sequence[str]]
+Variables = Mapping[str, Mapping[str, Any]]
+Problem = dict[str, str]
+
+WHOLE = "inventory"  # stands where a problem is not one host's
+
+
+def inventory_problems(
+    groups: Groups, variables: Variables, single: Sequence[str], reserved: Sequence[str]
+) -> list[Problem]:
+    """Every problem of the inventory; `variables` are those of each host, `single` the groups of one host at most."""
+    hosts = {host: variables[host] for host in groups["all"]}
+    found = [*_groups(groups, hosts, reserved), *_numbers(groups, single), *_addresses(hosts)]
+    for host, own in hosts.items():
+        found += [*_overrides(host, own), *_memory(host, own), *_ports(host, own)]
+    return found
+
+
+def inventory_message(problems: Sequence[Problem]) -> str:
+    """All problems in one text, a line each."""
+    lines = [f"- {one['host']}: {one['found']}; wanted: {one['wanted']}. {one['remedy']}" for one in problems]
+    return "\n".join([f"The inventory cannot be installed ({len(lines)} to correct); no host was touched.", *lines])
+
+
+def _problem(host: str, check: str, *, found: str, wanted: str, remedy: str) -> Problem:
+    return {"host": host, "check": check, "result": "Fail", "found": found, "wanted": wanted, "remedy": remedy}
+
+
+def _groups(groups: Groups, hosts: Variables, reserved: Sequence[str]) -> Iterator[Problem]:
+    sizing = next(iter(hosts.values()))["databank_sizing"]
+    known = sorted({one["group"] for one in sizing} | set(reserved))
+    for group in sorted(set(groups) - {*known, "all", "ungrouped"}):
+        remedy = "Correct its name or remove it."
+        yield _problem(
+            WHOLE, "groups", found=f"unknown group {group}", wanted=f"groups of {', '.join(known)}", remedy=remedy
+        )
+    for host in groups.get("ungrouped", ()):
+        remedy = "Put it into the groups of what it shall run, or remove it."
+        yield _problem(host, "groups", found="in no group", wanted="one group or more", remedy=remedy)
+
+
+def _numbers(groups: Groups, single: Sequence[str]) -> Iterator[Problem]:
+    brokers = len(groups.get("kafka", ()))
+    if brokers and brokers % 2 == 0:
+        remedy = "Add a host to kafka or take one out: an even number survives the loss of no more hosts than one less."
+        wanted = "1, 3 or a greater odd number of hosts"
+        yield _problem(WHOLE, "kafka", found=f"kafka has {brokers} hosts", wanted=wanted, remedy=remedy)
+    for group in single:
+        hosts = groups.get(group, ())
+        if len(hosts) > 1:
+            found = f"{group} has {len(hosts)} hosts ({', '.join(hosts)})"
+            yield _problem(WHOLE, group, found=found, wanted="1 host", remedy="Leave it on one of them.")
+
+
+def _addresses(hosts: Variables) -> Iterator[Problem]:
+    owners: dict[str, list[str]] = defaultdict(list)
+    for host, own in hosts.items():
+        owners[own.get("ansible_host", host)].append(host)
+    for address, names in owners.items():
+        if len(names) > 1:
+            found = f"{', '.join(names)} have the address {address}"
+            remedy = "Correct ansible_host of all but one."
+            yield _problem(WHOLE, "addresses", found=found, wanted="an address of its own for each host", remedy=remedy)
+
+
+def _overrides(host: str, own: Mapping[str, Any]) -> Iterator[Problem]:
+    known = {one["name"] for one in own["databank_sizing"]}
+    for name in sorted(set(own.get("databank_memory_mb", {})) - known):
+        found = f"databank_memory_mb names {name}"
+        wanted = f"components of {', '.join(sorted(known))}"
+        yield _problem(host, "memory", found=found, wanted=wanted, remedy="Correct the name or remove it.")
+
+
+def _memory(host: str, own: Mapping[str, Any]) -> Iterator[Problem]:
+    given = own.get("databank_memory_mb", {})
+    needs = {
+        one["name"]: int(given.get(one["name"], one["memory_mb"]))
+        for one in own["databank_sizing"]
+        if one["group"] in own["group_names"]
+    }
+    has = int(own.get("host_memory_mb", sum(needs.values())))
+    if sum(needs.values()) > has:
+        wanted = f"{sum(needs.values())} MB for {', '.join(f'{name} {need}' for name, need in needs.items())}"
+        remedy = "Place components on other hosts, give it more memory, or lower databank_memory_mb."
+        yield _problem(host, "memory", found=f"host_memory_mb is {has}", wanted=wanted, remedy=remedy)
+
+
+def _ports(host: str, own: Mapping[str, Any]) -> Iterator[Problem]:
+    owners: dict[tuple[str, int], list[str]] = defaultdict(list)
+    for one in own["databank_ports"]:
+        if one["group"] in {"all", *own["group_names"]}:
+            for port in range(int(one["port"]), int(one.get("last", one["port"])) + 1):
+                owners[one.get("protocol", "tcp"), port].append(one["name"])
+    said = set()
+    for (protocol, port), names in owners.items():
+        if len(names) > 1 and (*names,) not in said:
+            said.add((*names,))  # ranges overlap in many ports; the first of them is enough
+            found = f"port {port}/{protocol} is that of {' and '.join(names)}"
+            remedy = "Place them on different hosts, or change one in playbooks/group_vars/all/ports.yml."
+            yield _problem(host, "ports", found=found, wanted="one service for a port", remedy=remedy)
+
+
+class FilterModule:
+    """What Ansible looks for in this file."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        """The filters by name."""
+        return {"inventory_problems": inventory_problems, "inventory_message": inventory_message}

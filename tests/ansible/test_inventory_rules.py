@@ -1,0 +1,129 @@
+"""An inventory that cannot be installed is refused before any host is touched, all that is wrong in one message."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.ansible.loading import ANSIBLE, load
+
+rules = load("inventory_rules/filter_plugins/inventory_rules.py")
+GROUP_VARS = ANSIBLE / "playbooks" / "group_vars"
+SIZING = yaml.safe_load((GROUP_VARS / "all" / "sizing.yml").read_text())["databank_sizing"]
+PLAY = [{"name": "Rules", "hosts": "all", "gather_facts": False, "roles": ["inventory_rules"]}]
+
+FAULTY = {
+    "all": {
+        "hosts": {
+            "h1": {"ansible_host": "192.0.2.11", "host_memory_mb": 2559, "databank_memory_mb": {"kafka": 1536}},
+            "h2": {
+                "ansible_host": "192.0.2.12",
+                "host_memory_mb": 1536,
+                "databank_memory_mb": {"kafka": 512, "kakfa": 1},
+            },
+            "h3": {"ansible_host": "192.0.2.12"},
+            "h4": {"ansible_host": "192.0.2.14"},
+        },
+    },
+    "kafka": {"hosts": {"h1": {}, "h2": {}}},
+    "datanode": {"hosts": {"h1": {}, "h2": {}}},
+    "metastore": {"hosts": {"h3": {}, "h4": {}}},
+    "kafak": {"hosts": {"h3": {}}},
+    "zookeeper": {"hosts": {"h3": {}}},
+}
+PORTS = [
+    {"name": "kafka_clients", "port": 9092, "group": "kafka"},
+    {"name": "datanode_web", "port": 9090, "last": 9094, "group": "datanode"},
+    {"name": "time", "port": 9092, "group": "all", "protocol": "udp"},
+]
+EXPECTED = [
+    "cannot be installed (8 to correct)",
+    "- inventory: unknown group kafak; wanted: groups of airflow, datanode, kafka, ",
+    "- h5: in no group; wanted: one group or more. Put it into the groups of what it shall run, or remove it.",
+    "- inventory: kafka has 2 hosts; wanted: 1, 3 or a greater odd number of hosts. Add a host",
+    "- inventory: metastore has 2 hosts (h3, h4); wanted: 1 host. Leave it on one of them.",
+    "- inventory: h2, h3 have the address 192.0.2.12; wanted: an address of its own for each host.",
+    "- h1: host_memory_mb is 2559; wanted: 2560 MB for kafka 1536, datanode 1024. Place components on other hosts",
+    "- h2: databank_memory_mb names kakfa; wanted: components of airflow, ",
+    "- h1: port 9092/tcp is that of kafka_clients and datanode_web; wanted: one service for a port. Place them",
+]
+
+
+def ansible_playbook(folder: Path, inventory: Path) -> subprocess.CompletedProcess[str]:
+    """The role alone, with the variables that it has in the project's own playbooks."""
+    (folder / "rules.yml").write_text(yaml.safe_dump(PLAY))
+    (folder / "group_vars").symlink_to(GROUP_VARS)
+    command = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", str(inventory), str(folder / "rules.yml")]
+    environment = {"ANSIBLE_CONFIG": str(ANSIBLE / "ansible.cfg"), "ANSIBLE_HOME": str(folder / "home")}
+    return subprocess.run(command, env=os.environ | environment, capture_output=True, text=True)
+
+
+def test_every_problem_is_named_in_one_message(tmp_path: Path) -> None:
+    faulty = yaml.safe_load(yaml.safe_dump(FAULTY))
+    faulty["all"]["hosts"]["h5"] = {"ansible_host": "192.0.2.15"}
+    faulty["all"]["hosts"]["h1"]["databank_ports"] = PORTS
+    (tmp_path / "hosts.yml").write_text(yaml.safe_dump(faulty))
+    answer = ansible_playbook(tmp_path, tmp_path / "hosts.yml")
+    assert answer.returncode != 0
+    assert answer.stdout.count("fatal:") == 1
+    said = " ".join((answer.stdout + answer.stderr).split())
+    assert [text for text in EXPECTED if text not in said] == []
+
+
+def test_the_example_is_an_inventory_that_can_be_installed(tmp_path: Path) -> None:
+    answer = ansible_playbook(tmp_path, ANSIBLE / "inventories" / "example" / "three_hosts.yml")
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+
+
+def problems(groups: dict[str, list[str]], **own: Any) -> list[str]:
+    """What is found where every host has these variables."""
+    hosts = sorted({host for members in groups.values() for host in members})
+    variables = {
+        host: {
+            "ansible_host": host,
+            "group_names": [group for group in groups if host in groups[group]],
+            "databank_sizing": SIZING,
+            "databank_ports": [],
+            **own,
+        }
+        for host in hosts
+    }
+    return [one["found"] for one in rules.inventory_problems({"all": hosts, **groups}, variables, ["namenode"], [])]
+
+
+@pytest.mark.parametrize(
+    ("brokers", "is_good"), [(0, True), (1, True), (2, False), (3, True), (4, False), (5, True)], ids=str
+)
+def test_kafka_wants_an_odd_number_of_hosts(brokers: int, is_good: bool) -> None:
+    assert (problems({"namenode": ["h1"], "kafka": [f"h{n}" for n in range(brokers)]}) == []) is is_good
+
+
+def test_memory_that_is_just_enough_is_enough() -> None:
+    placed = {"kafka": ["h1"], "namenode": ["h1"]}
+    assert problems(placed, host_memory_mb=2560) == []
+    assert problems(placed, host_memory_mb=2559) == ["host_memory_mb is 2559"]
+    assert problems(placed, host_memory_mb=2559, databank_memory_mb={"kafka": 1535}) == []
+
+
+def test_one_port_for_two_protocols_is_no_conflict() -> None:
+    both = [{"name": "a", "port": 53, "group": "all"}, {"name": "b", "port": 53, "group": "all", "protocol": "udp"}]
+    assert problems({"kafka": ["h1"]}, databank_ports=both) == []
+
+
+def test_ranges_that_overlap_are_said_once() -> None:
+    ranges = [
+        {"name": "a", "port": 7000, "last": 7009, "group": "all"},
+        {"name": "b", "port": 7005, "last": 7020, "group": "all"},
+    ]
+    assert problems({"kafka": ["h1"]}, databank_ports=ranges) == ["port 7005/tcp is that of a and b"]
+
+
+def test_every_port_is_of_a_component_that_has_a_size() -> None:
+    listed = yaml.safe_load((GROUP_VARS / "all" / "ports.yml").read_text())["databank_ports"]
+    assert {one["group"] for one in listed} - {"all"} <= {one["group"] for one in SIZING}
