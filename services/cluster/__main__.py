@@ -67,7 +67,7 @@ def _run(args: argparse.Namespace) -> int:
     command += ["-e", f"@{known.vault_file}", "--vault-password-file", str(args.vault_key or known.vault_key)]
     told = {"databank_bundle": str(args.bundle.resolve()), "databank_state": str(known.folder)}
     command += ["-e", json.dumps(told), *(["--check"] if args.check else []), *(["--diff"] if args.diff else [])]
-    return subprocess.run(command, env=_environment()).returncode
+    return subprocess.run(command, env=_environment(known)).returncode
 
 
 def _certificates(groups: Mapping[str, list[str]], addresses: Mapping[str, str]) -> dict[str, Place]:
@@ -82,7 +82,7 @@ def _hosts_of(inventory: Path) -> dict[str, Any]:
         raise TerminalError(f"inventory {inventory} is no file; `ansible/inventories/example` has some to start from")
     finished = subprocess.run(
         [_program("ansible-inventory"), "-i", str(inventory), "--list"],
-        env=_environment(),
+        env=_environment(State(inventory.parent / "state")),
         capture_output=True,
         text=True,
     )
@@ -119,11 +119,15 @@ def _program(name: str) -> str:
     return str(Path(sys.executable).with_name(name))
 
 
-def _environment() -> dict[str, str]:
+def _environment(known: State) -> dict[str, str]:
+    """Ansible's own, with what SSH remembers of hosts and connections kept apart for each cluster."""
+    folder = known.folder / "ssh"
     return {
         **os.environ,
         "ANSIBLE_CONFIG": str(_ANSIBLE / "ansible.cfg"),
         "ANSIBLE_HOME": str(paths.state_dir() / "ansible"),
+        "ANSIBLE_SSH_CONTROL_PATH_DIR": str(folder),
+        "ANSIBLE_SSH_COMMON_ARGS": f"-o UserKnownHostsFile={folder / 'known_hosts'}",
     }
 
 

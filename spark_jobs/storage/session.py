@@ -33,10 +33,10 @@ _FIXED = {
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
     "spark.sql.execution.arrow.maxRecordsPerBatch": "50000",
-    "spark.driver.host": "127.0.0.1",
-    "spark.driver.bindAddress": "127.0.0.1",
     "spark.log.level": "WARN",
 }
+# Executors of the driver's own process: nothing listens beyond this machine. On a cluster spark-defaults.conf says where.
+_LOCAL = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
 
 
 @contextmanager
@@ -61,7 +61,8 @@ def start_session(settings: SparkSettings, name: str) -> SparkSession:
         )
     _start_java_with_memory(settings.driver_memory_mb)
     builder = SparkSession.builder.master(settings.master).appName(name)
-    for key, value in _FIXED.items():
+    is_local = settings.master.startswith("local")
+    for key, value in (_FIXED | (_LOCAL if is_local else {})).items():
         builder = builder.config(key, value)
     return (
         builder.config("spark.jars", ",".join(settings.jars))

@@ -98,7 +98,9 @@ def _ports(host: str, own: Mapping[str, Any]) -> Iterator[Problem]:
     for one in own["databank_ports"]:
         if one["group"] in {"all", *own["group_names"]}:
             for port in range(int(one["port"]), int(one.get("last", one["port"])) + 1):
-                owners[one.get("protocol", "tcp"), port].append(one["name"])
+                names = owners[one.get("protocol", "tcp"), port]
+                if one["name"] not in names:  # one service may be there for two groups
+                    names.append(one["name"])
     said = set()
     for (protocol, port), names in owners.items():
         if len(names) > 1 and (*names,) not in said:
