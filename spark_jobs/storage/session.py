@@ -35,7 +35,7 @@ _FIXED = {
     "spark.sql.execution.arrow.maxRecordsPerBatch": "50000",
     "spark.log.level": "WARN",
 }
-# Executors of the driver's own process: nothing listens beyond this machine. On a cluster spark-defaults.conf says where.
+# Executors of the driver's own process: nothing listens beyond this machine. A cluster has its spark-defaults.conf.
 _LOCAL = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
 
 
