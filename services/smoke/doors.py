@@ -105,7 +105,9 @@ def spark_writes_what_trino_reads(cluster: Cluster, lake_root: str, write: Any) 
     try:
         total = write(where, _ROWS)
         with _asking(cluster, "platform") as platform:
-            platform.execute("CREATE SCHEMA IF NOT EXISTS lake_admin.smoke").fetchall()
+            # Its folder is there by now: the metastore may not write into the lake, so it must not have to make one.
+            place = f"WITH (location = '{lake_root}/smoke')"
+            platform.execute(f"CREATE SCHEMA IF NOT EXISTS lake_admin.smoke {place}").fetchall()
             told = f"'smoke', '{name}', '{where}'"
             platform.execute(f"CALL lake_admin.system.register_table({told})").fetchall()
             try:
