@@ -7,10 +7,11 @@ import sys
 
 from services.bundle import __main__ as bundle
 from services.cli import arguments
-from services.setup import packages, paths, venv
+from services.cli.arguments import Wanted
+from services.setup import control, packages, paths, venv
 from services.setup.locking import exclusive
 from services.setup.space import require_writable
-from spark_jobs.errors import PlatformError, exit_status
+from spark_jobs.errors import PlatformError, TerminalError, exit_status
 
 
 def main(argv: list[str]) -> int:
@@ -20,6 +21,8 @@ def main(argv: list[str]) -> int:
         return bundle.main(list(wanted.rest))  # needs nothing but the bundle
     try:
         require_writable(paths.state_dir())
+        if control.is_bundle():
+            return _from_bundle(wanted)
         require_writable(paths.cache_dir())
         with exclusive(paths.state_dir() / "setup.lock", "set-up"):
             if not _is_set_up(for_tests=wanted.verb == "test"):
@@ -34,6 +37,16 @@ def main(argv: list[str]) -> int:
     interpreter = str(venv.python())
     command = [interpreter, "-P", "-m", "services.cli", *argv]
     return os.execv(interpreter, command)  # noqa: S606 - the same verb, on the environment's Python
+
+
+def _from_bundle(wanted: Wanted) -> int:
+    """A bundle runs the cluster's verbs; what it holds for other verbs is for the hosts."""
+    if wanted.verb != "cluster":
+        raise TerminalError(f"this is an unpacked bundle: it has the verbs `cluster` and `bundle`, not `{wanted.verb}`")
+    with exclusive(paths.state_dir() / "setup.lock", "set-up"):
+        python = str(control.ensure())
+    command = [python, "-P", "-m", *wanted.module, *wanted.rest]
+    return os.execv(python, command)  # noqa: S606 - the same verb, on the environment's Python
 
 
 def _is_set_up(*, for_tests: bool) -> bool:

@@ -19,7 +19,18 @@ FENCES: list[dict[str, Any]] = tomllib.loads((paths.REPO / "pyproject.toml").rea
 PACKAGES = {path.parent.name for path in (paths.REPO / "spark_jobs").glob("*/__init__.py")}
 CAPABILITIES = {path.parent.name for path in (paths.REPO / "spark_jobs").glob("*/job.py")}
 # What set-up may import before the virtual environment is there.
-BEFORE_THE_ENVIRONMENT = ("__main__", "java", "locking", "packages", "paths", "pip", "progress", "space", "venv")
+BEFORE_THE_ENVIRONMENT = (
+    "__main__",
+    "control",
+    "java",
+    "locking",
+    "packages",
+    "paths",
+    "pip",
+    "progress",
+    "space",
+    "venv",
+)
 
 
 def fence(start: str) -> dict[str, Any]:
