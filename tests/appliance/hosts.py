@@ -23,6 +23,8 @@ ADDRESSES = {"control": f"{NETWORK}.5", "h1": f"{NETWORK}.11", "h2": f"{NETWORK}
 OUTSIDER = {"outsider": f"{NETWORK}.99"}
 READY_S = 120
 _INCLUDED = "systemd,systemd-sysv,dbus,openssh-server,python3,iproute2,sudo"
+# Hosts that this process booted: their processes are its children and must be waited for.
+_BOOTED: dict[int, subprocess.Popen[bytes]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +145,7 @@ class Hosts:
                 env={**os.environ, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"},
                 start_new_session=True,
             )
+        _BOOTED[process.pid] = process
         (own / "pid").write_text(str(process.pid))
 
     def _configure(self, name: str, root: Path) -> None:
@@ -187,6 +190,8 @@ def kill_tree(pid: int) -> None:
     """End a host as pulling its plug would: nspawn takes everything in it down."""
     subprocess.run(["pkill", "-KILL", "-P", str(pid)], check=False)
     subprocess.run(["kill", "-KILL", str(pid)], check=False, capture_output=True)
+    if own := _BOOTED.pop(pid, None):
+        own.wait()
     time.sleep(1)
 
 
