@@ -74,7 +74,7 @@ def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosts]:
         made.up(["control", *HOSTS])
         bundle = build(tmp_path_factory.mktemp("bundle"))
         control = made.root_of("control") / "root"
-        subprocess.run(["tar", "-xf", str(bundle), "-C", str(control), "--strip-components=1"], check=True)
+        subprocess.run(["tar", "-xf", str(bundle), "-C", str(control)], check=True)
         shutil.copy(made.key, control / "key")
         (control / "inventory.yml").write_text(yaml.safe_dump(INVENTORY))
         yield made
