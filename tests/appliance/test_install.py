@@ -94,7 +94,7 @@ def cluster(hosts: Hosts, *words: str) -> str:
     """Run a verb on the control node, which has the unpacked bundle and nothing else; what it printed."""
     verb, *more = words
     answer = hosts.run(
-        "control", f"cd /root && ./databank cluster {verb} -i inventory.yml {' '.join(more)}", check=False
+        "control", f"cd /root && databank-*/databank cluster {verb} -i inventory.yml {' '.join(more)}", check=False
     )
     assert answer.returncode == 0, answer.stdout[-4000:] + answer.stderr[-2000:]
     return answer.stdout
