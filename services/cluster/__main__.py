@@ -59,12 +59,12 @@ def main(argv: list[str] | None = None) -> int:
 def _run(args: argparse.Namespace) -> int:
     inventory = args.inventory.resolve()
     hosts = _hosts_of(inventory)
-    known = State(inventory.parent / "state")
+    known = State(inventory.parent / "state", args.vault_key)
     _hold_to_signature(args, known)
     state.prepare(known, hosts["groups"])
     authority.ensure(known.authority, _certificates(hosts["groups"], hosts["addresses"]))
     command = [_program("ansible-playbook"), "-i", str(inventory), str(_ANSIBLE / "playbooks" / f"{args.verb}.yml")]
-    command += ["-e", f"@{known.vault_file}", "--vault-password-file", str(args.vault_key or known.vault_key)]
+    command += ["-e", f"@{known.vault_file}", "--vault-password-file", str(known.vault_key)]
     told = {"databank_bundle": str(args.bundle.resolve()), "databank_state": str(known.folder)}
     command += ["-e", json.dumps(told), *(["--check"] if args.check else []), *(["--diff"] if args.diff else [])]
     return subprocess.run(command, env=_environment(known)).returncode

@@ -28,9 +28,10 @@ _SECRETS = paths.REPO / "ansible" / "secrets.yml"
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """The folder `state` of a cluster."""
+    """The folder `state` of a cluster; `key_elsewhere` is where its owner keeps the vault's key, None for in it."""
 
     folder: Path
+    key_elsewhere: Path | None = None
 
     @property
     def facts_file(self) -> Path:
@@ -45,7 +46,7 @@ class State:
     @property
     def vault_key(self) -> Path:
         """What opens the vault; move it elsewhere and name it by --vault-key if the state lies on a shared disk."""
-        return self.folder / "vault.key"
+        return self.key_elsewhere or self.folder / "vault.key"
 
     @property
     def authority(self) -> Path:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import http.server
 import json
+import re
 import ssl
 import threading
 import urllib.request
 from pathlib import Path
 
 import pytest
+import yaml
 
 from services.cluster import authority, state
 from services.cluster.authority import Place
 from services.cluster.state import State
+from services.setup import paths
 from spark_jobs.errors import TerminalError
 
 GROUPS = {"kafka": ["b", "a", "c"], "trino_coordinator": ["a"]}
@@ -40,6 +43,23 @@ def test_secrets_are_made_once_and_stand_nowhere_in_clear(tmp_path: Path) -> Non
     password = first.split("kafka_admin_password: ")[1].split()[0]
     assert all(password not in path.read_text() for path in known.folder.iterdir() if path.is_file())
     assert {path.stat().st_mode & 0o077 for path in known.folder.iterdir()} == {0}
+
+
+def test_the_vaults_key_may_be_kept_elsewhere(tmp_path: Path) -> None:
+    at_home = State(tmp_path / "state")
+    first = state.prepare(at_home, GROUPS)
+    moved = State(at_home.folder, at_home.vault_key.rename(tmp_path / "key"))
+    assert state.prepare(moved, GROUPS) == first
+    assert not at_home.vault_key.exists()
+
+
+def test_the_example_places_every_component_that_verify_knocks_at() -> None:
+    example = paths.REPO / "ansible" / "inventories" / "example" / "three_hosts.yml"
+    play = (paths.REPO / "ansible" / "playbooks" / "install.yml").read_text()
+    placed = {group for group, own in yaml.safe_load(example.read_text()).items() if own.get("hosts")}
+    wanted = {group for line in re.findall(r"hosts: (.+)", play) for group in line.split(":")}
+    # A coordinator alone works itself, and `serving` has nothing to serve yet.
+    assert wanted - placed == {"trino_worker", "serving"} - placed
 
 
 @pytest.mark.parametrize(
@@ -107,8 +127,6 @@ def test_a_customers_authority_needs_every_certificate(tmp_path: Path) -> None:
 
 
 def test_every_secret_that_a_role_asks_for_is_listed() -> None:
-    from services.setup import paths
-
     listed = (paths.REPO / "ansible" / "secrets.yml").read_text()
     asked = set()
     for path in (paths.REPO / "ansible" / "roles").rglob("*"):
