@@ -16,17 +16,12 @@ from services.bundle.verify import verify
 from services.cluster import authority, state
 from services.cluster.authority import Place
 from services.cluster.state import State
+from services.cluster.verbs import VERBS, asked
 from services.setup import paths
 from spark_jobs.errors import PlatformError, TerminalError, exit_status
 
 INTERRUPTED = 130
 _ANSIBLE = paths.REPO / "ansible"
-
-_PURPOSES = {
-    "preflight": "could these hosts run it? Changes nothing on them",
-    "install": "bring hosts to what the inventory says; again changes nothing",
-    "verify": "send a message, a file, a table and a query all the way through",
-}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -39,8 +34,10 @@ def _parser() -> argparse.ArgumentParser:
     common.add_argument("--diff", action="store_true", help="show the changes in files")
     parser = argparse.ArgumentParser(prog="./databank cluster", description=__doc__)
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    for name, purpose in _PURPOSES.items():
-        verbs.add_parser(name, parents=[common], help=purpose, description=purpose)
+    for name, verb in VERBS.items():
+        one = verbs.add_parser(name, parents=[common], help=verb.purpose, description=verb.purpose)
+        for argument, options in verb.arguments.items():
+            one.add_argument(argument, **options)
     return parser
 
 
@@ -62,11 +59,18 @@ def _run(args: argparse.Namespace) -> int:
     known = State(inventory.parent / "state", args.vault_key)
     _hold_to_signature(args, known)
     state.prepare(known, hosts["groups"])
+    VERBS[args.verb].before(known, args)
     authority.ensure(known.authority, _certificates(hosts["groups"], hosts["addresses"]))
     command = [_program("ansible-playbook"), "-i", str(inventory), str(_ANSIBLE / "playbooks" / f"{args.verb}.yml")]
     command += ["-e", f"@{known.vault_file}", "--vault-password-file", str(known.vault_key)]
     told = {"databank_bundle": str(args.bundle.resolve()), "databank_state": str(known.folder)}
-    command += ["-e", json.dumps(told), *(["--check"] if args.check else []), *(["--diff"] if args.diff else [])]
+    told["databank_inventory"] = str(inventory)
+    command += [
+        "-e",
+        json.dumps({**told, "databank_asked": asked(args)}),
+        *(["--check"] if args.check else []),
+        *(["--diff"] if args.diff else []),
+    ]
     return subprocess.run(command, env=_environment(known)).returncode
 
 
