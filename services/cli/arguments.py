@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-TIERS = ("gate", "unit", "spark", "properties", "stack", "acceptance")
+TIERS = ("gate", "unit", "spark", "properties", "stack", "acceptance", "appliance")
 
 # Area, verb, the process behind it, what it does. `*` passes every verb on: the process has verbs of its own.
 _PROCESSES: Mapping[str, Mapping[str, tuple[tuple[str, ...], str]]] = {
@@ -42,6 +42,7 @@ class Wanted:
     rest: tuple[str, ...] = ()
     tiers: tuple[str, ...] = ()
     campaign: bool = False
+    lifecycle: bool = False
     fresh: bool = False
     json: bool = False
     kafka_port: int | None = None
@@ -91,7 +92,8 @@ def _add_test(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     # No `choices`: argparse would refuse the empty list.
     test.add_argument("tiers", nargs="*", type=_tier, metavar="TIER", help=f"some of: {', '.join(TIERS)}; default: all")
     test.add_argument("--campaign", action="store_true", help="the long fault and scale runs instead; resumable")
-    test.add_argument("--fresh", action="store_true", help="with --campaign: repeat what has passed already")
+    test.add_argument("--lifecycle", action="store_true", help="years of a cluster on real hosts instead; resumable")
+    test.add_argument("--fresh", action="store_true", help="with one of these: repeat what has passed already")
 
 
 def _add_area(

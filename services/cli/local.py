@@ -70,8 +70,9 @@ def runs(wanted: Wanted) -> int:
 
 def test(wanted: Wanted) -> int:
     """Run the tiers that were named, or all."""
-    if wanted.campaign:
-        return campaign.run(fresh=wanted.fresh)
+    for marker, is_wanted in (("campaign", wanted.campaign), ("lifecycle", wanted.lifecycle)):
+        if is_wanted:
+            return campaign.run(marker, fresh=wanted.fresh)
     return runner.run_tiers(wanted.tiers)
 
 

@@ -16,6 +16,9 @@ from spark_jobs.errors import RetryableError, TerminalError
 
 _LIST_LINE = re.compile(r"^  (debian-\d+-[a-z]+): \[([^\]]*)\]\s*$", re.MULTILINE)
 
+# Each program of the hosts that the appliance's tests boot, and its package.
+_OF_TEST_HOSTS = {"systemd-nspawn": "systemd-container", "nft": "nftables", "debootstrap": "debootstrap"}
+
 
 def listed(release_text: str) -> dict[str, list[str]]:
     """The `os_packages` of the release file, read without a YAML library: it runs before there is one."""
@@ -77,6 +80,9 @@ def missing_for_tests() -> dict[str, str]:
         lacking["jdk-headless"] = "a Java compiler (`javac`), for the tests of the log store"
     if shutil.which("ssh-keygen") is None:
         lacking["openssh-client"] = "`ssh-keygen`, for the tests of the bundle's signature"
+    for program, package in _OF_TEST_HOSTS.items():
+        if shutil.which(program) is None:
+            lacking[package] = f"`{program}`, for the hosts of the appliance's tests"
     return lacking
 
 

@@ -1,4 +1,4 @@
-"""`./databank test --campaign`: long fault and scale runs, one at a time, remembered once they passed."""
+"""`./databank test --campaign` and `--lifecycle`: long runs, one at a time, remembered once they passed."""
 
 from __future__ import annotations
 
@@ -17,19 +17,25 @@ from services.testing.tally import NO_TESTS, Tally
 from spark_jobs.errors import TerminalError
 
 PROOF = paths.REPO / "docs" / "proof.md"
-_HEADING = "# Proof\n\nLong runs (`./databank test --campaign`), one line each time.\n\n"
+_HEADING = "# Proof\n\nLong runs (`./databank test --campaign`, `--lifecycle`), one line each time.\n\n"
 _TABLE = "| date (UTC) | commit | run | result | seconds |\n|---|---|---|---|---|\n"
 
 
-def run(*, fresh: bool) -> int:
-    """Run what has not passed yet; each result is kept at once, so an interrupted campaign goes on where it was."""
-    record = Record(paths.state_dir() / "campaign" / "passed.json")
+def run(marker: str, *, fresh: bool) -> int:
+    """Run what has not passed yet of the tests marked `campaign` or `lifecycle`.
+
+    Each result is kept at once, so an interrupted run goes on where it was. A test of a campaign stands for itself;
+    those of the life cycle share a cluster in each file, which is run as a whole.
+    """
+    record = Record(paths.state_dir() / marker / "passed.json")
     if fresh:
         record.clear()
-    items = collect()
+    items = collect(marker)
+    if marker == "lifecycle":
+        items = list(dict.fromkeys(item.partition("::")[0] for item in items))
     waiting = [item for item in items if not record.has(item)]
-    sys.stdout.write(f"campaign: {len(items)} runs, {len(items) - len(waiting)} of them passed before\n")
-    tallies = [run_item(item, record) for item in waiting]
+    sys.stdout.write(f"{marker}: {len(items)} runs, {len(items) - len(waiting)} of them passed before\n")
+    tallies = [run_item(marker, item, record) for item in waiting]
     if items and not waiting:
         sys.stdout.write("everything passed before; --fresh repeats it\n")
         sys.stdout.write(f"{Tally(skipped=len(items))}\n")
@@ -37,9 +43,9 @@ def run(*, fresh: bool) -> int:
     return summarise([*tallies, Tally(skipped=len(items) - len(waiting))])
 
 
-def collect() -> list[str]:
-    """The node ids of all tests marked `campaign`."""
-    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "--no-header", "-m", "campaign", "tests"]
+def collect(marker: str) -> list[str]:
+    """The node ids of all tests with this marker."""
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "--no-header", "-m", marker, "tests"]
     answer = subprocess.run(
         command,
         cwd=paths.REPO,
@@ -49,7 +55,7 @@ def collect() -> list[str]:
         text=True,
     )
     if answer.returncode not in {0, NO_TESTS}:
-        raise TerminalError(f"pytest could not collect the campaign:\n{answer.stdout[-2000:]}")
+        raise TerminalError(f"pytest could not collect the {marker}:\n{answer.stdout[-2000:]}")
     return [line for line in answer.stdout.splitlines() if "::" in line]
 
 
@@ -86,12 +92,12 @@ class Record:
         return passed
 
 
-def run_item(item: str, record: Record) -> Tally:
+def run_item(marker: str, item: str, record: Record) -> Tally:
     """One run, remembered when it passed, with its line in docs/proof.md either way."""
     sys.stdout.write(f"== {item}\n")
     sys.stdout.flush()
     began = time.monotonic()
-    tally = processes.pytest(["-m", "campaign", item], environment(resolved()))
+    tally = processes.pytest(["-m", marker, item], environment(resolved()))
     seconds = time.monotonic() - began
     passed = tally.ran > 0 and not tally.failed
     if passed:

@@ -69,6 +69,13 @@ def test_root_on_debian_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_tests_need_a_compiler_and_a_database_beside(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.which", lambda _name: None)
     monkeypatch.setattr(Path, "glob", lambda _self, _pattern: iter(()))
-    assert set(packages.missing_for_tests()) == {"postgresql", "jdk-headless", "openssh-client"}
+    assert set(packages.missing_for_tests()) == {
+        "postgresql",
+        "jdk-headless",
+        "openssh-client",
+        "systemd-container",
+        "nftables",
+        "debootstrap",
+    }
     by_list = packages.listed(paths.release_file().read_text(encoding="utf-8"))
     assert by_list["debian-13-test"] == ["postgresql", "openjdk-21-jdk-headless", "openssh-client"]

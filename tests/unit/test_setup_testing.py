@@ -54,6 +54,13 @@ def test_the_last_line_is_the_sum(capsys: pytest.CaptureFixture[str], tallies: l
     assert capsys.readouterr().out.splitlines()[-1] == str(total(tallies))
 
 
+def test_in_a_required_tier_a_skip_is_a_failure() -> None:
+    assert runner.held_to(Tally(5, 0, 0)) == Tally(5, 0, 0)
+    assert runner.held_to(Tally(5, 1, 2)) == Tally(5, 3, 0)
+    assert runner.held_to(Tally(0, 0, 9)) == Tally(0, 9, 0)
+    assert runner.held_to(Tally()) == Tally(0, 1, 0)
+
+
 def test_a_campaign_remembers_what_passed(tmp_path: Path) -> None:
     path = tmp_path / "passed.json"
     campaign.Record(path).add("tests/faults/test_x.py::test_kill[1]", seconds=12.0)

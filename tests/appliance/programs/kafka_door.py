@@ -1,0 +1,75 @@
+"""What Kafka says to a known user at a foreign topic, to a wrong password, and to one without password and TLS."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import ssl
+import sys
+from typing import Any
+
+from kafka import KafkaConsumer, KafkaProducer
+from kafka.admin import KafkaAdminClient, NewTopic
+
+told = json.load(sys.stdin)
+trust = ssl.create_default_context(cafile="/etc/databank/databank/ca.crt")
+
+
+def door(user: str, password: str) -> dict[str, Any]:
+    """How a user comes in."""
+    known = {"security_protocol": "SASL_SSL", "sasl_mechanism": "SCRAM-SHA-512", "ssl_context": trust}
+    return {
+        "bootstrap_servers": told["servers"],
+        "sasl_plain_username": user,
+        "sasl_plain_password": password,
+        **known,
+    }
+
+
+def make_topic(options: dict[str, Any]) -> None:
+    """Ask for a topic."""
+    with contextlib.closing(KafkaAdminClient(**options)) as admin:
+        admin.create_topics([NewTopic(told["topic"], num_partitions=1, replication_factor=1)])
+
+
+def send(options: dict[str, Any]) -> None:
+    """Send one message."""
+    with contextlib.closing(KafkaProducer(max_block_ms=20_000, **options)) as producer:
+        producer.send(told["topic"], b"x").get(timeout=20)
+
+
+def receive(options: dict[str, Any]) -> None:
+    """Ask for one message."""
+    more = {"group_id": "databank-smoke-stranger", "consumer_timeout_ms": 15_000, "auto_offset_reset": "earliest"}
+    with contextlib.closing(KafkaConsumer(told["topic"], **more, **options)) as consumer:
+        next(iter(consumer), None)
+
+
+def refused(act: Any, options: dict[str, Any]) -> str:  # noqa: ANN401 - any of the functions above
+    """The name of the error that came, or what is wrong: none came."""
+    try:
+        act(options)
+    except Exception as error:  # noqa: BLE001 - its name is the answer
+        return type(error).__name__
+    return "taken"
+
+
+platform = door("platform", told["platform"])
+make_topic(platform)
+try:
+    send(platform)
+    smoke, plain = (
+        door("smoke", told["smoke"]),
+        {"bootstrap_servers": told["servers"], "api_version_auto_timeout_ms": 5000},
+    )
+    answers = {
+        "another's topic, to write": refused(send, smoke),
+        "another's topic, to read": refused(receive, smoke),
+        "a topic of a foreign name": refused(make_topic, smoke),
+        "a wrong password": refused(send, door("platform", "wrong")),
+        "neither password nor TLS": refused(send, plain),
+    }
+finally:
+    with contextlib.closing(KafkaAdminClient(**platform)) as admin:
+        admin.delete_topics([told["topic"]])
+sys.stdout.write(json.dumps(answers))
