@@ -156,7 +156,9 @@ def check_counts(counts: Counts, chunk: Chunk, mapping: Mapping) -> None:
 
 
 def _rows_of(work: Work, session: SparkSession, chunk: Chunk) -> DataFrame:
-    lines = read_lines(session, [str(work.source / chunk.source_object)]).withColumn("origin", F.lit(chunk.origin))
+    lines = read_lines(session, [f"{work.source.address}/{chunk.source_object}"]).withColumn(
+        "origin", F.lit(chunk.origin)
+    )
     mapping = work.job.mapping_of(chunk.target)
     return mapped_rows(lines, chunk.header, mapping, workspace=work.job.workspace, key_file=work.key_file)
 

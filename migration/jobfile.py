@@ -48,7 +48,7 @@ class Job:
 
     name: str
     workspace: str
-    source: Path
+    source: str  # a path, or hdfs://HOST:PORT/PATH
     mappings: tuple[Mapping, ...]
     derive: Touchpoint | None
     shadow: Path | None
@@ -60,7 +60,7 @@ class Job:
         return next(mapping for mapping in self.mappings if mapping.table.name == target)
 
 
-def load_job(path: Path, *, source: Path | None = None) -> Job:
+def load_job(path: Path, *, source: str | None = None) -> Job:
     """Read and check a job and all its mappings; paths are relative to the job file; `source` replaces its folder."""
     given = read_yaml(path)
     problems = key_problems(str(path), given, _JOB_KEYS)
@@ -78,13 +78,17 @@ def load_job(path: Path, *, source: Path | None = None) -> Job:
     return Job(
         name=given["job"],
         workspace=given["workspace"],
-        source=(source or folder / given["source"]).resolve(),
+        source=_address(folder, given["source"]) if source is None else _address(Path(), source),
         mappings=tuple(mappings),
         derive=Touchpoint(**given["derive"]) if "derive" in given else None,
         shadow=folder / given["shadow"] if "shadow" in given else None,
         switch=Switch(switch["view"], folder / switch["new"], folder / switch["old"]) if switch else None,
         version=version_of([given["job"], given["workspace"], sorted(mapping.version for mapping in mappings)]),
     )
+
+
+def _address(base: Path, source: str) -> str:
+    return source if "://" in source else str((base / source).resolve())
 
 
 def _mappings(folder: Path, names: list[object]) -> tuple[list[Mapping], list[str]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from functools import reduce
-from urllib.parse import quote
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -14,9 +13,6 @@ from migration.mapping import Mapping
 from migration.rows import mapped_rows
 from migration.source import read_lines, reading_session
 from migration.work import Work
-
-# What Java leaves as it is in the path of a URI; everything beyond ASCII as well.
-_URI_PLAIN = "_-!.~'()*,;:$&+=/@"
 
 
 def source_rows(work: Work, mapping: Mapping) -> DataFrame:
@@ -30,16 +26,12 @@ def source_rows(work: Work, mapping: Mapping) -> DataFrame:
 
 
 def _rows_with(work: Work, mapping: Mapping, session: SparkSession, chunks: list[Chunk]) -> DataFrame:
-    paths = [str(work.source / chunk.source_object) for chunk in chunks]
+    folder = work.source
+    paths = [f"{folder.address}/{chunk.source_object}" for chunk in chunks]
     origins = session.createDataFrame(
-        [(file_uri(path), chunk.origin) for path, chunk in zip(paths, chunks, strict=True)],
+        [(folder.uri(chunk.source_object), chunk.origin) for chunk in chunks],
         "file string, origin string",
     )
     # One origin a file. Broadcast, because clear lines must not be shuffled.
     lines = read_lines(session, paths).join(F.broadcast(origins), on="file", how="inner")
     return mapped_rows(lines, chunks[0].header, mapping, workspace=work.job.workspace, key_file=work.key_file)
-
-
-def file_uri(path: str) -> str:
-    """The URI under which Spark shows a local file in `_metadata.file_path`."""
-    return "file:" + "".join(c if c.isalnum() or ord(c) > 127 or c in _URI_PLAIN else quote(c) for c in path)

@@ -14,6 +14,7 @@ from migration.chunks import ChunkState
 from migration.commits import heal
 from migration.copying import copy_all, repair_chunk
 from migration.deriving import derive
+from migration.folders import open_folder
 from migration.jobfile import Job, load_job
 from migration.lease import held
 from migration.ledger import Ledger, Plan, open_ledger
@@ -40,16 +41,16 @@ Facts = dict[str, Any]
 def execute(verb: str, args: argparse.Namespace) -> Facts:
     """Run one verb under the job's lease, with one Spark session, recorded in `ops.runs`."""
     settings = load(args.settings)
-    job = load_job(Path(args.job), source=Path(args.source) if args.source else None)
+    job = load_job(Path(args.job), source=args.source)
     settings.workspace(job.workspace)
     with open_ledger(settings.ledger_url) as ledger, held(ledger, job.name) as lease:
-        plan, drafted = _plan_for(verb, args, job, ledger)
+        plan, drafted = _plan_for(verb, args, job, ledger, webhdfs_url=settings.webhdfs_url)
         with (
             session(settings.spark, f"databank migration {verb}") as spark,
             recorded(Lake(spark, settings.storage_root), f"migration {verb}", job.workspace) as run,
         ):
             lake = Lake(spark, settings.storage_root)
-            work = Work(lake, ledger, lease, job, plan, settings.root_key_file, run.run_id)
+            work = Work(lake, ledger, lease, job, plan, settings.root_key_file, run.run_id, settings.webhdfs_url)
             facts = {"plan": plan.plan_id, **drafted}
             try:
                 for mapping in job.mappings:
@@ -69,10 +70,12 @@ def show_status(args: argparse.Namespace) -> list[Facts]:
         return [report.status(ledger, plan) for plan in plans]
 
 
-def _plan_for(verb: str, args: argparse.Namespace, job: Job, ledger: Ledger) -> tuple[Plan, Facts]:
+def _plan_for(
+    verb: str, args: argparse.Namespace, job: Job, ledger: Ledger, *, webhdfs_url: str | None
+) -> tuple[Plan, Facts]:
     """The plan that a verb works on: a new one for `plan` and `run`, else the named or newest one."""
     if verb in ("plan", "run"):
-        draft = draft_plan(job, ledger)
+        draft = draft_plan(job, ledger, open_folder(job.source, webhdfs_url))
         _check_draft(draft, is_partial=args.without_refused)
         ledger.save_plan(draft.plan, draft.chunks)
         return draft.plan, _draft_facts(draft)
@@ -166,7 +169,7 @@ def _shadowed(work: Work, settings: Settings, _args: argparse.Namespace) -> Fact
     if work.job.shadow is None:
         raise TerminalError(f"job {work.job.name} names no `shadow` file; nothing can be compared")
     questions = load_questions(work.job.shadow)
-    with connected(settings.trino_url) as client:
+    with connected(settings.trino_url, account=settings.trino_account) as client:
         answers = compare(client, switch_of(work), questions)
     check_equal(answers)
     facts = {answer.name: answer.rows for answer in answers}
@@ -175,12 +178,12 @@ def _shadowed(work: Work, settings: Settings, _args: argparse.Namespace) -> Fact
 
 
 def _cut_over(work: Work, settings: Settings, _args: argparse.Namespace) -> Facts:
-    with connected(settings.trino_url) as client:
+    with connected(settings.trino_url, account=settings.trino_account) as client:
         return {"cut_over": cut_over(work, client)}
 
 
 def _rolled_back(work: Work, settings: Settings, _args: argparse.Namespace) -> Facts:
-    with connected(settings.trino_url) as client:
+    with connected(settings.trino_url, account=settings.trino_account) as client:
         return {"rolled_back": roll_back(work, client)}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from migration.folders import Folder, open_folder
 from migration.jobfile import Job
 from migration.lease import Lease
 from migration.ledger import Ledger, Plan
@@ -23,11 +24,12 @@ class Work:
     plan: Plan
     key_file: Path
     run_id: str
+    webhdfs_url: str | None = None
 
     @property
-    def source(self) -> Path:
+    def source(self) -> Folder:
         """The folder that was planned."""
-        return Path(self.plan.source)
+        return open_folder(self.plan.source, self.webhdfs_url)
 
     @property
     def mappings(self) -> tuple[Mapping, ...]:

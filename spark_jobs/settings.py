@@ -27,6 +27,24 @@ class SparkSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class Account:
+    """Who comes in at a door that is kept: the password lies in a file, `ca_file` is the authority that is trusted."""
+
+    user: str
+    password_file: Path
+    ca_file: Path
+
+    def password(self) -> str:
+        """Read the password; TerminalError where it is not there."""
+        try:
+            return self.password_file.read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise TerminalError(
+                f"password file {self.password_file} cannot be read: {error.strerror}; run as the platform's user"
+            ) from error
+
+
+@dataclass(frozen=True, slots=True)
 class Workspace:
     """One business line: its calendar's zone, and since when its history is complete."""
 
@@ -46,6 +64,9 @@ class Settings:
     root_key_file: Path
     spark: SparkSettings
     workspaces: tuple[Workspace, ...]
+    kafka_account: Account | None = None  # none where the stack is embedded and listens on this machine alone
+    trino_account: Account | None = None
+    webhdfs_url: str | None = None
 
     def workspace(self, name: str) -> Workspace:
         """The workspace of this name; TerminalError names those that exist."""
@@ -56,7 +77,7 @@ class Settings:
         raise TerminalError(f"workspace {name!r} is not in the settings; found: {known}; add [workspace.{name}]")
 
 
-# Section, key, type; all are required, so that nothing is guessed.
+# Section, key, type; what is optional comes as a whole or not at all, so that nothing is guessed.
 _REQUIRED: dict[str, dict[str, type]] = {
     "storage": {"root": str},
     "kafka": {"bootstrap_servers": str},
@@ -65,6 +86,8 @@ _REQUIRED: dict[str, dict[str, type]] = {
     "keys": {"root_key_file": str},
     "spark": {"master": str, "driver_memory_mb": int, "local_dir": str, "jars": list},
 }
+_ACCOUNT: dict[str, type] = {"user": str, "password_file": str, "ca_file": str}
+_OPTIONAL: dict[str, dict[str, type]] = {"storage": {"webhdfs": str}, "kafka": _ACCOUNT, "trino": _ACCOUNT}
 _WORKSPACE_KEYS: dict[str, type] = {"zone": str, "history_complete_since": date}
 
 
@@ -95,7 +118,16 @@ def parse(given: Mapping[str, Any], *, where: str) -> Settings:
             Workspace(name, ZoneInfo(keys["zone"]), keys["history_complete_since"])
             for name, keys in given["workspace"].items()
         ),
+        kafka_account=_account(given["kafka"]),
+        trino_account=_account(given["trino"]),
+        webhdfs_url=given["storage"].get("webhdfs"),
     )
+
+
+def _account(section: Mapping[str, str]) -> Account | None:
+    if "user" not in section:
+        return None
+    return Account(section["user"], Path(section["password_file"]), Path(section["ca_file"]))
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -110,7 +142,9 @@ def _read(path: Path) -> dict[str, Any]:
 def _problems(given: Mapping[str, Any]) -> list[str]:
     problems = [f"unknown section [{name}]" for name in sorted(set(given) - {*_REQUIRED, "workspace"})]
     for section, keys in _REQUIRED.items():
-        problems += _section_problems(f"[{section}]", given.get(section), keys)
+        optional = _OPTIONAL.get(section, {})
+        is_used = bool(set(optional) & set(given.get(section) or ()))
+        problems += _section_problems(f"[{section}]", given.get(section), keys | (optional if is_used else {}))
     workspaces = given.get("workspace")
     if not isinstance(workspaces, dict) or not workspaces:
         return [*problems, "missing section [workspace.NAME]"]

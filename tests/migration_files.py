@@ -9,6 +9,7 @@ from pathlib import Path
 
 import yaml
 
+from migration.folders import open_folder
 from migration.jobfile import Job, load_job
 from migration.lease import held
 from migration.ledger import Ledger, open_ledger
@@ -83,7 +84,7 @@ def planned(old: OldSystem, lake: Lake, key_file: Path, *, ledger: Path | None =
     """Plan the files as they are now and hold the lease; the ledger lies beside the lake."""
     path = ledger or Path(lake.root).parent / "ledger.sqlite"
     with open_ledger(f"sqlite:///{path}") as opened, held(opened, old.job().name) as lease:
-        draft = draft_plan(old.job(), opened)
+        draft = draft_plan(old.job(), opened, open_folder(old.job().source))
         assert not draft.refused
         opened.save_plan(draft.plan, draft.chunks)
         yield Work(lake, opened, lease, old.job(), draft.plan, key_file, "test-run")

@@ -32,12 +32,12 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--settings", metavar="FILE", help="default: the file that DATABANK_SETTINGS names")
     parser.add_argument("--only", choices=["tables", "views"], help="default: both")
     parser.add_argument(
-        "--legacy", type=Path, metavar="DIR", help="show the old system's exported files in DIR as well"
+        "--legacy", metavar="DIR", help="show the old system's exported files in DIR, a path or hdfs://…, as well"
     )
     args = parser.parse_args(argv)
     try:
         settings = load(args.settings)
-        with connected(settings.trino_url) as trino:
+        with connected(settings.trino_url, account=settings.trino_account) as trino:
             facts = apply(trino, settings, legacy=args.legacy, only=args.only)
     except PlatformError as error:
         sys.stderr.write(f"trino_catalog.apply: {error}\n")
@@ -48,7 +48,7 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def apply(trino: Trino, settings: Settings, *, legacy: Path | None = None, only: str | None = None) -> dict[str, Any]:
+def apply(trino: Trino, settings: Settings, *, legacy: str | None = None, only: str | None = None) -> dict[str, Any]:
     """Register, check, create; Out: tables and views that are there, and what each waiting view waits for."""
     facts: dict[str, Any] = {}
     if only != "views":
@@ -58,8 +58,10 @@ def apply(trino: Trino, settings: Settings, *, legacy: Path | None = None, only:
     if legacy is not None:
         show_old_files(trino, legacy)
     if only != "tables":
+        views = load_views()
+        ensure_schemas(trino, settings.storage_root, [WORKSPACES, *(view.name for view in views)])
         create_workspaces(trino, settings.workspaces)
-        facts |= create_views(trino, old_sides=load_old_sides() if legacy is not None else {})
+        facts |= create_views(trino, views, old_sides=load_old_sides() if legacy is not None else {})
     return facts
 
 
@@ -73,28 +75,26 @@ def create_workspaces(trino: Trino, workspaces: Iterable[Workspace]) -> None:
         )
         for one in workspaces
     ]
-    ensure_schemas(trino, [WORKSPACES])
     trino.ask(
         f"CREATE OR REPLACE VIEW lake_admin.{WORKSPACES} SECURITY DEFINER AS "
         f"SELECT * FROM (VALUES {values(rows)}) AS line (workspace_id, zone, history_complete_since)"
     )
 
 
-def show_old_files(trino: Trino, folder: Path) -> None:
+def show_old_files(trino: Trino, folder: str) -> None:
     """The exported files as tables of the schema `legacy`; files that moved are found anew."""
-    trino.ask("CREATE SCHEMA IF NOT EXISTS legacy.legacy")
+    root = folder.rstrip("/") if "://" in folder else str(Path(folder).resolve())
+    trino.ask(f"CREATE SCHEMA IF NOT EXISTS legacy.legacy WITH (location = {literal(location_of(root))})")
     for path in sorted(LEGACY.glob("*.sql")):
-        files = folder.resolve() / path.stem
-        if not any(files.glob("*.csv")):
+        files = f"{root}/{path.stem}"
+        if "://" not in root and not any(Path(files).glob("*.csv")):
             raise TerminalError(f"the old system's files are not in {files}, wanted *.csv; give --legacy their folder")
         trino.ask(f"DROP TABLE IF EXISTS legacy.legacy.{path.stem}")
-        trino.ask(path.read_text(encoding="utf-8").replace("${location}", location_of(str(files))))
+        trino.ask(path.read_text(encoding="utf-8").replace("${location}", location_of(files)))
 
 
-def create_views(trino: Trino, *, old_sides: Mapping[str, View]) -> dict[str, Any]:
+def create_views(trino: Trino, views: Iterable[View], *, old_sides: Mapping[str, View]) -> dict[str, Any]:
     """Create or renew each view whose sources are there; of a view with an old side, the side that it is on stays."""
-    views = load_views()
-    ensure_schemas(trino, (view.name for view in views))
     present = shown(trino)
     made, waiting = [], {}
     for view in views:

@@ -12,8 +12,10 @@ from urllib.parse import urlsplit
 import trino.dbapi
 import trino.exceptions
 from requests.exceptions import RequestException
+from trino.auth import BasicAuthentication
 
 from spark_jobs.errors import RetryableError, TerminalError
+from spark_jobs.settings import Account
 
 USER = "databank"
 _REQUEST_TIMEOUT_S = 30.0
@@ -64,19 +66,23 @@ class Trino:
 
 
 @contextlib.contextmanager
-def connected(url: str, *, user: str = USER) -> Iterator[Trino]:
-    """A connection to `http://host:port` (or https) that is closed at the end."""
+def connected(url: str, *, user: str = USER, account: Account | None = None) -> Iterator[Trino]:
+    """A connection to `http://host:port` as `user`, or to https as `account`; it is closed at the end."""
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise TerminalError(f"Trino's address is {url!r}, wanted http://HOST:PORT or https://HOST:PORT")
+    kept = {}
+    if account is not None:
+        kept = {"auth": BasicAuthentication(account.user, account.password()), "verify": str(account.ca_file)}
     connection = trino.dbapi.connect(  # type: ignore[no-untyped-call] # it has no types
         host=parts.hostname,
         port=parts.port or (443 if parts.scheme == "https" else 80),
-        user=user,
+        user=account.user if account else user,
         http_scheme=parts.scheme,
         source="databank",
         request_timeout=_REQUEST_TIMEOUT_S,
         max_attempts=_ATTEMPTS,
+        **kept,
     )
     with contextlib.closing(connection):
         yield Trino(url, connection)

@@ -21,10 +21,15 @@ def location_of(storage_root: str) -> str:
     return "local:///" + storage_root.removeprefix("file:").lstrip("/")
 
 
-def ensure_schemas(trino: Trino, names: Iterable[str]) -> None:
-    """Create the schemas of these `schema.table` names where they are not there."""
+def ensure_schemas(trino: Trino, storage_root: str, names: Iterable[str]) -> None:
+    """Create the schemas of these `schema.table` names where they are not there.
+
+    Each lies at the root itself: the metastore, which would make a folder that is missing, may not write into the lake.
+    Tables have locations of their own, and views have none.
+    """
+    place = f"WITH (location = {literal(location_of(storage_root))})"
     for schema in dict.fromkeys(name.split(".")[0] for name in names):
-        trino.ask(f"CREATE SCHEMA IF NOT EXISTS lake_admin.{schema}")
+        trino.ask(f"CREATE SCHEMA IF NOT EXISTS lake_admin.{schema} {place}")
 
 
 def shown(trino: Trino) -> set[str]:
@@ -36,7 +41,7 @@ def shown(trino: Trino) -> set[str]:
 def register_tables(trino: Trino, storage_root: str, tables: Iterable[Table]) -> list[Table]:
     """Make every table known that has a commit, anew where its folder moved; Out: those that are known now."""
     wanted = list(tables)
-    ensure_schemas(trino, (table.name for table in wanted))
+    ensure_schemas(trino, storage_root, (table.name for table in wanted))
     known = shown(trino)
     return [
         table for table in wanted if _register(trino, location_of(storage_root), table, is_known=table.name in known)

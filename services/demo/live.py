@@ -61,7 +61,7 @@ def produce(
     sent = 0
     is_stopped = False
     check_every = _CHECK_EVERY if rate_per_s is None else max(1, min(_CHECK_EVERY, int(rate_per_s / 10)))
-    with Sender(settings.kafka_bootstrap_servers, EVENTS_TOPIC) as sender:
+    with Sender(settings.kafka_bootstrap_servers, EVENTS_TOPIC, settings.kafka_account) as sender:
         for line in _lines(path):
             message = collector.message(line)
             sender.send(message.value, message.key)

@@ -10,8 +10,10 @@ from kafka import KafkaProducer
 from kafka.codec import has_lz4
 from kafka.errors import KafkaError, MessageSizeTooLargeError
 
+from services.topics import door
 from spark_jobs.contracts.topics import Topic
 from spark_jobs.errors import RetryableError, TerminalError
+from spark_jobs.settings import Account
 
 # The client holds unsent messages without a limit of its own.
 MOST_IN_FLIGHT = 20_000
@@ -21,8 +23,8 @@ _TIMEOUT_S = 60.0
 class Sender:
     """Sends to one topic in order, `acks=all`, idempotent; a context manager that always closes."""
 
-    def __init__(self, bootstrap_servers: str, topic: Topic) -> None:
-        """Connect; RetryableError where no broker answers."""
+    def __init__(self, bootstrap_servers: str, topic: Topic, account: Account | None = None) -> None:
+        """Connect, as the account where there is one; RetryableError where no broker answers."""
         self._servers = bootstrap_servers
         self._topic = topic
         self._done = threading.Condition()
@@ -39,6 +41,7 @@ class Sender:
                 batch_size=128 * 1024,
                 max_request_size=topic.max_message_bytes,
                 allow_auto_create_topics=False,
+                **door.options_of(account),
             )
         except KafkaError as error:
             raise self._unanswered(error) from error

@@ -11,12 +11,13 @@ import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
-from kafka.admin import KafkaAdminClient, NewTopic
+from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError
 
 from services.embedded.layout import Layout
 from services.embedded.ports import LOOPBACK
 from services.setup.resolved import Resolved
+from services.topics.making import make_missing
 from spark_jobs.contracts.topics import TOPICS, Topic
 from spark_jobs.errors import RetryableError, TerminalError
 
@@ -124,17 +125,9 @@ def ensure_topics(bootstrap: str, wanted: tuple[Topic, ...] = TOPICS) -> None:
     """Make the topics of the contracts that are missing."""
     admin = _admin(bootstrap)
     try:
-        present = set(admin.list_topics())
-        missing = [_new_topic(topic) for topic in wanted if topic.name not in present]
-        if missing:
-            admin.create_topics(missing, wait_for_metadata=True)
+        make_missing(admin, wanted)
     finally:
         admin.close()
-
-
-def _new_topic(topic: Topic) -> NewTopic:
-    configs = {"retention.ms": str(topic.retention_ms), "max.message.bytes": str(topic.max_message_bytes)}
-    return NewTopic(topic.name, num_partitions=topic.partitions, replication_factor=1, topic_configs=configs)
 
 
 def _admin(bootstrap: str) -> KafkaAdminClient:

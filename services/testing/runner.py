@@ -22,7 +22,7 @@ FOLDERS: Mapping[str, Sequence[str]] = {
     "acceptance": ("acceptance",),
     "appliance": ("appliance",),
 }
-# Tiers, separated by spaces, in which a skip is a failure: where all proof is asked for, none may be missing in silence.
+# Tiers, separated by spaces, in which a skip is a failure: none may be missing in silence where all proof is asked for.
 REQUIRED_VARIABLE = "DATABANK_REQUIRED_TIERS"
 
 

@@ -6,6 +6,7 @@ import argparse
 import json
 import logging
 import signal
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -83,7 +84,7 @@ def run(spark: SparkSession, settings: Settings, args: argparse.Namespace) -> di
         workspaces=tuple(workspace.name for workspace in settings.workspaces),
         key_file=settings.root_key_file,
     )
-    query = _start(stream, settings.kafka_bootstrap_servers, checkpoint, args)
+    query = _start(stream, kafka_options(settings), checkpoint, args)
     _wait(query)
     return {
         "batches": int(query.lastProgress["batchId"]) + 1 if query.lastProgress else 0,
@@ -91,10 +92,31 @@ def run(spark: SparkSession, settings: Settings, args: argparse.Namespace) -> di
     }
 
 
-def _start(stream: Stream, bootstrap_servers: str, checkpoint: str, args: argparse.Namespace) -> StreamingQuery:
+def kafka_options(settings: Settings) -> dict[str, str]:
+    """How Spark's reader comes in at the broker: with the account's password over TLS where there is one."""
+    options = {"kafka.bootstrap.servers": settings.kafka_bootstrap_servers}
+    if (account := settings.kafka_account) is None:
+        return options
+    login = "org.apache.kafka.common.security.scram.ScramLoginModule"
+    return options | {
+        "kafka.security.protocol": "SASL_SSL",
+        "kafka.sasl.mechanism": "SCRAM-SHA-512",
+        "kafka.sasl.jaas.config": f"{login} required username={_quoted(account.user)} "
+        f"password={_quoted(account.password())};",
+        "kafka.ssl.truststore.type": "PEM",
+        "kafka.ssl.truststore.location": str(account.ca_file),
+    }
+
+
+def _quoted(text: str) -> str:
+    """A value as a JAAS line writes it."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _start(stream: Stream, source: Mapping[str, str], checkpoint: str, args: argparse.Namespace) -> StreamingQuery:
     messages = (
         stream.lake.spark.readStream.format("kafka")
-        .option("kafka.bootstrap.servers", bootstrap_servers)
+        .options(**source)
         .option("subscribe", EVENTS_TOPIC.name)
         .option("startingOffsets", "earliest")  # the default, latest, would skip what waits
         .option("failOnDataLoss", "true")

@@ -12,8 +12,8 @@ import yaml
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from migration.folders import DiskFolder
 from migration.mapping_file import parse_mapping
-from migration.reading import file_uri
 from migration.rows import mapped_rows
 from migration.source import position_of, read_lines, reading_session
 from tests.migration_files import HEADER, MAPPINGS, line
@@ -184,7 +184,7 @@ def test_the_uri_of_a_file_is_the_one_that_spark_shows(spark, tmp_path, name) ->
     for character in "[]?*{}":
         escaped = escaped.replace(character, f"\\{character}")
     (row,) = read_lines(reading_session(spark), [escaped]).collect()
-    assert row.file == file_uri(str(tmp_path / name))
+    assert row.file == DiskFolder(tmp_path).uri(name)
 
 
 def test_nothing_clear_meets_a_shuffle_a_sort_or_a_cache(read) -> None:

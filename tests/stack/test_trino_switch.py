@@ -67,7 +67,7 @@ def on_old_side(trino_stack: EmbeddedStack, trino: Trino, spark: SparkSession, e
     replace_all(none, Lake(spark, str(trino_stack.layout.lake)), ORDER_LINES)
     if any(f"{schema}.{name}" == VIEW for schema, name in trino.ask(_TABLES).rows):
         trino.ask(f"DROP VIEW lake_admin.{VIEW}")
-    apply(trino, load(trino_stack.settings_path), legacy=exported)
+    apply(trino, load(trino_stack.settings_path), legacy=str(exported))
     yield trino
     trino.ask(f"DROP VIEW IF EXISTS lake_admin.{VIEW}")
 
@@ -102,7 +102,7 @@ def test_apply_leaves_the_side_alone(trino_stack: EmbeddedStack, on_old_side: Tr
     apply(on_old_side, settings)
     assert len(orders(on_old_side)) == 2
     on_old_side.ask(NEW_SIDE)
-    apply(on_old_side, settings, legacy=exported)
+    apply(on_old_side, settings, legacy=str(exported))
     assert orders(on_old_side) == []
     on_old_side.ask(OLD_SIDE)
     apply(on_old_side, settings)
@@ -117,7 +117,7 @@ def test_without_an_old_system_the_view_is_made_on_the_new_side(trino_stack: Emb
 
 def test_a_folder_without_files_is_named(trino_stack: EmbeddedStack, trino: Trino, tmp_path: Path) -> None:
     with pytest.raises(TerminalError, match=r"transactions, wanted \*\.csv"):
-        apply(trino, load(trino_stack.settings_path), legacy=tmp_path)
+        apply(trino, load(trino_stack.settings_path), legacy=str(tmp_path))
 
 
 def test_readers_meet_the_old_side_or_the_new_one_and_the_switch_is_seen_within_two_seconds(

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from migration.chunks import ChunkState, Counts
+from migration.folders import DiskFolder
 from migration.ledger import Ledger, open_ledger
 from migration.planning import check_unchanged, draft_plan
 from spark_jobs.errors import TerminalError
@@ -28,12 +29,15 @@ def old(tmp_path) -> OldSystem:
 
 
 def reasons(old: OldSystem, ledger: Ledger) -> dict[str, str]:
-    return {Path(one.source_object).stem: one.reason for one in draft_plan(old.job(), ledger).refused}
+    return {
+        Path(one.source_object).stem: one.reason
+        for one in draft_plan(old.job(), ledger, DiskFolder(old.export)).refused
+    }
 
 
 def test_a_plan_holds_size_time_hash_records_and_header(old, ledger) -> None:
     path = old.put("a", [line(1), line(2)])
-    draft = draft_plan(old.job(), ledger)
+    draft = draft_plan(old.job(), ledger, DiskFolder(old.export))
     (chunk,) = draft.chunks
     assert (chunk.bytes, chunk.mtime_ns) == (path.stat().st_size, path.stat().st_mtime_ns)
     assert (chunk.records, chunk.header, len(chunk.sha256)) == (2, HEADER, 64)
@@ -52,13 +56,13 @@ def test_a_plan_holds_size_time_hash_records_and_header(old, ledger) -> None:
 def test_records_are_lines_but_the_header(old, ledger, tail, records) -> None:
     path = old.put("a", [])
     path.write_bytes(path.read_bytes() + tail)
-    assert draft_plan(old.job(), ledger).chunks[0].records == records
+    assert draft_plan(old.job(), ledger, DiskFolder(old.export)).chunks[0].records == records
 
 
 def test_a_byte_order_mark_and_another_order_of_columns_are_taken(old, ledger) -> None:
     path = old.put("a", [line(1)], header=tuple(reversed(HEADER)))
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
-    assert draft_plan(old.job(), ledger).chunks[0].header == tuple(reversed(HEADER))
+    assert draft_plan(old.job(), ledger, DiskFolder(old.export)).chunks[0].header == tuple(reversed(HEADER))
 
 
 @pytest.mark.parametrize(
@@ -88,36 +92,36 @@ def test_no_file_at_all_is_refused(old, ledger) -> None:
 def test_a_folder_that_is_none_is_named(old, ledger) -> None:
     old.export.rmdir()
     with pytest.raises(TerminalError, match="is no folder that can be read"):
-        draft_plan(old.job(), ledger)
+        draft_plan(old.job(), ledger, DiskFolder(old.export))
 
 
 def test_files_without_a_mapping_are_named_and_not_taken(old, ledger) -> None:
     old.put("a", [line(1)])
     (old.export / "notes.txt").write_text("hello")
-    assert draft_plan(old.job(), ledger).unnamed == ("notes.txt",)
+    assert draft_plan(old.job(), ledger, DiskFolder(old.export)).unnamed == ("notes.txt",)
 
 
 def test_the_same_files_give_the_same_plan_whenever_it_is_made(old, ledger) -> None:
     path = old.put("a", [line(1)])
-    first = draft_plan(old.job(), ledger)
+    first = draft_plan(old.job(), ledger, DiskFolder(old.export))
     os.utime(path, (1, 1))
-    second = draft_plan(old.job(), ledger)
+    second = draft_plan(old.job(), ledger, DiskFolder(old.export))
     assert first.plan.plan_id == second.plan.plan_id
     assert [c.chunk_id for c in first.chunks] == [c.chunk_id for c in second.chunks]
 
 
 def test_a_further_file_makes_another_plan_with_the_same_old_chunks(old, ledger) -> None:
     old.put("b", [line(1)])
-    first = draft_plan(old.job(), ledger)
+    first = draft_plan(old.job(), ledger, DiskFolder(old.export))
     old.put("a", [line(2)])
-    second = draft_plan(old.job(), ledger)
+    second = draft_plan(old.job(), ledger, DiskFolder(old.export))
     assert first.plan.plan_id != second.plan.plan_id
     assert {c.chunk_id for c in first.chunks} < {c.chunk_id for c in second.chunks}
 
 
 def test_a_copied_file_with_new_content_is_refused(old, ledger) -> None:
     old.put("a", [line(1)])
-    draft = draft_plan(old.job(), ledger)
+    draft = draft_plan(old.job(), ledger, DiskFolder(old.export))
     ledger.save_plan(draft.plan, draft.chunks)
     moved = ledger.move(draft.chunks[0], ChunkState.COPYING)
     ledger.move(moved, ChunkState.COPIED, counts=Counts(1, 0, 0, EMPTY))
@@ -128,8 +132,8 @@ def test_a_copied_file_with_new_content_is_refused(old, ledger) -> None:
 @pytest.mark.parametrize("change", ["longer", "newer", "gone"])
 def test_a_change_after_planning_is_noticed(old, ledger, change) -> None:
     path = old.put("a", [line(1)])
-    (chunk,) = draft_plan(old.job(), ledger).chunks
-    check_unchanged(chunk, old.export)
+    (chunk,) = draft_plan(old.job(), ledger, DiskFolder(old.export)).chunks
+    check_unchanged(chunk, DiskFolder(old.export))
     if change == "longer":
         path.write_bytes(path.read_bytes() + b"\n")
     elif change == "newer":
@@ -137,4 +141,4 @@ def test_a_change_after_planning_is_noticed(old, ledger, change) -> None:
     else:
         path.unlink()
     with pytest.raises(TerminalError, match=r"changed after it was planned|cannot be read"):
-        check_unchanged(chunk, old.export)
+        check_unchanged(chunk, DiskFolder(old.export))

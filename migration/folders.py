@@ -1,0 +1,160 @@
+"""The folder that an old system exported to: on this machine's disk, or in HDFS, where every executor can read it."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import quote, urlsplit
+
+import hdfs
+from requests.exceptions import RequestException
+
+from spark_jobs.errors import RetryableError, TerminalError
+
+READ_BYTES = 4 * 1024 * 1024
+_USER = "databank"
+_TIMEOUT_S = 60.0
+# What Java leaves as it is in the path of a URI; everything beyond ASCII as well.
+_URI_PLAIN = "_-!.~'()*,;:$&+=/@"
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """What tells one content of a file from another without reading it."""
+
+    bytes: int
+    mtime_ns: int
+
+
+class Folder(Protocol):
+    """Files by their names in the folder, with `/` between their parts; what cannot be read raises OSError."""
+
+    @property
+    def address(self) -> str:
+        """The folder as Spark reads it."""
+
+    def names(self) -> list[str]:
+        """Every file under the folder, sorted."""
+
+    def version(self, name: str) -> Version:
+        """The file's version as it is now."""
+
+    def blocks(self, name: str) -> Iterator[bytes]:
+        """The file's bytes from the first to the last."""
+
+    def uri(self, name: str) -> str:
+        """How Spark shows the file in `_metadata.file_path`."""
+
+
+@dataclass(frozen=True, slots=True)
+class DiskFolder:
+    """A folder that this machine sees; for Spark on several hosts it must be the same on all of them."""
+
+    path: Path
+
+    @property
+    def address(self) -> str:
+        """Its path."""
+        return str(self.path)
+
+    def names(self) -> list[str]:
+        """Every file under the folder, sorted."""
+        if not self.path.is_dir():
+            raise TerminalError(f"source {self.path} is no folder that can be read; check `source` or --source")
+        return sorted(path.relative_to(self.path).as_posix() for path in self.path.rglob("*") if path.is_file())
+
+    def version(self, name: str) -> Version:
+        """Size and time of change as the disk has them."""
+        found = (self.path / name).stat()
+        return Version(found.st_size, found.st_mtime_ns)
+
+    def blocks(self, name: str) -> Iterator[bytes]:
+        """Read once, from the first byte to the last."""
+        with (self.path / name).open("rb") as file:
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_SEQUENTIAL)
+            while block := file.read(READ_BYTES):
+                yield block
+
+    def uri(self, name: str) -> str:
+        """Spark writes a local file without slashes for the host that it has not."""
+        return f"file:{_quoted(f'{self.path}/{name}')}"
+
+
+@dataclass(frozen=True, slots=True)
+class HdfsFolder:
+    """A folder in HDFS, looked at over WebHDFS; Spark reads the same files by their own protocol."""
+
+    address: str
+    path: str
+    client: Any
+
+    def names(self) -> list[str]:
+        """Every file under the folder, sorted."""
+        try:
+            with _answering():
+                found = self.client.walk(self.path, allow_dir_changes=True)
+                names = [f"{folder}/{name}" for folder, _, files in found for name in files]
+        except OSError as error:
+            raise RetryableError(f"source {self.address} cannot be listed: {error.strerror}") from error
+        return sorted(name.removeprefix(f"{self.path}/") for name in names)
+
+    def version(self, name: str) -> Version:
+        """Size and time of change as the NameNode has them: the latter in milliseconds."""
+        with _answering():
+            found = self.client.status(f"{self.path}/{name}")
+        return Version(found["length"], found["modificationTime"] * 1_000_000)
+
+    def blocks(self, name: str) -> Iterator[bytes]:
+        """Read once; HDFS compares its own checksums meanwhile."""
+        with _answering(), self.client.read(f"{self.path}/{name}", chunk_size=READ_BYTES) as blocks:
+            yield from blocks
+
+    def uri(self, name: str) -> str:
+        """With scheme and host, as the address has them."""
+        return f"{self.address}{_quoted(f'/{name}')}"
+
+
+def open_folder(address: str, webhdfs_url: str | None = None) -> Folder:
+    """The folder of this address: a path, or hdfs://HOST:PORT/PATH, for which the settings must name WebHDFS."""
+    if "://" not in address:
+        return DiskFolder(Path(address))
+    parts = urlsplit(address)
+    if parts.scheme != "hdfs" or not parts.netloc:
+        raise TerminalError(f"source {address} is neither a path nor hdfs://HOST:PORT/PATH")
+    if webhdfs_url is None:
+        raise TerminalError(f"source {address} is in HDFS; name its web address in the settings: [storage] webhdfs")
+    client = hdfs.InsecureClient(webhdfs_url, user=_USER, timeout=_TIMEOUT_S)
+    return HdfsFolder(address.rstrip("/"), parts.path.rstrip("/"), client)
+
+
+def matches(name: str, pattern: str) -> bool:
+    """True where a name is of a pattern: `*` stays within a part of the name, `**` is any number of parts."""
+    return _matches(name.split("/"), pattern.split("/"))
+
+
+def _matches(parts: list[str], patterns: list[str]) -> bool:
+    if not patterns:
+        return not parts
+    if patterns[0] == "**":
+        return any(_matches(parts[skipped:], patterns[1:]) for skipped in range(len(parts) + 1))
+    return bool(parts) and fnmatchcase(parts[0], patterns[0]) and _matches(parts[1:], patterns[1:])
+
+
+@contextmanager
+def _answering() -> Iterator[None]:
+    """A failure of the client as an OSError that says what it was."""
+    try:
+        yield
+    except (hdfs.HdfsError, RequestException) as error:
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise OSError(errno.EIO, first) from error
+
+
+def _quoted(path: str) -> str:
+    return "".join(c if c.isalnum() or ord(c) > 127 or c in _URI_PLAIN else quote(c) for c in path)
