@@ -19,7 +19,12 @@ with DAG(
     default_args={"retries": 2, "retry_delay": timedelta(minutes=5)},
     params={
         "workspace": Param("grocery", type="string", pattern=r"^[a-z][a-z0-9_]*$"),
-        "base": Param("", type="string", pattern=r"^([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8})?$", title="As of, UTC"),
+        "base": Param(
+            "",
+            type="string",
+            pattern=r"^([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8})?$",
+            title="As of, in the zone of the workspace",
+        ),
     },
     tags=["databank"],
 ):

@@ -1,4 +1,4 @@
-"""History moves in: plan, copy, verify, and the readers' switch, by `migration run`; started by hand, resumable."""
+"""History moves in: plan, copy, verify, switch the readers; by the verbs of `migration`, started by hand, resumable."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from airflow.sdk import DAG, Param
 
 # What becomes part of a command line is a path or an address and nothing else.
 PLACE = r"^[A-Za-z0-9_./:-]+$"
+JOB = "--job '{{ params.job }}' --source '{{ params.source }}'"
 
 with DAG(
     dag_id="databank_migration",
@@ -25,15 +26,15 @@ with DAG(
     },
     tags=["databank"],
 ):
-    (
-        BashOperator(
-            task_id="show_old_files",
-            bash_command="/usr/local/bin/databank trino_catalog.apply --legacy '{{ params.source }}'",
-        )
-        >> BashOperator(
-            task_id="move_in",
-            bash_command="/usr/local/bin/databank migration run --cutover --json"
-            " --job '{{ params.job }}' --source '{{ params.source }}'",
-        )
-        >> BashOperator(task_id="show_new_tables", bash_command="/usr/local/bin/databank trino_catalog.apply")
+    # What each task does can be repeated; a task that is killed goes on where it was.
+    shown, moved, known, compared, switched = (
+        BashOperator(task_id=name, bash_command=f"/usr/local/bin/databank {command}")
+        for name, command in {
+            "show_old_files": "trino_catalog.apply --legacy '{{ params.source }}'",
+            "move_in": f"migration run --json {JOB}",
+            "show_new_tables": "trino_catalog.apply",
+            "compare_answers": f"migration shadow --json {JOB}",
+            "switch_readers": f"migration cutover --json {JOB}",
+        }.items()
     )
+    shown >> moved >> known >> compared >> switched

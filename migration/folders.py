@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -129,6 +130,7 @@ def open_folder(address: str, webhdfs_url: str | None = None) -> Folder:
         raise TerminalError(f"source {address} is neither a path nor hdfs://HOST:PORT/PATH")
     if webhdfs_url is None:
         raise TerminalError(f"source {address} is in HDFS; name its web address in the settings: [storage] webhdfs")
+    logging.getLogger("hdfs.client").setLevel(logging.WARNING)  # it tells of every file that it looks at
     client = hdfs.InsecureClient(webhdfs_url, user=_USER, timeout=_TIMEOUT_S)
     return HdfsFolder(address.rstrip("/"), parts.path.rstrip("/"), client)
 

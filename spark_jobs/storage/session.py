@@ -46,10 +46,18 @@ def session(settings: SparkSettings, name: str) -> Iterator[SparkSession]:
     try:
         yield spark
     except (PySparkException, Py4JError) as error:
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise RetryableError(f"Spark failed: {first}; nothing is half-written; mend that and start it again") from error
+        raise RetryableError(
+            f"Spark failed: {_said(error)}; nothing is half-written; mend that and start it again"
+        ) from error
     finally:
         spark.stop()
+
+
+def _said(error: Exception) -> str:
+    """What went wrong in one line: py4j's own first line says only which call it was."""
+    of_java = getattr(error, "java_exception", None)
+    text = str(error if of_java is None else of_java.toString()).strip()
+    return (text.splitlines() or [type(error).__name__])[0]
 
 
 def start_session(settings: SparkSettings, name: str) -> SparkSession:
@@ -68,7 +76,8 @@ def start_session(settings: SparkSettings, name: str) -> SparkSession:
         builder.config("spark.jars", ",".join(settings.jars))
         .config("spark.local.dir", settings.local_dir)
         .config("spark.sql.shuffle.partitions", str(max(2, os.cpu_count() or 2)))
-        .config("spark.sql.warehouse.dir", f"{settings.local_dir}/warehouse")
+        # With its scheme: where the default file system is HDFS, a bare path would be a folder at its root.
+        .config("spark.sql.warehouse.dir", f"file:{settings.local_dir}/warehouse")
         .getOrCreate()
     )
 
