@@ -97,7 +97,7 @@ def run_item(marker: str, item: str, record: Record) -> Tally:
     sys.stdout.write(f"== {item}\n")
     sys.stdout.flush()
     began = time.monotonic()
-    tally = processes.pytest(["-m", marker, item], environment(resolved()))
+    tally = processes.pytest(["-m", marker, item], environment(resolved()), most_s=None)
     seconds = time.monotonic() - began
     passed = tally.ran > 0 and not tally.failed
     if passed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,6 +38,7 @@ _FIXED = {
 }
 # Executors of the driver's own process: nothing listens beyond this machine. A cluster has its spark-defaults.conf.
 _LOCAL = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
+EXECUTOR_WAIT_S = 300.0
 
 
 @contextmanager
@@ -72,7 +74,7 @@ def start_session(settings: SparkSettings, name: str) -> SparkSession:
     is_local = settings.master.startswith("local")
     for key, value in (_FIXED | (_LOCAL if is_local else {})).items():
         builder = builder.config(key, value)
-    return (
+    spark = (
         builder.config("spark.jars", ",".join(settings.jars))
         .config("spark.local.dir", settings.local_dir)
         .config("spark.sql.shuffle.partitions", str(max(2, os.cpu_count() or 2)))
@@ -80,6 +82,27 @@ def start_session(settings: SparkSettings, name: str) -> SparkSession:
         .config("spark.sql.warehouse.dir", f"file:{settings.local_dir}/warehouse")
         .getOrCreate()
     )
+    if not settings.master.startswith("local"):
+        await_executor(spark)
+    return spark
+
+
+def await_executor(spark: SparkSession) -> None:
+    """Return when a worker has given an executor: for one that fits nowhere, Spark itself waits without end."""
+    context = spark.sparkContext
+    until = time.monotonic() + EXECUTOR_WAIT_S
+    known = context._jsc.sc()  # noqa: SLF001 - PySpark has no name for it
+    while known.getExecutorMemoryStatus().size() < 2:  # the driver is one of them
+        if time.monotonic() > until:
+            wanted = [
+                f"{key} = {context.getConf().get(f'spark.executor.{key}', 'default')}" for key in ("memory", "cores")
+            ]
+            spark.stop()
+            raise RetryableError(
+                f"no worker of {context.master} gave an executor ({', '.join(wanted)}) within {EXECUTOR_WAIT_S:.0f} s; "
+                "wait for other jobs to end, or let executors be smaller than a worker (platform_executor_memory_mb)"
+            )
+        time.sleep(0.2)
 
 
 def _start_java_with_memory(driver_memory_mb: int) -> None:

@@ -40,6 +40,7 @@ INVENTORY = {
             "spark_worker_cores": 2,
             "trino_heap_mb": 1280,
             "platform_driver_memory_mb": 1024,
+            "platform_executor_memory_mb": 1024,
             "platform_workspaces": [
                 {"name": "grocery", "zone": "America/New_York", "history_complete_since": "2017-01-01"}
             ],

@@ -22,6 +22,7 @@ NETWORK = "10.77.0"
 ADDRESSES = {"control": f"{NETWORK}.5", "h1": f"{NETWORK}.11", "h2": f"{NETWORK}.12", "h3": f"{NETWORK}.13"}
 OUTSIDER = {"outsider": f"{NETWORK}.99"}
 READY_S = 120
+LIMIT_S = 1200  # for a command: three times what the longest needs
 _INCLUDED = "systemd,systemd-sysv,dbus,openssh-server,python3,iproute2,sudo"
 # Hosts that this process booted: their processes are its children and must be waited for.
 _BOOTED: dict[int, subprocess.Popen[bytes]] = {}
@@ -60,11 +61,17 @@ class Hosts:
             self.wait_for(name)
 
     def run(self, name: str, command: str, *, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run a shell command on a host as root."""
+        """Run a shell command on a host as root; what it said is shown when it does not end."""
         options = ["-i", str(self.key), "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"]
         options += ["-o", "LogLevel=ERROR", "-o", "ConnectTimeout=5"]
         ssh = [*self._entering, "ssh", *options, f"root@{address_of(name)}", command]
-        return subprocess.run(ssh, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=check)
+        try:
+            return subprocess.run(
+                ssh, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=check, timeout=LIMIT_S
+            )
+        except subprocess.TimeoutExpired as error:
+            said = b"".join(part for part in (error.stdout, error.stderr) if isinstance(part, bytes))
+            raise TimeoutError(f"{name}: {command} took more than {LIMIT_S} s; it said {said[-3000:]!r}") from error
 
     def wait_for(self, name: str) -> None:
         """Return when the host's system is up."""
