@@ -28,6 +28,7 @@ def _parser() -> argparse.ArgumentParser:
         help="private SSH key that signs it; `ssh-keygen -t ed25519 -f FILE` makes one",
     )
     build.add_argument("--out", type=Path, default=Path(), metavar="DIR", help="where it is written; default: here")
+    build.add_argument("--release", metavar="X.Y.Z", help="another of `ansible/releases` than the one of this checkout")
     verify = verbs.add_parser("verify", help="is a bundle whole and signed? Needs nothing but the bundle")
     verify.add_argument("bundle", type=Path, metavar="FILE_OR_DIR", help="the tar, or the folder it was unpacked to")
     verify.add_argument(
@@ -54,7 +55,7 @@ def _build(args: argparse.Namespace) -> int:
 
     if os.geteuid() != 0:
         raise TerminalError("a bundle is built in a Debian root of its own, which root alone can make; use sudo")
-    path = build.build(args.key.expanduser(), args.out)
+    path = build.build(args.key.expanduser(), args.out, version=args.release)
     sys.stdout.write(f"{path}\n")
     return 0
 

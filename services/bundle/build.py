@@ -52,13 +52,16 @@ class _Work:
     source: Source
 
 
-def build(key: Path, out: Path) -> Path:
-    """Make `databank-VERSION.tar` in the folder `out`; it is there whole or not at all."""
+def build(key: Path, out: Path, *, version: str | None = None) -> Path:
+    """Make `databank-VERSION.tar` of this commit in the folder `out`; it is there whole or not at all.
+
+    `version` names another release than the checkout's: its artifacts, with this code.
+    """
     signers = signing.allowed_signers(key)  # a key that cannot be used is found before the downloads
     source, cache = _source(), paths.cache_dir()
     require_writable(out)
     require_free(cache, _NEEDED_BYTES, "building a bundle")
-    pinned, store = release.load(paths.release_file()), Store(cache)
+    pinned, store = release.load(paths.release_file(version)), Store(cache)
     artifacts.ensure(pinned.artifacts, store, java.choose(java.SPARK).home)
     root = debian.ensure(pinned.target, cache / "bundle" / f"debian-{pinned.target.debian}")
     with tempfile.TemporaryDirectory(prefix="building-", dir=cache / "bundle") as scratch:

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from services.bundle import layout
-from services.bundle.verify import verify
-from services.cluster import authority, state
+from services.bundle.verify import Verified, verify
+from services.cluster import authority, backups, state
 from services.cluster.authority import Place
 from services.cluster.state import State
 from services.cluster.verbs import VERBS, asked
@@ -57,9 +57,13 @@ def _run(args: argparse.Namespace) -> int:
     inventory = args.inventory.resolve()
     hosts = _hosts_of(inventory)
     known = State(inventory.parent / "state", args.vault_key)
-    _hold_to_signature(args, known)
+    if args.verb == "restore":
+        backups.bring_back(known, args.from_folder)
+    bundle = _hold_to_signature(args, known)
     state.prepare(known, hosts["groups"])
-    VERBS[args.verb].before(known, args)
+    verb = VERBS[args.verb]
+    if not args.check:
+        verb.before(known, args, bundle)
     authority.ensure(known.authority, _certificates(hosts["groups"], hosts["addresses"]))
     command = [_program("ansible-playbook"), "-i", str(inventory), str(_ANSIBLE / "playbooks" / f"{args.verb}.yml")]
     command += ["-e", f"@{known.vault_file}", "--vault-password-file", str(known.vault_key)]
@@ -71,7 +75,10 @@ def _run(args: argparse.Namespace) -> int:
         *(["--check"] if args.check else []),
         *(["--diff"] if args.diff else []),
     ]
-    return subprocess.run(command, env=_environment(known)).returncode
+    status = subprocess.run(command, env=_environment(known)).returncode
+    if status == 0 and not args.check:
+        verb.after(known, args, bundle)
+    return status
 
 
 def _certificates(groups: Mapping[str, list[str]], addresses: Mapping[str, str]) -> dict[str, Place]:
@@ -107,7 +114,7 @@ def _hosts_of(inventory: Path) -> dict[str, Any]:
     return {"groups": groups, "addresses": {host: own["ansible_host"] for host, own in variables.items()}}
 
 
-def _hold_to_signature(args: argparse.Namespace, known: State) -> None:
+def _hold_to_signature(args: argparse.Namespace, known: State) -> Verified:
     """Before a host is touched: the bundle is whole, and of the signer that this cluster was first installed from."""
     trusted = known.folder / "allowed_signers"
     given = args.signers or (trusted if trusted.exists() else None)
@@ -117,6 +124,7 @@ def _hold_to_signature(args: argparse.Namespace, known: State) -> None:
         known.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         trusted.write_bytes((args.bundle / layout.SIGNERS).read_bytes())
         sys.stderr.write(f"this signer is trusted from now on ({trusted}); compare its fingerprint\n")
+    return found
 
 
 def _program(name: str) -> str:

@@ -48,6 +48,18 @@ def ensure(folder: Path, wanted: Mapping[str, Place]) -> None:
             _issue(folder, name, place, authority=authority, key=key)
 
 
+def discard(folder: Path) -> None:
+    """Forget the certificates of all hosts, so that `ensure` makes new ones; the authority stays.
+
+    TerminalError where the authority is a customer's: then new pairs are put there by hand.
+    """
+    if not (folder / "ca.key").exists():
+        raise TerminalError(f"{folder} has a foreign authority's certificates; put new NAME.crt and NAME.key there")
+    for path in folder.glob("*.crt"):
+        if path.name != "ca.crt":
+            path.unlink()
+
+
 def _authority(folder: Path) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
     certificate_file, key_file = folder / "ca.crt", folder / "ca.key"
     if key_file.exists():

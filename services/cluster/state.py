@@ -23,6 +23,7 @@ from services.setup import paths
 from spark_jobs.errors import TerminalError
 
 _FORMAT = 1
+_CONTROLLERS = 3  # they outlive the loss of one of them; brokers that come later are brokers alone
 _SECRETS = paths.REPO / "ansible" / "secrets.yml"
 
 
@@ -63,9 +64,12 @@ def prepare(state: State, groups: Mapping[str, Sequence[str]]) -> dict[str, Any]
     facts = _read(state)
     for group in ("kafka", "trino_coordinator", "trino_worker"):
         _number(facts["nodes"].setdefault(group, {}), groups.get(group, ()))
-    for host in groups.get("kafka", ()):
+    brokers = groups.get("kafka", ())
+    if brokers and "kafka_controllers" not in facts:
+        facts["kafka_controllers"] = sorted(brokers)[: _CONTROLLERS if len(brokers) >= _CONTROLLERS else 1]
+    for host in brokers:
         facts["kafka_directories"].setdefault(host, _kafka_id())
-    _write_private(state.facts_file, json.dumps(facts, indent=2, sort_keys=True) + "\n")
+    write_private(state.facts_file, json.dumps(facts, indent=2, sort_keys=True) + "\n")
     _ensure_key(state)
     _ensure_secrets(state)
     return facts
@@ -114,7 +118,7 @@ def _ensure_key(state: State) -> None:
             raise TerminalError(
                 f"{state.vault_key} is missing, and nothing else opens {state.vault_file}; bring it back"
             )
-        _write_private(state.vault_key, secrets.token_urlsafe(32) + "\n")
+        write_private(state.vault_key, secrets.token_urlsafe(32) + "\n")
 
 
 def _ensure_secrets(state: State) -> None:
@@ -124,10 +128,25 @@ def _ensure_secrets(state: State) -> None:
     have = known.get("databank_secrets", {})
     missing = {name: _MAKERS[kind]() for name, kind in wanted.items() if name not in have}
     if missing:
-        text = yaml.safe_dump({"databank_secrets": {**have, **missing}})
-        partial = state.vault_file.with_suffix(".partial")
-        _vault(state, "encrypt", "--output", str(partial), "-", given=text)
-        partial.rename(state.vault_file)
+        _write_secrets(state, {**have, **missing})
+
+
+def _write_secrets(state: State, held: Mapping[str, str]) -> None:
+    partial = state.vault_file.with_suffix(".partial")
+    _vault(state, "encrypt", "--output", str(partial), "-", given=yaml.safe_dump({"databank_secrets": dict(held)}))
+    partial.rename(state.vault_file)
+
+
+def renew_secrets(state: State) -> list[str]:
+    """Make the secrets anew that can be changed while the cluster runs; their names.
+
+    Not the keys that data were encrypted or tokenised with: what was written with them could not be read any more.
+    """
+    wanted = yaml.safe_load(_SECRETS.read_text(encoding="utf-8"))
+    have = yaml.safe_load(_vault(state, "view", str(state.vault_file)))["databank_secrets"]
+    renewed = {name: _MAKERS[kind]() for name, kind in wanted.items() if kind in {"password", "hex"}}
+    _write_secrets(state, {**have, **renewed})
+    return sorted(renewed)
 
 
 _MAKERS = {
@@ -154,7 +173,8 @@ def _vault(state: State, verb: str, *arguments: str, given: str = "") -> str:
     return finished.stdout
 
 
-def _write_private(path: Path, text: str) -> None:
+def write_private(path: Path, text: str) -> None:
+    """Write a file that its owner alone may read, whole or not at all."""
     partial = path.with_name(f"{path.name}.partial")
     partial.touch(mode=0o600)
     partial.write_text(text, encoding="utf-8")

@@ -29,7 +29,9 @@ def cache_dir() -> Path:
     return Path(base) / "databank"
 
 
-def release_file() -> Path:
-    """The one list of artifacts of this version."""
+def release_file(version: str | None = None) -> Path:
+    """The one list of artifacts of a release, by default of the one that this checkout is."""
+    if version:
+        return REPO / "ansible" / "releases" / f"{version}.yml"
     project = tomllib.loads((REPO / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     return REPO / "ansible" / "releases" / f"{project['version']}.yml"

@@ -44,11 +44,12 @@ def main(argv: list[str] | None = None) -> int:
     """Lock, resolve, hash, write."""
     parser = argparse.ArgumentParser(prog="python -m services.setup.pins", description=__doc__)
     parser.add_argument("--keep-locks", action="store_true", help="leave the Python lock files as they are")
+    parser.add_argument("--release", metavar="X.Y.Z", help="another release than the one that this checkout is")
     arguments = parser.parse_args(argv)
     try:
         if not arguments.keep_locks:
             lock_packages()
-        path = paths.release_file()
+        path = paths.release_file(arguments.release)
         artifacts = pin(load(path), paths.cache_dir() / "maven")
         path.write_text(render(path.read_text(encoding="utf-8"), artifacts), encoding="utf-8")
     except PlatformError as error:

@@ -46,7 +46,7 @@ EXPECTED = [
     "cannot be installed (8 to correct)",
     "- inventory: unknown group kafak; wanted: groups of airflow, datanode, kafka, ",
     "- h5: in no group; wanted: one group or more. Put it into the groups of what it shall run, or remove it.",
-    "- inventory: kafka has 2 hosts; wanted: 1, 3 or a greater odd number of hosts. Add a host",
+    "- inventory: kafka has 2 hosts; wanted: 1 host, or 3 and more. Add a host",
     "- inventory: metastore has 2 hosts (h3, h4); wanted: 1 host. Leave it on one of them.",
     "- inventory: h2, h3 have the address 192.0.2.12; wanted: an address of its own for each host.",
     "- h1: host_memory_mb is 2559; wanted: 2560 MB for kafka 1536, datanode 1024. Place components on other hosts",
@@ -98,9 +98,9 @@ def problems(groups: dict[str, list[str]], **own: Any) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("brokers", "is_good"), [(0, True), (1, True), (2, False), (3, True), (4, False), (5, True)], ids=str
+    ("brokers", "is_good"), [(0, True), (1, True), (2, False), (3, True), (4, True), (5, True)], ids=str
 )
-def test_kafka_wants_an_odd_number_of_hosts(brokers: int, is_good: bool) -> None:
+def test_kafka_has_one_host_or_enough_to_lose_one(brokers: int, is_good: bool) -> None:
     assert (problems({"namenode": ["h1"], "kafka": [f"h{n}" for n in range(brokers)]}) == []) is is_good
 
 
@@ -109,6 +109,13 @@ def test_memory_that_is_just_enough_is_enough() -> None:
     assert problems(placed, host_memory_mb=2560) == []
     assert problems(placed, host_memory_mb=2559) == ["host_memory_mb is 2559"]
     assert problems(placed, host_memory_mb=2559, databank_memory_mb={"kafka": 1535}) == []
+
+
+def test_an_executor_that_no_worker_can_give_is_refused() -> None:
+    placed = {"spark_worker": ["h1"], "kafka": ["h1"]}
+    assert problems(placed, platform_executor_memory_mb=1536, spark_worker_memory_mb=1536) == []
+    too_much = problems(placed, platform_executor_memory_mb=1537, spark_worker_memory_mb=1536)
+    assert too_much == ["platform_executor_memory_mb is 1537"]
 
 
 def test_one_port_for_two_protocols_is_no_conflict() -> None:

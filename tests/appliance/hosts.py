@@ -20,7 +20,7 @@ from services.setup import paths, release
 BRIDGE = "hosts"
 NETWORK = "10.77.0"
 ADDRESSES = {"control": f"{NETWORK}.5", "h1": f"{NETWORK}.11", "h2": f"{NETWORK}.12", "h3": f"{NETWORK}.13"}
-OUTSIDER = {"outsider": f"{NETWORK}.99"}
+LATER = {"h4": f"{NETWORK}.14", "outsider": f"{NETWORK}.99"}  # one that may join, and one that never does
 READY_S = 120
 LIMIT_S = 1200  # for a command: three times what the longest needs
 _INCLUDED = "systemd,systemd-sysv,dbus,openssh-server,python3,iproute2,sudo"
@@ -49,6 +49,11 @@ class Hosts:
         """The private key that opens every host to root."""
         return self.folder / "ssh" / "key"
 
+    @property
+    def share(self) -> Path:
+        """What every host sees under /mnt/share, and what stays when a host is made anew."""
+        return self.folder / "share"
+
     def up(self, names: Sequence[str]) -> None:
         """Make the network and boot the hosts; they answer over SSH afterwards."""
         base = ensure_base()
@@ -67,7 +72,13 @@ class Hosts:
         ssh = [*self._entering, "ssh", *options, f"root@{address_of(name)}", command]
         try:
             return subprocess.run(
-                ssh, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=check, timeout=LIMIT_S
+                ssh,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                check=check,
+                timeout=LIMIT_S,
             )
         except subprocess.TimeoutExpired as error:
             said = b"".join(part for part in (error.stdout, error.stderr) if isinstance(part, bytes))
@@ -142,7 +153,14 @@ class Hosts:
         subprocess.run(["mount", "-t", "overlay", "overlay", "-o", layers, str(root)], check=True)
         self._configure(name, root)
         command = ["systemd-nspawn", "--quiet", "-D", str(root), "-M", f"{name}-{os.getpid()}", "-b"]
-        command += [f"--hostname={name}", f"--network-bridge={BRIDGE}", "--register=no", "--keep-unit"]
+        self.share.mkdir(exist_ok=True)
+        command += [
+            f"--bind={self.share}:/mnt/share",
+            f"--hostname={name}",
+            f"--network-bridge={BRIDGE}",
+            "--register=no",
+            "--keep-unit",
+        ]
         with (self.folder / f"{name}.log").open("wb") as log:
             process = subprocess.Popen(
                 [*self._entering, *command],
@@ -158,7 +176,7 @@ class Hosts:
     def _configure(self, name: str, root: Path) -> None:
         etc = root / "etc"
         (etc / "hostname").write_text(f"{name}\n")
-        every = {**ADDRESSES, **OUTSIDER}
+        every = {**ADDRESSES, **LATER}
         lines = [f"{address} {one}.databank.test {one}" for one, address in every.items()]
         (etc / "hosts").write_text("\n".join(["127.0.0.1 localhost", *lines]) + "\n")
         network = f"[Match]\nName=host0\n[Network]\nAddress={every[name]}/24\nLinkLocalAddressing=no\n"
@@ -175,7 +193,7 @@ class Hosts:
 
 def address_of(name: str) -> str:
     """The address of a host."""
-    return {**ADDRESSES, **OUTSIDER}[name]
+    return {**ADDRESSES, **LATER}[name]
 
 
 def ensure_base() -> Path:

@@ -66,8 +66,9 @@ def test_kafka_refuses_whom_it_does_not_know_and_what_is_not_allowed(virgin: Clu
     told = {"servers": [f"{name}:9092" for name in HOSTS], "topic": "foreign"}
     told |= {user: secrets[f"kafka_{user}_password"] for user in ("platform", "smoke")}
     assert answer_of(virgin.hosts, "h1", "kafka_door.py", told, python=PLATFORM_PYTHON) == {
+        "its own topic, to read": "taken",
         "another's topic, to write": "TopicAuthorizationFailedError",
-        "another's topic, to read": "TopicAuthorizationFailedError",
+        "another's topic, to read": "KeyError",
         "a topic of a foreign name": "TopicAuthorizationFailedError",
         "a wrong password": "AuthenticationFailedError",
         "neither password nor TLS": "NoBrokersAvailable",

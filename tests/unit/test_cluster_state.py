@@ -30,6 +30,7 @@ def test_ids_stay_whatever_the_inventorys_order_and_a_number_is_never_used_again
     assert again == first
     later = state.prepare(known, {"kafka": ["d", "a", "b", "c"]})
     assert later["nodes"]["kafka"] == {**first["nodes"]["kafka"], "d": 4}
+    assert later["kafka_controllers"] == ["a", "b", "c"]
     assert later["kafka_directories"]["a"] == first["kafka_directories"]["a"]
     assert {len(identity) for identity in later["kafka_directories"].values()} == {22}
 

@@ -49,9 +49,9 @@ def _groups(groups: Groups, hosts: Variables, reserved: Sequence[str]) -> Iterat
 
 def _numbers(groups: Groups, single: Sequence[str]) -> Iterator[Problem]:
     brokers = len(groups.get("kafka", ()))
-    if brokers and brokers % 2 == 0:
-        remedy = "Add a host to kafka or take one out: an even number survives the loss of no more hosts than one less."
-        wanted = "1, 3 or a greater odd number of hosts"
+    if brokers == 2:
+        remedy = "Add a host to kafka or take one out: two survive the loss of no more hosts than one."
+        wanted = "1 host, or 3 and more"
         yield _problem(WHOLE, "kafka", found=f"kafka has {brokers} hosts", wanted=wanted, remedy=remedy)
     for group in single:
         hosts = groups.get(group, ())
@@ -86,6 +86,15 @@ def _memory(host: str, own: Mapping[str, Any]) -> Iterator[Problem]:
         for one in own["databank_sizing"]
         if one["group"] in own["group_names"]
     }
+    if int(own.get("platform_executor_memory_mb", 0)) > int(own.get("spark_worker_memory_mb", 4096)):
+        found = f"platform_executor_memory_mb is {own['platform_executor_memory_mb']}"
+        wanted = (
+            f"at most the {own.get('spark_worker_memory_mb', 4096)} MB that a worker gives (spark_worker_memory_mb)"
+        )
+        remedy = (
+            "Lower the first or raise the second: no worker could give such an executor, and jobs would wait for it."
+        )
+        yield _problem(host, "memory", found=found, wanted=wanted, remedy=remedy)
     has = int(own.get("host_memory_mb", sum(needs.values())))
     if sum(needs.values()) > has:
         wanted = f"{sum(needs.values())} MB for {', '.join(f'{name} {need}' for name, need in needs.items())}"
