@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 import shutil
 import subprocess
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from services.setup import paths
-from tests.appliance.hosts import ADDRESSES, Hosts
+from tests.appliance.hosts import ADDRESSES, Hosts, address_of
 
 HOSTS = ["h1", "h2", "h3"]
+CA = "/etc/databank/databank/ca.crt"
 INVENTORY = {
     "all": {
         "vars": {
@@ -59,6 +61,7 @@ INVENTORY = {
             "metastore": ["h2"],
             "trino_coordinator": ["h3"],
             "airflow": ["h3"],
+            "monitoring": ["h2"],
         }.items()
     },
 }
@@ -71,6 +74,7 @@ class Cluster:
     hosts: Hosts
     inventory: Mapping[str, Any]
     said: list[str] = field(default_factory=list)  # what the verbs printed so far
+    release: str = "*"  # whose verbs are run, where the control node has more than one
 
     @property
     def control(self) -> Path:
@@ -87,16 +91,64 @@ class Cluster:
         """What the control node remembers."""
         return self.control / "state"
 
+    def host_of(self, group: str) -> str:
+        """The first host of a group."""
+        return str(min(self.inventory[group]["hosts"]))
+
+    def address_of(self, group: str) -> str:
+        """Its address."""
+        return ADDRESSES[self.host_of(group)]
+
+    def units_of(self, name: str) -> list[str]:
+        """The services of a host that Databank brought."""
+        ours = "grep -l 'Written by Databank' /etc/systemd/system/*.service | xargs -n 1 basename"
+        debians = "systemctl list-units --plain --no-legend 'postgresql@*-databank.service' | cut -d ' ' -f 1"
+        return self.hosts.run(name, f"{ours}; {debians}").stdout.split()
+
+    def smoke_is_told(self) -> dict[str, Any]:
+        """What the smoke needs to know of Kafka and HDFS."""
+        servers = ",".join(f"{name}:9092" for name in sorted(self.inventory["kafka"]["hosts"]))
+        kafka = {"servers": servers, "user": "smoke", "password": self.secrets()["kafka_smoke_password"]}
+        url = f"http://{self.host_of('namenode')}:9870"
+        return {"ca_file": CA, "kafka": kafka, "hdfs_url": url, "trino": {}, "airflow": {}}
+
+    def with_host(self, name: str, groups: Sequence[str]) -> Cluster:
+        """The same cluster with one host more."""
+        inventory = copy.deepcopy(dict(self.inventory))
+        inventory["all"]["hosts"][name] = {"ansible_host": address_of(name)}
+        for group in groups:
+            inventory.setdefault(group, {"hosts": {}})["hosts"][name] = {}
+        return replace(self, inventory=inventory)
+
+    def brokers_with_replicas(self) -> set[int]:
+        """The numbers of brokers that hold a replica of any topic."""
+        tool = "/usr/lib/jvm/java-21-openjdk-amd64/bin/java -cp '/opt/databank/kafka/current/lib/*'"
+        admin = "--bootstrap-server h1:9093 --command-config /etc/databank/kafka/admin.properties"
+        said = self.hosts.run("h1", f"{tool} org.apache.kafka.tools.TopicCommand {admin} --describe").stdout
+        return {int(one) for ids in re.findall(r"Replicas: ([\d,]+)", said) for one in ids.split(",")}
+
+    def write_inventory(self) -> None:
+        """Give the control node this inventory."""
+        (self.control / "inventory.yml").write_text(yaml.safe_dump(self.inventory))
+
     def prepare(self, bundle: Path) -> None:
         """Give the control node the bundle, unpacked, and the inventory."""
-        subprocess.run(["tar", "-xf", str(bundle), "-C", str(self.control)], check=True)
+        self.unpack(bundle)
         shutil.copy(self.hosts.key, self.control / "key")
-        (self.control / "inventory.yml").write_text(yaml.safe_dump(self.inventory))
+        self.write_inventory()
+
+    def unpack(self, bundle: Path) -> None:
+        """Give the control node a bundle."""
+        subprocess.run(["tar", "-xf", str(bundle), "-C", str(self.control)], check=True)
+
+    def of_release(self, release: str) -> Cluster:
+        """The same cluster, changed by the verbs of one of the releases that the control node has."""
+        return replace(self, release=release)
 
     def attempt(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run a verb with its options, whatever comes of it."""
         verb, *more = words
-        command = f"cd /root && databank-*/databank cluster {verb} -i inventory.yml {' '.join(more)}"
+        command = f"cd /root && databank-{self.release}/databank cluster {verb} -i inventory.yml {' '.join(more)}"
         answer = self.hosts.run("control", command, check=False)
         self.said.append(answer.stdout + answer.stderr)
         return answer
@@ -115,16 +167,15 @@ class Cluster:
 
     def secrets(self) -> dict[str, str]:
         """What the vault holds."""
-        command = (
-            "cd /root && databank-*/.databank/control/bin/ansible-vault view --vault-password-file state/vault.key"
-        )
-        shown = self.hosts.run("control", f"{command} state/vault.yml").stdout
+        program = f"databank-{self.release}/.databank/control/bin/ansible-vault"
+        command = f"cd /root && {program} view --vault-password-file state/vault.key state/vault.yml"
+        shown = self.hosts.run("control", command).stdout
         held: dict[str, str] = yaml.safe_load(shown)["databank_secrets"]
         return held
 
 
-def build_bundle(folder: Path) -> Path:
-    """Build this commit's bundle with a key made for it; kept in `folder` and built once for each commit."""
+def build_bundle(folder: Path, release: str | None = None) -> Path:
+    """Build this commit's bundle, or another release's, with a key made for it; kept and built once a commit."""
     commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=paths.REPO, check=True, capture_output=True, text=True)
     marker, key = folder / "commit", folder / "builder"
     if marker.exists() and marker.read_text() == commit.stdout:
@@ -133,6 +184,7 @@ def build_bundle(folder: Path) -> Path:
     folder.mkdir(parents=True)
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
     command = [str(paths.REPO / "databank"), "bundle", "build", "--key", str(key), "--out", str(folder)]
+    command += ["--release", release] if release else []
     answer = subprocess.run(command, capture_output=True, text=True)
     assert answer.returncode == 0, answer.stderr[-3000:]
     marker.write_text(commit.stdout)

@@ -98,18 +98,44 @@ class Hosts:
 
     def packets_that_tried_to_leave(self) -> int:
         """Packets on the bridge for an address that is none of the hosts' network."""
-        answer = self._inside("nft", "-j", "list", "counter", "bridge", "databank", "leaving")
+        answer = self.inside("nft", "-j", "list", "counter", "bridge", "databank", "leaving")
         (counter,) = (one["counter"] for one in json.loads(answer)["nftables"] if "counter" in one)
         return int(counter["packets"])
+
+    def stop(self, name: str) -> None:
+        """Pull a host's plug; its disk stays."""
+        note = self.folder / name / "pid"
+        kill_tree(int(note.read_text()))
+        note.unlink()
+        subprocess.run(["umount", "--lazy", str(self.root_of(name))], check=False)
+
+    def reboot(self, names: Sequence[str]) -> None:
+        """Pull all plugs at once, then boot the hosts with the disks they had."""
+        for name in names:
+            self.stop(name)
+        self.up(names)
+
+    def wipe(self, names: Sequence[str]) -> None:
+        """Boot hosts anew with empty disks."""
+        for name in names:
+            self.stop(name)
+            shutil.rmtree(self.folder / name)
+        self.up(names)
 
     def down(self) -> None:
         """Power all hosts off and remove every trace of them."""
         for note in self.folder.glob("*/pid"):
-            kill_tree(int(note.read_text()))
-        for root in self.folder.glob("*/root"):
-            subprocess.run(["umount", "--lazy", str(root)], check=False)
+            self.stop(note.parent.name)
         subprocess.run(["ip", "netns", "delete", self.namespace], check=False, capture_output=True)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def inside(self, *command: str, given: str = "", folder: Path | None = None) -> str:
+        """Run a program of this machine in the hosts' network; what it printed."""
+        inside = [*self._entering, *command]
+        answer = subprocess.run(inside, input=given, cwd=folder, capture_output=True, text=True)
+        if answer.returncode:
+            raise RuntimeError(f"{' '.join(command)}: {answer.stderr[-3000:]}")
+        return answer.stdout
 
     def _make_key(self) -> None:
         if not self.key.exists():
@@ -121,10 +147,10 @@ class Hosts:
         if self.namespace in known:
             return
         subprocess.run(["ip", "netns", "add", self.namespace], check=True)
-        self._inside("ip", "link", "set", "lo", "up")
-        self._inside("ip", "link", "add", BRIDGE, "type", "bridge")
-        self._inside("ip", "address", "add", f"{NETWORK}.1/24", "dev", BRIDGE)
-        self._inside("ip", "link", "set", BRIDGE, "up")
+        self.inside("ip", "link", "set", "lo", "up")
+        self.inside("ip", "link", "add", BRIDGE, "type", "bridge")
+        self.inside("ip", "address", "add", f"{NETWORK}.1/24", "dev", BRIDGE)
+        self.inside("ip", "link", "set", BRIDGE, "up")
         rules = f"""
             table bridge databank {{
                 counter leaving {{
@@ -136,11 +162,7 @@ class Hosts:
                 }}
             }}
         """
-        self._inside("nft", rules)
-
-    def _inside(self, *command: str) -> str:
-        inside = [*self._entering, *command]
-        return subprocess.run(inside, check=True, capture_output=True, text=True).stdout
+        self.inside("nft", rules)
 
     def _boot(self, name: str, base: Path) -> None:
         own = self.folder / name
@@ -175,6 +197,8 @@ class Hosts:
 
     def _configure(self, name: str, root: Path) -> None:
         etc = root / "etc"
+        if (root / "root" / ".ssh" / "authorized_keys").exists():  # it was booted before
+            return
         (etc / "hostname").write_text(f"{name}\n")
         every = {**ADDRESSES, **LATER}
         lines = [f"{address} {one}.databank.test {one}" for one, address in every.items()]

@@ -1,0 +1,93 @@
+"""Until it is told to stop by a file: does Kafka take every message, and how long do HDFS and Trino not answer?
+
+Told: `servers`, `password` of the smoke user, `hdfs_url`, `trino_url`, `until`. Writes what it counted as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import ssl
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import requests
+from kafka import KafkaConsumer, KafkaProducer
+from kafka.admin import KafkaAdminClient, NewTopic
+
+CA = "/etc/databank/databank/ca.crt"
+TOPIC = "databank-smoke-probe"
+told = json.load(sys.stdin)
+door: dict[str, Any] = {
+    "bootstrap_servers": told["servers"],
+    "security_protocol": "SASL_SSL",
+    "sasl_mechanism": "SCRAM-SHA-512",
+    "sasl_plain_username": "smoke",
+    "sasl_plain_password": told["password"],
+    "ssl_context": ssl.create_default_context(cafile=CA),
+}
+stopped = threading.Event()
+
+
+def outages(ask: Callable[[], None]) -> dict[str, float]:
+    """Ask twice a second; how often it failed, and the longest time without an answer."""
+    failed, longest, good_at = 0, 0.0, time.monotonic()
+    while not stopped.wait(0.5):
+        try:
+            ask()
+        except (requests.RequestException, OSError):
+            failed += 1
+        else:
+            longest, good_at = max(longest, time.monotonic() - good_at), time.monotonic()
+    return {"failed": failed, "longest_s": round(max(longest, time.monotonic() - good_at), 1)}
+
+
+def answers(url: str) -> None:
+    """An answer of 200 within two seconds."""
+    requests.get(url, timeout=2, verify=CA).raise_for_status()
+
+
+def watch(name: str, ask: Callable[[], None]) -> threading.Thread:
+    """Watch a door in a thread of its own."""
+    thread = threading.Thread(target=lambda: counted.update({name: outages(ask)}))
+    thread.start()
+    return thread
+
+
+counted: dict[str, Any] = {}
+admin = KafkaAdminClient(**door)
+admin.create_topics([NewTopic(TOPIC, num_partitions=6, replication_factor=3)])
+watching = [
+    watch("HDFS", lambda: answers(f"{told['hdfs_url']}/webhdfs/v1/?op=LISTSTATUS&user.name=databank")),
+    watch("Trino", lambda: answers(f"{told['trino_url']}/v1/info")),
+]
+sent, refused, slowest = 0, [], 0.0
+producer = KafkaProducer(acks="all", **door)
+while not Path(told["until"]).exists():
+    began = time.monotonic()
+    try:
+        producer.send(TOPIC, str(sent).encode()).get(timeout=60)
+        sent += 1
+    except Exception as error:  # noqa: BLE001 - whatever it is, a message was refused
+        refused.append(f"{type(error).__name__}: {error}"[:200])
+    slowest = max(slowest, time.monotonic() - began)
+    time.sleep(0.05)
+producer.close()
+stopped.set()
+for thread in watching:
+    thread.join()
+# A password may have been changed meanwhile: the consumer comes in with the one that the probe began with.
+consumer = KafkaConsumer(TOPIC, auto_offset_reset="earliest", group_id=TOPIC, consumer_timeout_ms=20_000, **door)
+read = {int(message.value) for message in consumer}
+consumer.close()
+admin.delete_topics([TOPIC])
+counted["Kafka"] = {
+    "sent": sent,
+    "refused": refused,
+    "missing": len(set(range(sent)) - read),
+    "slowest_s": round(slowest, 1),
+}
+sys.stdout.write(json.dumps(counted))
