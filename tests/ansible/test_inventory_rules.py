@@ -76,8 +76,9 @@ def test_every_problem_is_named_in_one_message(tmp_path: Path) -> None:
     assert [text for text in EXPECTED if text not in said] == []
 
 
-def test_the_example_is_an_inventory_that_can_be_installed(tmp_path: Path) -> None:
-    answer = ansible_playbook(tmp_path, ANSIBLE / "inventories" / "example" / "three_hosts.yml")
+@pytest.mark.parametrize("example", ["one_host", "three_hosts", "ten_hosts"])
+def test_the_examples_are_inventories_that_can_be_installed(tmp_path: Path, example: str) -> None:
+    answer = ansible_playbook(tmp_path, ANSIBLE / "inventories" / "example" / f"{example}.yml")
     assert answer.returncode == 0, answer.stdout + answer.stderr
 
 

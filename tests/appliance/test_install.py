@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+import json
+import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import yaml
@@ -12,6 +16,39 @@ from tests.appliance.cluster import HOSTS, Cluster, answer_of
 
 PLATFORM_PYTHON = "/opt/databank/platform/current/venv/bin/python"
 SEEN = "/root/processes.txt"
+
+
+def test_preflight_names_each_planted_fault_with_its_remedy_and_changes_nothing(virgin: Cluster) -> None:
+    hosts, faulty = virgin.hosts, copy.deepcopy(dict(virgin.inventory))
+    faulty["all"]["vars"]["base_clock_is_foreign"] = False  # and h1 to h3 have no time daemon
+    faulty["all"]["hosts"]["h3"]["host_memory_mb"] = 1024
+    replace(virgin, inventory=faulty).write_inventory()
+    hosts.run("h1", "systemd-run --quiet --unit=planted python3 -m http.server 9092")
+    hosts.run("h2", "mount -t tmpfs -o size=1g planted /opt; mount -t tmpfs -o noexec planted /tmp")
+    hosts.run("h3", "cp /etc/hosts /root/hosts; sed -i 's/^10.77.0.11 /10.77.0.199 /' /etc/hosts")
+    try:
+        answer = virgin.attempt("preflight")
+        table = json.loads((virgin.state / "preflight.json").read_text())
+    finally:
+        hosts.run("h1", "systemctl stop planted")
+        hosts.run("h2", "umount /opt /tmp")
+        hosts.run("h3", "cp /root/hosts /etc/hosts; rm /root/hosts")
+        virgin.write_inventory()
+    assert answer.returncode != 0
+    assert set(virgin.changed(answer.stdout).values()) == {0}
+    failed = {(row["host"], row["check"]): row for row in table if row["result"] == "Fail"}
+    assert all(row["remedy"] for row in failed.values())
+    assert {
+        ("h1", "ports"),
+        ("h2", "disk /opt"),
+        ("h2", "mounts"),
+        ("h3", "memory"),
+        ("h3", "names"),
+        ("h1", "time daemon"),
+    } <= set(failed)
+    assert "9092/tcp (kafka_clients) held by python3" in failed["h1", "ports"]["found"]
+    assert "/tmp is noexec" in failed["h2", "mounts"]["found"]
+    assert "h1 is 10.77.0.199" in failed["h3", "names"]["found"]
 
 
 def test_preflight_passes_and_changes_nothing(virgin: Cluster) -> None:
@@ -88,6 +125,35 @@ def test_spark_refuses_a_submission_without_its_secret(virgin: Cluster) -> None:
     assert answer.returncode != 0
     assert "Pi is roughly" not in answer.stdout
     assert "All masters are unresponsive" in answer.stderr, answer.stderr[-3000:]
+
+
+def test_every_unit_is_hardened(virgin: Cluster) -> None:
+    exposed = {}
+    for name in HOSTS:
+        for unit in virgin.units_of(name):
+            said = virgin.hosts.run(name, f"systemd-analyze security --no-pager {unit} | tail -n 1").stdout
+            exposed[name, unit] = float(re.findall(r"([\d.]+) [A-Z]+", said)[0])
+    assert len(exposed) >= 16
+    assert {one: level for one, level in exposed.items() if level > 5.0 and not one[1].startswith("postgresql@")} == {}
+
+
+def test_every_alert_fires_when_it_shall(virgin: Cluster) -> None:
+    said = virgin.hosts.run("h2", "cd /etc/prometheus && promtool test rules alerts.test.yml")
+    assert "SUCCESS" in said.stdout + said.stderr
+
+
+def test_what_is_measured_arrives_from_every_jvm_and_host(virgin: Cluster) -> None:
+    asked = "curl -fsS 'http://10.77.0.12:9090/api/v1/query?query=up'"
+    found = json.loads(virgin.hosts.run("h2", asked).stdout)["data"]["result"]
+    assert len(found) >= 3 + 3 + 1 + 3 + 1 + 1 + 2 + 1
+    assert [one["metric"] for one in found if one["value"][1] != "1"] == []
+
+
+def test_files_with_secrets_are_for_their_service_alone(virgin: Cluster) -> None:
+    secrets = virgin.secrets()
+    found = {name: answer_of(virgin.hosts, name, "find_secrets.py", secrets) for name in HOSTS}
+    wanted = yaml.safe_load((Path(__file__).with_name("files_with_secrets.yml")).read_text())
+    assert found == {name: dict(wanted["every host"], **wanted[name]) for name in HOSTS}
 
 
 def test_no_secret_was_seen_in_processes_journals_logs_or_what_was_printed(virgin: Cluster) -> None:

@@ -54,8 +54,9 @@ def test_the_vaults_key_may_be_kept_elsewhere(tmp_path: Path) -> None:
     assert not at_home.vault_key.exists()
 
 
-def test_the_example_places_every_component_that_verify_knocks_at() -> None:
-    example = paths.REPO / "ansible" / "inventories" / "example" / "three_hosts.yml"
+@pytest.mark.parametrize("name", ["one_host", "three_hosts", "ten_hosts"])
+def test_the_examples_place_every_component_that_verify_knocks_at(name: str) -> None:
+    example = paths.REPO / "ansible" / "inventories" / "example" / f"{name}.yml"
     play = (paths.REPO / "ansible" / "playbooks" / "install.yml").read_text()
     placed = {group for group, own in yaml.safe_load(example.read_text()).items() if own.get("hosts")}
     wanted = {group for line in re.findall(r"hosts: (.+)", play) for group in line.split(":")}

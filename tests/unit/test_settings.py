@@ -70,3 +70,33 @@ def test_an_unknown_workspace_names_those_that_exist(tmp_path: Path) -> None:
     path.write_text(GOOD)
     with pytest.raises(TerminalError, match="found: grocery"):
         load(path).workspace("toys")
+
+
+ACCOUNT = """
+user = "platform"
+password_file = "{password}"
+ca_file = "/etc/ca.crt"
+"""
+
+
+def test_a_cluster_has_accounts_whose_passwords_lie_in_files(tmp_path: Path) -> None:
+    password, path = tmp_path / "password", tmp_path / "settings.toml"
+    password.write_text("secret\n")
+    account = ACCOUNT.format(password=password)
+    text = GOOD.replace("[ledger]", f"{account}[ledger]").replace("[keys]", f"{account}[keys]")
+    path.write_text(text.replace('root = "/data/lake/"', 'root = "hdfs://h1:8020/lake"\nwebhdfs = "http://h1:9870"'))
+    settings = load(path)
+    assert settings.webhdfs_url == "http://h1:9870"
+    assert settings.kafka_account == settings.trino_account
+    assert settings.trino_account
+    assert (settings.trino_account.user, settings.trino_account.password()) == ("platform", "secret")
+    password.unlink()
+    with pytest.raises(TerminalError, match="password"):
+        settings.trino_account.password()
+
+
+def test_half_an_account_is_none_and_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "settings.toml"
+    path.write_text(GOOD.replace("[ledger]", 'user = "platform"\n[ledger]'))
+    with pytest.raises(TerminalError, match="password_file"):
+        load(path)

@@ -1,0 +1,127 @@
+"""A source on disk and the same in HDFS say the same; what WebHDFS refuses is said as it is."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from migration.folders import matches, open_folder
+from spark_jobs.errors import RetryableError, TerminalError
+
+FILES = {"purchases/2017-01.csv": b"a,b\n1,2\n", "purchases/ü #1.csv": b"", "members.csv": b"no\n7\n"}
+
+
+class FakeWebHdfs(BaseHTTPRequestHandler):
+    """LISTSTATUS, GETFILESTATUS and OPEN of the files below `root`, at the path /old."""
+
+    root: Path
+
+    def do_GET(self) -> None:
+        parts = urlsplit(self.path)
+        operation = parse_qs(parts.query)["op"][0]
+        path = self.root / unquote(parts.path).removeprefix("/webhdfs/v1/old").lstrip("/")
+        if not path.exists():
+            said = {"exception": "FileNotFoundException", "message": f"File {path.name} not there"}
+            self._answer(404, json.dumps({"RemoteException": said}).encode())
+        elif operation == "OPEN":
+            self._answer(200, path.read_bytes())
+        elif operation == "LISTSTATUS":
+            listed = [self._status(one, one.name) for one in sorted(path.iterdir())]
+            self._answer(200, json.dumps({"FileStatuses": {"FileStatus": listed}}).encode())
+        else:
+            self._answer(200, json.dumps({"FileStatus": self._status(path, "")}).encode())
+
+    def _status(self, path: Path, name: str) -> dict[str, Any]:
+        kind, found = "DIRECTORY" if path.is_dir() else "FILE", path.stat()
+        return {
+            "pathSuffix": name,
+            "type": kind,
+            "length": 0 if path.is_dir() else found.st_size,
+            "modificationTime": found.st_mtime_ns // 1_000_000,
+        }
+
+    def _answer(self, status: int, content: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_: Any) -> None:
+        """Silent."""
+
+
+@pytest.fixture
+def exported(tmp_path: Path) -> Path:
+    for name, content in FILES.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+    return tmp_path
+
+
+@pytest.fixture
+def url(exported: Path) -> Iterator[str]:
+    handler = type("Handler", (FakeWebHdfs,), {"root": exported})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_disk_and_hdfs_give_the_same_names_sizes_and_bytes(exported: Path, url: str) -> None:
+    disk, there = open_folder(str(exported)), open_folder("hdfs://nn:8020/old/", url)
+    assert there.names() == disk.names() == sorted(FILES)
+    for name, content in FILES.items():
+        assert b"".join(there.blocks(name)) == b"".join(disk.blocks(name)) == content
+        assert there.version(name).bytes == disk.version(name).bytes == len(content)
+        assert there.version(name).mtime_ns // 1_000_000 == disk.version(name).mtime_ns // 1_000_000
+    assert there.address == "hdfs://nn:8020/old"
+    assert there.uri("purchases/ü #1.csv") == "hdfs://nn:8020/old/purchases/ü%20%231.csv"
+    assert disk.uri("members.csv") == f"file:{exported}/members.csv"
+
+
+def test_a_file_that_vanished_is_an_oserror_with_the_words_of_hdfs(url: str) -> None:
+    there = open_folder("hdfs://nn:8020/old", url)
+    with pytest.raises(OSError, match="not there"):
+        there.version("gone.csv")
+    with pytest.raises(OSError, match="not there"):
+        list(there.blocks("gone.csv"))
+
+
+def test_a_namenode_that_does_not_answer_may_be_asked_again() -> None:
+    with pytest.raises(RetryableError, match="cannot be listed"):
+        open_folder("hdfs://nn:8020/old", "http://127.0.0.1:9").names()
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [("s3://bucket/old", "neither a path nor hdfs://"), ("hdfs:///old", "neither"), ("hdfs://nn/old", "webhdfs")],
+)
+def test_an_address_that_cannot_be_read_is_refused(address: str, said: str) -> None:
+    with pytest.raises(TerminalError, match=said):
+        open_folder(address)
+
+
+PART = st.text("ab.", min_size=1, max_size=3).filter(lambda text: set(text) != {"."})
+
+
+PATTERN = st.sampled_from(["*", "**", "a*", "*.b", "a"])
+
+
+@given(st.lists(PART, min_size=1, max_size=4), st.lists(PATTERN, min_size=1, max_size=3))
+def test_a_star_stays_within_a_part_and_two_are_any_number(parts: list[str], patterns: list[str]) -> None:
+    name, pattern = "/".join(parts), "/".join(patterns)
+    # pathlib's own `match` is anchored at the end; a root in front anchors both at the beginning as well.
+    if "**" not in patterns:
+        assert matches(name, pattern) == PurePosixPath(f"/{name}").match(f"/{pattern}")
+    if matches(name, pattern):
+        assert matches(f"x/{name}", f"**/{pattern}")
