@@ -84,7 +84,7 @@ def _run(args: argparse.Namespace) -> int:
 def _certificates(groups: Mapping[str, list[str]], addresses: Mapping[str, str]) -> dict[str, Place]:
     """One for each host, and for each broker one of its own: it may do everything in Kafka, other services may not."""
     wanted = {host: Place(host, address) for host, address in addresses.items()}
-    return wanted | {f"kafka-{host}": Place(host, addresses[host]) for host in groups.get("kafka", ())}
+    return wanted | {f"kafka@{host}": Place(host, addresses[host]) for host in groups.get("kafka", ())}
 
 
 def _hosts_of(inventory: Path) -> dict[str, Any]:

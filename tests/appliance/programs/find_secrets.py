@@ -8,7 +8,7 @@ from pathlib import Path
 
 FOLDERS = ("/etc", "/usr/local", "/opt/databank/platform", "/var/lib/databank")
 DATA = tuple(f"/var/lib/databank/{name}/" for name in ("kafka/log", "hdfs", "prometheus", "postgresql"))
-SKIPPED = ("/etc/ssh/", "/venv/", *DATA)
+SKIPPED = ("/etc/ssh/", "/etc/ssl/private/", "/venv/", *DATA)
 MOST_BYTES = 4 << 20
 
 secrets = [secret.encode() for secret in json.load(sys.stdin).values()]
