@@ -85,9 +85,11 @@ class Hosts:
             raise TimeoutError(f"{name}: {command} took more than {LIMIT_S} s; it said {said[-3000:]!r}") from error
 
     def wait_for(self, name: str) -> None:
-        """Return when the host's system is up."""
-        until = time.monotonic() + READY_S
-        while (said := self.run(name, "systemctl is-system-running --wait", check=False)).returncode > 1:
+        """Return when the host's system is up, and stays so: sshd may start twice in a new system's first seconds."""
+        until, up = time.monotonic() + READY_S, 0
+        while up < 3:
+            said = self.run(name, "systemctl is-system-running --wait", check=False)
+            up = up + 1 if said.returncode <= 1 else 0
             if time.monotonic() > until:
                 raise TimeoutError(f"{name} does not answer: {said.stderr.strip()}; see {self.folder / name}.log")
             time.sleep(1)

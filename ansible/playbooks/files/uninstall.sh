@@ -8,7 +8,8 @@ units="$units $(systemctl list-units --all --plain --no-legend 'postgresql@*-dat
 for unit in $units; do
   systemctl disable --quiet "$unit" 2>/dev/null
 done
-[ -z "$(echo $units)" ] || systemctl stop $units
+# The last brokers find no quorum to say goodbye to, and would wait for minutes.
+if [ -n "$(echo $units)" ]; then timeout 60 systemctl stop $units || systemctl kill --signal KILL $units; fi
 for unit in $units; do rm -f "/etc/systemd/system/$unit"; done
 rm -rf /etc/systemd/system/*.d/databank.conf
 rmdir --ignore-fail-on-non-empty /etc/systemd/system/*.service.d 2>/dev/null
@@ -26,6 +27,12 @@ if [ -s "$added" ]; then
   done
   rm -rf /etc/postgresql /etc/postgresql-common /var/lib/postgresql /var/log/postgresql
 fi
+for user in prometheus:prometheus postgres:postgresql-common; do  # these packages leave theirs behind
+  if grep -qx "${user#*:}" "$added" 2>/dev/null && ! dpkg-query --show "${user#*:}" >/dev/null 2>&1; then
+    userdel "${user%:*}" 2>/dev/null
+    groupdel "${user%:*}" 2>/dev/null
+  fi
+done
 if [ -d "$before" ]; then cp -a "$before/." /; fi
 systemctl daemon-reload
 if [ -e "$DATA/units.before" ]; then
