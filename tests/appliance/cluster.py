@@ -175,14 +175,15 @@ class Cluster:
 
 
 def build_bundle(folder: Path, release: str | None = None) -> Path:
-    """Build this commit's bundle, or another release's, with a key made for it; kept and built once a commit."""
+    """Build this commit's bundle, or another release's; kept and built once a commit. One key signs all of them."""
     commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=paths.REPO, check=True, capture_output=True, text=True)
-    marker, key = folder / "commit", folder / "builder"
+    marker, key = folder / "commit", folder.parent / "appliance-builder"
     if marker.exists() and marker.read_text() == commit.stdout:
         return next(folder.glob("databank-*.tar"))
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
+    if not key.exists():
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
     command = [str(paths.REPO / "databank"), "bundle", "build", "--key", str(key), "--out", str(folder)]
     command += ["--release", release] if release else []
     answer = subprocess.run(command, capture_output=True, text=True)
