@@ -40,16 +40,18 @@ def test_every_service_comes_back_by_itself_from_kill_9(installed: Cluster) -> N
 def test_what_status_promised_goes_on_without_a_host(installed: Cluster, lost: str) -> None:
     (promise,) = (line for line in installed.run("status").splitlines() if f"  {lost}: " in line)
     assert "kafka and datanode go on" in promise
-    left = [name for name in HOSTS if name != lost]
+    workers = installed.inventory["spark_worker"]["hosts"]
+    asking = next(name for name in HOSTS if name != lost and name in workers)
+    told = installed.smoke_is_told() | {"doors": ["Kafka"] if "HDFS" in promise else ["Kafka", "HDFS"]}
+    answer_of(installed.hosts, asking, "two_doors.py", told | {"step": "before"}, python=PLATFORM_PYTHON)
     installed.hosts.stop(lost)
     try:
-        told = installed.smoke_is_told() | {"doors": ["Kafka"] if "HDFS" in promise else ["Kafka", "HDFS"]}
-        asking = next(name for name in left if name in installed.inventory["spark_worker"]["hosts"])
-        said = answer_of(installed.hosts, asking, "two_doors.py", told, python=PLATFORM_PYTHON)
-        assert "100 read" in said["Kafka"], said
+        said = answer_of(installed.hosts, asking, "two_doors.py", told | {"step": "without"}, python=PLATFORM_PYTHON)
+        assert said["Kafka"] == "100 sent and read"
         assert "came back" in said.get("HDFS", "came back"), said
     finally:
         installed.hosts.up([lost])
+    answer_of(installed.hosts, asking, "two_doors.py", told | {"step": "after"}, python=PLATFORM_PYTHON)
     wait_until_all_run(installed, HOSTS)
     installed.run("verify")
 
