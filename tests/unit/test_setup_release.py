@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import subprocess
 from typing import Any
 
 import pytest
@@ -104,3 +105,19 @@ def test_licences_are_told_as_spdx(written: str, spdx: str) -> None:
 def test_an_unknown_licence_is_not_guessed() -> None:
     with pytest.raises(TerminalError, match="is not known"):
         to_spdx("Licence of my own")
+
+
+def test_a_version_stands_in_the_release_file_and_nowhere_else() -> None:
+    versions = {root.version for component in RELEASE.components.values() for root in component.roots}
+    wanted = re.compile(rf"(?<![\d.])({'|'.join(map(re.escape, sorted(versions)))})(?![\d.])")
+    folders = ["ansible", "services", "spark_jobs", "trino_catalog", "migration", "dags", ".ci", "databank"]
+    listed = subprocess.run(["git", "ls-files", *folders], cwd=paths.REPO, capture_output=True, text=True, check=True)
+    found = set()
+    for name in listed.stdout.split():
+        path = paths.REPO / name
+        if name.startswith("ansible/releases/") or path.suffix in {".lock", ".png", ".java"} or not path.is_file():
+            continue
+        text = re.sub(r"(POM/|modelVersion>)4\.0\.0", "", path.read_text(encoding="utf-8"))  # Maven's own format
+        found |= {(name, version) for version in wanted.findall(text)}
+    assert found == set()
+    assert wanted.findall("kafka_2.13-4.1.2.jar and 14.1.2 and 4.1.21") == ["4.1.2"]  # it does find one
