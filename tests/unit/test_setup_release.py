@@ -109,7 +109,7 @@ def test_an_unknown_licence_is_not_guessed() -> None:
 
 def test_a_version_stands_in_the_release_file_and_nowhere_else() -> None:
     versions = {root.version for component in RELEASE.components.values() for root in component.roots}
-    wanted = re.compile(rf"(?<![\d.])({'|'.join(map(re.escape, sorted(versions)))})(?![\d.])")
+    wanted = re.compile(rf"(?<![\d.])({'|'.join(map(re.escape, sorted(versions)))})(?!\.?\d)")
     folders = ["ansible", "services", "spark_jobs", "trino_catalog", "migration", "dags", ".ci", "databank"]
     listed = subprocess.run(["git", "ls-files", *folders], cwd=paths.REPO, capture_output=True, text=True, check=True)
     found = set()
