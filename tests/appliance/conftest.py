@@ -24,7 +24,7 @@ def bundle() -> Path:
 
 @pytest.fixture(scope="module")
 def virgin(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """Three hosts on which nothing was installed, and their control node."""
+    """Three hosts on which nothing was installed, and their control node; DATABANK_KEEP_HOSTS leaves them to look at."""
     hosts = Hosts(tmp_path_factory.mktemp("hosts") / f"i{os.getpid()}")
     try:
         hosts.up(["control", *HOSTS])
@@ -32,7 +32,8 @@ def virgin(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[C
         cluster.prepare(bundle)
         yield cluster
     finally:
-        hosts.down()
+        if not os.environ.get("DATABANK_KEEP_HOSTS"):
+            hosts.down()
 
 
 @pytest.fixture(scope="module")

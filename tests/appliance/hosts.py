@@ -23,6 +23,7 @@ ADDRESSES = {"control": f"{NETWORK}.5", "h1": f"{NETWORK}.11", "h2": f"{NETWORK}
 LATER = {"h4": f"{NETWORK}.14", "outsider": f"{NETWORK}.99"}  # one that may join, and one that never does
 READY_S = 120
 LIMIT_S = 1200  # for a command: three times what the longest needs
+DISK_GB = 64  # of a host; the file is sparse
 _INCLUDED = "systemd,systemd-sysv,dbus,openssh-server,python3,iproute2,sudo"
 # Hosts that this process booted: their processes are its children and must be waited for.
 _BOOTED: dict[int, subprocess.Popen[bytes]] = {}
@@ -109,7 +110,8 @@ class Hosts:
         note = self.folder / name / "pid"
         kill_tree(int(note.read_text()))
         note.unlink()
-        subprocess.run(["umount", "--lazy", str(self.root_of(name))], check=False)
+        for mounted in (self.root_of(name), self.folder / name / "disk"):
+            subprocess.run(["umount", "--lazy", str(mounted)], check=False)
 
     def reboot(self, names: Sequence[str]) -> None:
         """Pull all plugs at once, then boot the hosts with the disks they had."""
@@ -170,10 +172,12 @@ class Hosts:
         own = self.folder / name
         if (own / "pid").exists():
             return
-        root = own / "root"
-        for folder in (root, own / "upper", own / "work"):
-            folder.mkdir(parents=True, exist_ok=True)
-        layers = f"lowerdir={base},upperdir={own / 'upper'},workdir={own / 'work'}"
+        root, disk = own / "root", own / "disk"
+        root.mkdir(parents=True, exist_ok=True)
+        _mount_disk(own / "disk.img", disk)
+        for folder in (disk / "upper", disk / "work"):
+            folder.mkdir(exist_ok=True)
+        layers = f"lowerdir={base},upperdir={disk / 'upper'},workdir={disk / 'work'}"
         subprocess.run(["mount", "-t", "overlay", "overlay", "-o", layers, str(root)], check=True)
         self._configure(name, root)
         command = ["systemd-nspawn", "--quiet", "-D", str(root), "-M", f"{name}-{os.getpid()}", "-b"]
@@ -215,6 +219,16 @@ class Hosts:
         (etc / "machine-id").write_text("")
         inside = "rm -f /etc/ssh/ssh_host_*; ssh-keygen -A; systemctl -q enable systemd-networkd ssh"
         subprocess.run(["chroot", str(root), "sh", "-ec", inside], check=True, capture_output=True)
+
+
+def _mount_disk(image: Path, disk: Path) -> None:
+    """A file system of stated size, whatever this machine has; made where there is none."""
+    disk.mkdir(exist_ok=True)
+    if not image.exists():
+        with image.open("wb") as file:
+            file.truncate(DISK_GB << 30)
+        subprocess.run(["mkfs.ext4", "-q", "-F", "-m", "0", "-E", "nodiscard", str(image)], check=True)
+    subprocess.run(["mount", "-o", "loop", str(image), str(disk)], check=True)
 
 
 def address_of(name: str) -> str:

@@ -4,15 +4,29 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import ssl
 import sys
 from typing import Any
 
 from kafka import KafkaConsumer, KafkaProducer
 from kafka.admin import KafkaAdminClient, NewTopic
+from kafka.errors import KafkaTimeoutError
 
 told = json.load(sys.stdin)
 trust = ssl.create_default_context(cafile="/etc/databank/databank/ca.crt")
+
+
+class Causes(logging.Handler):
+    """The errors that the client tells its log alone, by name."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.seen: set[str] = set()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        told = record.args if isinstance(record.args, tuple) else ()
+        self.seen |= {type(one).__name__ for one in told if isinstance(one, Exception)}
 
 
 def door(user: str, password: str) -> dict[str, Any]:
@@ -47,11 +61,17 @@ def receive(options: dict[str, Any]) -> None:
 
 
 def refused(act: Any, options: dict[str, Any]) -> str:  # noqa: ANN401 - any of the functions above
-    """The name of the error that came, or what is wrong: none came."""
+    """The name of the error that came, or what is wrong: none came; where the client gave up, why it had to."""
+    causes = Causes()
+    logging.getLogger("kafka").addHandler(causes)
     try:
         act(options)
+    except KafkaTimeoutError:
+        return f"no connection: {', '.join(sorted(causes.seen))}"
     except Exception as error:  # noqa: BLE001 - its name is the answer
         return type(error).__name__
+    finally:
+        logging.getLogger("kafka").removeHandler(causes)
     return "taken"
 
 
