@@ -24,7 +24,7 @@ def bundle() -> Path:
 
 @pytest.fixture(scope="module")
 def virgin(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """Three hosts on which nothing was installed, and their control node; DATABANK_KEEP_HOSTS leaves them to look at."""
+    """Three hosts on which nothing was installed, and their control node; DATABANK_KEEP_HOSTS leaves them."""
     hosts = Hosts(tmp_path_factory.mktemp("hosts") / f"i{os.getpid()}")
     try:
         hosts.up(["control", *HOSTS])
