@@ -119,6 +119,27 @@ def test_an_executor_that_no_worker_can_give_is_refused() -> None:
     assert too_much == ["platform_executor_memory_mb is 1537"]
 
 
+@pytest.mark.parametrize(
+    ("workspace", "says"),
+    [
+        ({"name": "grocery", "zone": "Asia/Shanghai", "history_complete_since": "2017-01-01"}, None),
+        ({"name": "grocery", "history_complete_since": "2017-01-01"}, "zone is None"),
+        ({"name": "Grocery", "zone": "Asia/Shangai"}, "name is Grocery, zone is Asia/Shangai, history_complete_since"),
+        ("grocery", "name is None"),
+    ],
+)
+def test_a_workspace_without_what_it_needs_is_refused(workspace: object, says: str | None) -> None:
+    found = problems({"kafka": ["h1"]}, platform_workspaces=[workspace])
+    assert len(found) == (says is not None)
+    assert says is None or says in found[0]
+
+
+def test_a_variable_that_no_role_takes_is_refused() -> None:
+    assert problems({"kafka": ["h1"]}, kafka_heap_mb=384, kafka_hep_mb=384, own_note="x") == [
+        "unknown variable kafka_hep_mb"
+    ]
+
+
 def test_one_port_for_two_protocols_is_no_conflict() -> None:
     both = [{"name": "a", "port": 53, "group": "all"}, {"name": "b", "port": 53, "group": "all", "protocol": "udp"}]
     assert problems({"kafka": ["h1"]}, databank_ports=both) == []

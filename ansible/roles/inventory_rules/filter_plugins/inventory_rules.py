@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import date
+from pathlib import Path
 from typing import Any
+from zoneinfo import available_timezones
+
+import yaml
 
 Groups = Mapping[str, Sequence[str]]
 Variables = Mapping[str, Mapping[str, Any]]
@@ -20,7 +26,8 @@ def inventory_problems(
     hosts = {host: variables[host] for host in groups["all"]}
     found = [*_groups(groups, hosts, reserved), *_numbers(groups, single), *_addresses(hosts)]
     for host, own in hosts.items():
-        found += [*_overrides(host, own), *_memory(host, own), *_ports(host, own)]
+        found += [*_overrides(host, own), *_memory(host, own), *_ports(host, own), *_unknown(host, own)]
+    found += _workspaces(next(iter(hosts.values())).get("platform_workspaces", []))
     return found
 
 
@@ -28,6 +35,12 @@ def inventory_message(problems: Sequence[Problem]) -> str:
     """All problems in one text, a line each."""
     lines = [f"- {one['host']}: {one['found']}; wanted: {one['wanted']}. {one['remedy']}" for one in problems]
     return "\n".join([f"The inventory cannot be installed ({len(lines)} to correct); no host was touched.", *lines])
+
+
+def inventory_away(own: Mapping[str, Any]) -> str:
+    """What is said of a host that did not answer."""
+    said = " ".join(str(own.get("inventory_rules_answer", {}).get("msg", "no answer")).split())
+    return f"{own['inventory_hostname']} cannot be reached as root over SSH at {own.get('ansible_host')}: {said}"
 
 
 def _problem(host: str, check: str, *, found: str, wanted: str, remedy: str) -> Problem:
@@ -119,9 +132,50 @@ def _ports(host: str, own: Mapping[str, Any]) -> Iterator[Problem]:
             yield _problem(host, "ports", found=found, wanted="one service for a port", remedy=remedy)
 
 
+def _unknown(host: str, own: Mapping[str, Any]) -> Iterator[Problem]:
+    """Variables that look like a role's and are none: a slip of the pen would leave the default in force, unseen."""
+    roles = Path(__file__).parents[2]
+    known, prefixes = set(), []
+    for specs in roles.glob("*/meta/argument_specs.yml"):
+        entries = yaml.safe_load(specs.read_text(encoding="utf-8"))["argument_specs"].values()
+        known |= {name for entry in entries for name in entry.get("options") or {}}
+        prefixes.append(f"{specs.parents[1].name}_")
+    for name in sorted(set(own) - known):
+        if name.startswith((*prefixes,)) and not name.startswith(("inventory_rules_", "preflight_")):
+            remedy = "Correct it; each role's meta/argument_specs.yml lists what it takes."
+            yield _problem(host, "variables", found=f"unknown variable {name}", wanted="a role's own", remedy=remedy)
+
+
+def _workspaces(workspaces: object) -> Iterator[Problem]:
+    wanted = "name (a-z, 0-9, _), zone (as in the tz database) and history_complete_since (a date)"
+    for number, one in enumerate(workspaces if isinstance(workspaces, list) else [workspaces], start=1):
+        given = one if isinstance(one, Mapping) else {}
+        wrong = [key for key in ("name", "zone", "history_complete_since") if not _is_sound(key, given.get(key))]
+        if wrong:
+            found = f"platform_workspaces, {number}: {', '.join(f'{key} is {given.get(key)}' for key in wrong)}"
+            yield _problem(WHOLE, "variables", found=found, wanted=wanted, remedy="Give what is missing.")
+
+
+def _is_sound(key: str, value: object) -> bool:
+    text = str(value)
+    if key == "zone":
+        return text in available_timezones()
+    if key == "name":
+        return isinstance(value, str) and re.fullmatch("[a-z][a-z0-9_]*", value) is not None
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
+
+
 class FilterModule:
     """What Ansible looks for in this file."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """The filters by name."""
-        return {"inventory_problems": inventory_problems, "inventory_message": inventory_message}
+        return {
+            "inventory_problems": inventory_problems,
+            "inventory_message": inventory_message,
+            "inventory_away": inventory_away,
+        }
