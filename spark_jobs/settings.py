@@ -67,6 +67,7 @@ class Settings:
     kafka_account: Account | None = None  # none where the stack is embedded and listens on this machine alone
     trino_account: Account | None = None
     webhdfs_url: str | None = None
+    ingest_is_service: bool = False  # the stream runs all the time: nobody else may run it
 
     def workspace(self, name: str) -> Workspace:
         """The workspace of this name; TerminalError names those that exist."""
@@ -87,7 +88,12 @@ _REQUIRED: dict[str, dict[str, type]] = {
     "spark": {"master": str, "driver_memory_mb": int, "local_dir": str, "jars": list},
 }
 _ACCOUNT: dict[str, type] = {"user": str, "password_file": str, "ca_file": str}
-_OPTIONAL: dict[str, dict[str, type]] = {"storage": {"webhdfs": str}, "kafka": _ACCOUNT, "trino": _ACCOUNT}
+_OPTIONAL: dict[str, dict[str, type]] = {
+    "storage": {"webhdfs": str},
+    "kafka": _ACCOUNT,
+    "trino": _ACCOUNT,
+    "ingest": {"service": bool},
+}
 _WORKSPACE_KEYS: dict[str, type] = {"zone": str, "history_complete_since": date}
 
 
@@ -121,6 +127,7 @@ def parse(given: Mapping[str, Any], *, where: str) -> Settings:
         kafka_account=_account(given["kafka"]),
         trino_account=_account(given["trino"]),
         webhdfs_url=given["storage"].get("webhdfs"),
+        ingest_is_service=given.get("ingest", {}).get("service", False),
     )
 
 
@@ -140,11 +147,13 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _problems(given: Mapping[str, Any]) -> list[str]:
-    problems = [f"unknown section [{name}]" for name in sorted(set(given) - {*_REQUIRED, "workspace"})]
+    problems = [f"unknown section [{name}]" for name in sorted(set(given) - {*_REQUIRED, *_OPTIONAL, "workspace"})]
     for section, keys in _REQUIRED.items():
         optional = _OPTIONAL.get(section, {})
         is_used = bool(set(optional) & set(given.get(section) or ()))
         problems += _section_problems(f"[{section}]", given.get(section), keys | (optional if is_used else {}))
+    for section in sorted((set(_OPTIONAL) - set(_REQUIRED)) & set(given)):
+        problems += _section_problems(f"[{section}]", given[section], _OPTIONAL[section])
     workspaces = given.get("workspace")
     if not isinstance(workspaces, dict) or not workspaces:
         return [*problems, "missing section [workspace.NAME]"]

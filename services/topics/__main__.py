@@ -10,8 +10,9 @@ import sys
 from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError
 
-from services.topics import door, making
+from services.topics import making
 from spark_jobs.errors import PlatformError, RetryableError, exit_status
+from spark_jobs.ingest import door
 from spark_jobs.settings import Settings, load
 
 
@@ -32,7 +33,7 @@ def main(argv: list[str] | None = None) -> int:
 def _make(settings: Settings) -> list[str]:
     servers = settings.kafka_bootstrap_servers
     try:
-        admin = KafkaAdminClient(bootstrap_servers=servers.split(","), **door.options_of(settings.kafka_account))
+        admin = KafkaAdminClient(bootstrap_servers=servers.split(","), **door.client_options(settings.kafka_account))
         with contextlib.closing(admin):
             return making.make_missing(admin)
     except (KafkaError, OSError) as error:

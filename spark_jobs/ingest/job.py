@@ -6,6 +6,7 @@ import argparse
 import json
 import logging
 import signal
+import time
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from spark_jobs.contracts.operations import QUARANTINE_ROWS, RAW_EVENTS, RUNS
 from spark_jobs.contracts.schema import Table
 from spark_jobs.contracts.topics import EVENTS_TOPIC
 from spark_jobs.errors import RetryableError, TerminalError
+from spark_jobs.ingest import backlog, door, systemd
 from spark_jobs.ingest.messages import parse_messages
 from spark_jobs.ingest.purchases import lines_from_purchases, orders_from_lines
 from spark_jobs.ingest.rows import event_rows, first_of_each_event, not_yet_known, raw_rows, refused_rows
@@ -31,12 +33,13 @@ from spark_jobs.protection.sealing import seal_column
 from spark_jobs.settings import Settings
 from spark_jobs.storage import delta, runs
 from spark_jobs.storage.delta import Lake, Transaction
-from spark_jobs.storage.streams import stream_id
+from spark_jobs.storage.streams import committed_offsets, stream_id
 
 log = logging.getLogger(__name__)
 
 WORKSPACE_OF_RUNS = "all"
 POLL_S = 1
+BEHIND_S = 1800  # a service that has not caught up by then is slower than its source, or does not run
 COMMITS_AT_ONCE = 4
 
 
@@ -67,7 +70,12 @@ class BatchCounts:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """How long to run, and how often to commit."""
-    parser.add_argument("--drain", action="store_true", help="take what the topic holds now, then end")
+    parser.add_argument(
+        "--drain",
+        action="store_true",
+        help="end when all that the topic holds now is taken in; where a service runs the stream, wait for that",
+    )
+    parser.add_argument("--as-service", action="store_true", help="tell systemd when the stream runs")
     parser.add_argument("--trigger-s", type=int, default=5, help="seconds between commits (default 5)")
     parser.add_argument("--max-messages", type=int, default=50_000, help="messages a batch at most (default 50,000)")
 
@@ -75,16 +83,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(spark: SparkSession, settings: Settings, args: argparse.Namespace) -> dict[str, object]:
     """Run until SIGTERM or SIGINT (what has arrived by then is still taken in), or with --drain until the end."""
     lake = Lake(spark, settings.storage_root)
+    checkpoint = f"{settings.storage_root}/checkpoints/ingest/{EVENTS_TOPIC.name}"
+    if args.drain and settings.ingest_is_service:
+        return _await_service(lake, settings, checkpoint)
     for table in (RAW_EVENTS, EVENTS, ORDERS, ORDER_LINES, QUARANTINE_ROWS, RUNS):
         delta.ensure(lake, table)
-    checkpoint = f"{settings.storage_root}/checkpoints/ingest/{EVENTS_TOPIC.name}"
     stream = Stream(
         lake=lake,
         stream_id=f"ingest/{EVENTS_TOPIC.name}/{stream_id(lake, checkpoint)}",
         workspaces=tuple(workspace.name for workspace in settings.workspaces),
         key_file=settings.root_key_file,
     )
-    query = _start(stream, kafka_options(settings), checkpoint, args)
+    query = _start(stream, door.spark_options(settings), checkpoint, args)
+    if args.as_service:
+        systemd.tell_ready()
     _wait(query)
     return {
         "batches": int(query.lastProgress["batchId"]) + 1 if query.lastProgress else 0,
@@ -92,25 +104,17 @@ def run(spark: SparkSession, settings: Settings, args: argparse.Namespace) -> di
     }
 
 
-def kafka_options(settings: Settings) -> dict[str, str]:
-    """How Spark's reader comes in at the broker: with the account's password over TLS where there is one."""
-    options = {"kafka.bootstrap.servers": settings.kafka_bootstrap_servers}
-    if (account := settings.kafka_account) is None:
-        return options
-    login = "org.apache.kafka.common.security.scram.ScramLoginModule"
-    return options | {
-        "kafka.security.protocol": "SASL_SSL",
-        "kafka.sasl.mechanism": "SCRAM-SHA-512",
-        "kafka.sasl.jaas.config": f"{login} required username={_quoted(account.user)} "
-        f"password={_quoted(account.password())};",
-        "kafka.ssl.truststore.type": "PEM",
-        "kafka.ssl.truststore.location": str(account.ca_file),
-    }
-
-
-def _quoted(text: str) -> str:
-    """A value as a JAAS line writes it."""
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+def _await_service(lake: Lake, settings: Settings, checkpoint: str) -> dict[str, object]:
+    """Return when the service has taken in what the topic holds now: two streams of one checkpoint end each other."""
+    topic, until = EVENTS_TOPIC.name, time.monotonic() + BEHIND_S
+    wanted = backlog.ends(settings, topic)
+    while behind := backlog.missing(wanted, backlog.taken(committed_offsets(lake, checkpoint), topic)):
+        if time.monotonic() > until:
+            raise RetryableError(
+                f"databank-ingest is {behind} messages behind after {BEHIND_S} s; look at its journal, and try again"
+            )
+        time.sleep(POLL_S)
+    return {"taken in by": "databank-ingest", "offsets": wanted}
 
 
 def _start(stream: Stream, source: Mapping[str, str], checkpoint: str, args: argparse.Namespace) -> StreamingQuery:

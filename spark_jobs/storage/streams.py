@@ -9,6 +9,7 @@ from py4j.protocol import Py4JJavaError
 
 from spark_jobs.errors import TerminalError
 from spark_jobs.storage.delta import Lake
+from spark_jobs.storage.hadoop import file_system
 
 ID_FILE = "stream_id"
 _CHARACTERS = 36
@@ -47,3 +48,20 @@ def _create(files: Any, path: Any, jvm: Any) -> None:  # noqa: ANN401 - objects 
     out.write(bytearray(made, "ascii"))
     out.close()
     files.rename(partial, path)
+
+
+def committed_offsets(lake: Lake, checkpoint: str) -> str | None:
+    """What Spark wrote of the offsets of the newest batch that is committed; none where no batch is."""
+    files, commits = file_system(lake, f"{checkpoint}/commits")
+    if not files.exists(commits):
+        return None
+    names = [status.getPath().getName() for status in files.listStatus(commits)]
+    numbers = [int(name) for name in names if name.isdecimal()]
+    if not numbers:
+        return None
+    jvm: Any = lake.spark._jvm  # noqa: SLF001 - pyspark offers no public way to Hadoop's files
+    stream = files.open(jvm.org.apache.hadoop.fs.Path(f"{checkpoint}/offsets/{max(numbers)}"))
+    try:
+        return str(jvm.org.apache.commons.io.IOUtils.toString(stream, "UTF-8"))
+    finally:
+        stream.close()

@@ -140,6 +140,21 @@ def test_a_variable_that_no_role_takes_is_refused() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("workers", "own", "is_good"),
+    [
+        (1, {"spark_worker_memory_mb": 3072}, True),
+        (1, {"spark_worker_memory_mb": 3071}, False),
+        (1, {"spark_worker_cores": 1}, False),
+        (2, {"spark_worker_memory_mb": 2048, "spark_worker_cores": 1}, True),
+        (2, {"spark_worker_memory_mb": 2048, "services_ingest_cores": 2}, False),
+    ],
+)
+def test_beside_the_stream_another_job_finds_room(workers: int, own: dict[str, int], is_good: bool) -> None:
+    placed = {"serving": ["h1"], "spark_worker": [f"h{n}" for n in range(1, workers + 1)]}
+    assert ([one for one in problems(placed, **own) if "stream" in one] == []) is is_good
+
+
 def test_one_port_for_two_protocols_is_no_conflict() -> None:
     both = [{"name": "a", "port": 53, "group": "all"}, {"name": "b", "port": 53, "group": "all", "protocol": "udp"}]
     assert problems({"kafka": ["h1"]}, databank_ports=both) == []

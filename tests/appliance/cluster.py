@@ -61,6 +61,7 @@ INVENTORY = {
             "metastore": ["h2"],
             "trino_coordinator": ["h3"],
             "airflow": ["h3"],
+            "serving": ["h1"],
             "monitoring": ["h2"],
         }.items()
     },

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+from dataclasses import replace
+
 import pytest
 
 from tests.appliance.cluster import HOSTS, Cluster
@@ -20,6 +23,17 @@ def test_a_host_that_is_away_is_named_and_no_other_is_changed(virgin: Cluster) -
     assert "h2 cannot be reached" in answer.stdout
     assert set(virgin.changed(answer.stdout).values()) == {0}
     assert virgin.hosts.run("h1", "ls /opt").stdout.strip() == ""
+
+
+def test_a_variable_that_is_missing_is_named_before_a_host_is_touched(virgin: Cluster) -> None:
+    lacking = copy.deepcopy(dict(virgin.inventory))
+    del lacking["all"]["vars"]["platform_workspaces"][0]["zone"]
+    replace(virgin, inventory=lacking).write_inventory()
+    answer = virgin.attempt("install")
+    virgin.write_inventory()
+    assert answer.returncode != 0
+    assert "platform_workspaces, 1: zone is None" in answer.stdout
+    assert "no host was touched" in answer.stdout
 
 
 def test_a_disk_that_is_full_at_unpacking_is_named_and_the_next_run_heals_it(virgin: Cluster) -> None:

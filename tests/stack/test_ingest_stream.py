@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from kafka import KafkaProducer
+from pyspark.sql import SparkSession
 
 from services.embedded.stack import EmbeddedStack
 from spark_jobs.contracts.operations import RAW_EVENTS
@@ -39,14 +40,29 @@ def test_a_stream_that_was_killed_ends_with_the_rows_of_a_run_without_a_fault(
     assert_as_undisturbed(stack, spark, tmp_path / "undisturbed", messages=MESSAGES)
 
 
-def test_a_graceful_stop_takes_in_what_has_arrived(stack: EmbeddedStack, spark) -> None:
-    before = delta.read(Lake(spark, str(stack.layout.lake)), RAW_EVENTS).where("offset >= 0").collect()
-    process = start(stack, "--trigger-s", "1")
-    time.sleep(12)
-    producer = KafkaProducer(bootstrap_servers=stack.kafka_bootstrap, acks="all")
-    producer.send(EVENTS_TOPIC.name, key=b"x", value=message(90_000)).get(timeout=30)
-    producer.close()
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=120) == 0
-    after = delta.read(Lake(spark, str(stack.layout.lake)), RAW_EVENTS).where("offset >= 0").collect()
-    assert len(after) == len(before) + 1
+def test_who_asks_for_all_waits_for_the_service_and_a_graceful_stop_takes_in_the_rest(
+    stack: EmbeddedStack, spark, tmp_path: Path
+) -> None:
+    before = taken_in(stack, spark)
+    told = tmp_path / "settings.toml"
+    told.write_text(f"{stack.settings_path.read_text()}\n[ingest]\nservice = true\n")
+    service = start(stack, "--trigger-s", "1")
+    send(stack, 90_000)
+    assert start(stack, "--settings", str(told), "--drain").wait(timeout=120) == 0
+    assert service.poll() is None
+    assert taken_in(stack, spark) == before + 1
+    send(stack, 90_001)
+    service.send_signal(signal.SIGTERM)
+    assert service.wait(timeout=120) == 0
+    assert taken_in(stack, spark) == before + 2
+
+
+def send(stack: EmbeddedStack, number: int) -> None:
+    """One message, acknowledged."""
+    with contextlib.closing(KafkaProducer(bootstrap_servers=stack.kafka_bootstrap, acks="all")) as producer:
+        producer.send(EVENTS_TOPIC.name, key=b"x", value=message(number)).get(timeout=30)
+
+
+def taken_in(stack: EmbeddedStack, spark: SparkSession) -> int:
+    """Messages in the lake."""
+    return delta.read(Lake(spark, str(stack.layout.lake)), RAW_EVENTS).count()

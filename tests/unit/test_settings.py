@@ -95,6 +95,17 @@ def test_a_cluster_has_accounts_whose_passwords_lie_in_files(tmp_path: Path) -> 
         settings.trino_account.password()
 
 
+def test_who_runs_the_stream(tmp_path: Path) -> None:
+    path = tmp_path / "settings.toml"
+    path.write_text(GOOD)
+    assert not load(path).ingest_is_service
+    path.write_text(f"{GOOD}\n[ingest]\nservice = true\n")
+    assert load(path).ingest_is_service
+    path.write_text(f"{GOOD}\n[ingest]\nservice = 1\nservise = true\n")
+    with pytest.raises(TerminalError, match=r"unknown key 'servise'.*service is int, wanted bool"):
+        load(path)
+
+
 def test_half_an_account_is_none_and_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "settings.toml"
     path.write_text(GOOD.replace("[ledger]", 'user = "platform"\n[ledger]'))

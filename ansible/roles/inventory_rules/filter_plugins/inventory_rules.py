@@ -27,6 +27,7 @@ def inventory_problems(
     found = [*_groups(groups, hosts, reserved), *_numbers(groups, single), *_addresses(hosts)]
     for host, own in hosts.items():
         found += [*_overrides(host, own), *_memory(host, own), *_ports(host, own), *_unknown(host, own)]
+    found += _stream(groups, hosts)
     found += _workspaces(next(iter(hosts.values())).get("platform_workspaces", []))
     return found
 
@@ -113,6 +114,27 @@ def _memory(host: str, own: Mapping[str, Any]) -> Iterator[Problem]:
         wanted = f"{sum(needs.values())} MB for {', '.join(f'{name} {need}' for name, need in needs.items())}"
         remedy = "Place components on other hosts, give it more memory, or lower databank_memory_mb."
         yield _problem(host, "memory", found=f"host_memory_mb is {has}", wanted=wanted, remedy=remedy)
+
+
+def _stream(groups: Groups, hosts: Variables) -> Iterator[Problem]:
+    """The stream holds executors all the time: beside them a worker must have room for another job's, or none runs."""
+    workers = [hosts[host] for host in groups.get("spark_worker", ())]
+    if not workers or not groups.get("serving"):
+        return
+    given = workers[0]
+    executors, needs = (
+        int(given.get("services_ingest_cores", 1)),
+        int(given.get("services_ingest_executor_memory_mb", 1024)),
+    )
+    on_one = executors // len(workers)  # they are spread: this many on the worker that has the fewest
+    job_mb = int(given.get("platform_executor_memory_mb", 2048))
+    room = max(int(own.get("spark_worker_memory_mb", 4096)) for own in workers) - on_one * needs
+    cores = max(int(own.get("spark_worker_cores", 1_000)) for own in workers) - on_one
+    if room < job_mb or cores < int(given.get("platform_executor_cores", 1)):
+        found = f"beside the stream's {executors} executors a worker has {room} MB and {cores} cores left"
+        wanted = f"{job_mb} MB and {given.get('platform_executor_cores', 1)} cores for another job's executor"
+        remedy = "Raise spark_worker_memory_mb or spark_worker_cores, or lower services_ingest_cores."
+        yield _problem(WHOLE, "serving", found=found, wanted=wanted, remedy=remedy)
 
 
 def _ports(host: str, own: Mapping[str, Any]) -> Iterator[Problem]:
