@@ -110,6 +110,11 @@ class Hosts:
         note = self.folder / name / "pid"
         kill_tree(int(note.read_text()))
         note.unlink()
+        # The kernel takes its cable away some seconds later; a host that is booted before that would not come up.
+        cables = [one["ifname"] for one in json.loads(self.inside("ip", "-j", "link", "show"))]
+        for cable in cables:
+            if cable.startswith(f"vb-{name}-"):
+                subprocess.run([*self._entering, "ip", "link", "delete", cable], check=False, capture_output=True)
         for mounted in (self.root_of(name), self.folder / name / "disk"):
             subprocess.run(["umount", "--lazy", str(mounted)], check=False)
 
