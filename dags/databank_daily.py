@@ -40,4 +40,5 @@ with DAG(
             "{% if params.base %} --base '{{ params.base }}'{% endif %}",
         )
         >> BashOperator(task_id="show", bash_command="/usr/local/bin/databank trino_catalog.apply")
+        >> BashOperator(task_id="tidy", bash_command="/usr/local/bin/databank services event_logs")
     )

@@ -10,6 +10,7 @@ SERVICES: Mapping[str, str] = {
     "bundle": "services.bundle.__main__",
     "cluster": "services.cluster.__main__",
     "demo": "services.demo.__main__",
+    "event_logs": "services.event_logs.__main__",
     "smoke": "services.smoke.__main__",
     "topics": "services.topics.__main__",
 }

@@ -1,0 +1,1 @@
+"""Spark's event logs in HDFS: what is too old goes."""
