@@ -6,6 +6,7 @@ import argparse
 import importlib
 import json
 import logging
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from types import ModuleType
@@ -13,6 +14,8 @@ from types import ModuleType
 from spark_jobs import settings as settings_file
 from spark_jobs.errors import PlatformError, exit_status
 from spark_jobs.settings import Settings
+
+log = logging.getLogger(__name__)
 
 INTERRUPTED = 130
 
@@ -41,7 +44,7 @@ def _parser(modules: Mapping[str, ModuleType]) -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the jobs that the arguments name; 0, 1 (terminal), 75 (try again), 2 (usage) or 130 (interrupted)."""
+    """Run the jobs that the arguments name; 0, 1 (terminal), 75 (try again), 70 (defect), 2 (usage), 130."""
     steps_given = _split(sys.argv[1:] if arguments is None else arguments)
     named = {step[0] for step in steps_given if step} & set(JOBS)
     # Only the jobs that were asked for are loaded; help, and a name that is none, want them all.
@@ -59,6 +62,10 @@ def main(arguments: list[str] | None = None) -> int:
         return exit_status(error)
     except KeyboardInterrupt:
         return INTERRUPTED
+    except Exception:
+        # Not 1: who starts jobs takes that for a failure that was understood and that stays.
+        log.exception("%s: a failure that nobody expected; please report it", steps_given[0][0])
+        return os.EX_SOFTWARE
     return 0
 
 

@@ -44,15 +44,17 @@ EXECUTOR_WAIT_S = 300.0
 @contextmanager
 def session(settings: SparkSettings, name: str) -> Iterator[SparkSession]:
     """A session that ends with the block; what Spark could not do is a RetryableError: every write is one commit."""
-    spark = start_session(settings, name)
+    spark = None
     try:
+        spark = start_session(settings, name)
         yield spark
     except (PySparkException, Py4JError) as error:
         raise RetryableError(
             f"Spark failed: {_said(error)}; nothing is half-written; mend that and start it again"
         ) from error
     finally:
-        spark.stop()
+        if spark is not None:
+            spark.stop()
 
 
 def _said(error: Exception) -> str:

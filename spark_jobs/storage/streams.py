@@ -7,12 +7,14 @@ from typing import Any
 
 from py4j.protocol import Py4JJavaError
 
-from spark_jobs.errors import TerminalError
+from spark_jobs.errors import RetryableError, TerminalError
 from spark_jobs.storage.delta import Lake
 from spark_jobs.storage.hadoop import file_system
 
 ID_FILE = "stream_id"
 _CHARACTERS = 36
+# What a later call meets again; anything else, such as a NameNode in safe mode, passes.
+_STAYS_SO = ("AccessControlException", "FileNotFoundException", "ParentNotDirectoryException", "FileAlreadyExists")
 
 
 def stream_id(lake: Lake, checkpoint: str) -> str:
@@ -34,9 +36,10 @@ def stream_id(lake: Lake, checkpoint: str) -> str:
         finally:
             stream.close()
     except Py4JJavaError as error:
-        raise TerminalError(
-            f"checkpoint {checkpoint} cannot be used: {error.java_exception}; check folder and rights"
-        ) from error
+        said = str(error.java_exception.toString()).splitlines()[0]
+        if any(kind in said for kind in _STAYS_SO):
+            raise TerminalError(f"checkpoint {checkpoint} cannot be used: {said}; check folder and rights") from error
+        raise RetryableError(f"checkpoint {checkpoint} cannot be read: {said}; is HDFS there?") from error
     return str(uuid.UUID(text))
 
 

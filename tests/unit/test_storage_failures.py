@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 from unittest.mock import Mock
 
 import delta.exceptions
 import pytest
+from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 
-from spark_jobs.errors import RetryableError
+from spark_jobs import __main__ as jobs
+from spark_jobs.errors import RetryableError, TerminalError
 from spark_jobs.settings import SparkSettings
-from spark_jobs.storage import conflicts, session
+from spark_jobs.storage import conflicts, session, streams
 
 ANY_SETTINGS: Any = Mock(spec=SparkSettings)
 
@@ -54,3 +57,36 @@ def test_what_spark_could_not_do_is_said_in_one_line_and_the_session_ends(monkey
     ):
         raise PySparkException("the disk is full\n\tat java.io")
     spark.stop.assert_called_once()
+
+
+def test_a_session_that_cannot_start_is_a_failure_that_may_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    safe_mode = Py4JJavaError(
+        "", Mock(_target_id="o1", toString=Mock(return_value="Name node is in safe mode.\n\tat x"))
+    )
+    monkeypatch.setattr(session, "start_session", Mock(side_effect=safe_mode))
+    with (
+        pytest.raises(RetryableError, match=r"^Spark failed: Name node is in safe mode\.; nothing"),
+        session.session(ANY_SETTINGS, "a job"),
+    ):
+        pytest.fail("there is no session")
+
+
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        ("org.apache.hadoop.security.AccessControlException: Permission denied: user=databank", TerminalError),
+        ("java.net.ConnectException: Call From h1 to h1:8020 failed", RetryableError),
+        ("org.apache.hadoop.ipc.RemoteException: Name node is in safe mode.\n\tat x", RetryableError),
+    ],
+)
+def test_a_checkpoint_that_cannot_be_read(said: str, kind: type[Exception]) -> None:
+    lake = Mock()
+    files = lake.spark._jvm.org.apache.hadoop.fs.Path.return_value.getFileSystem.return_value
+    files.exists.side_effect = Py4JJavaError("", Mock(_target_id="o1", toString=Mock(return_value=said)))
+    with pytest.raises(kind, match="checkpoint hdfs://h1/c cannot be"):
+        streams.stream_id(lake, "hdfs://h1/c")
+
+
+def test_a_failure_that_nobody_expected_is_not_taken_for_one_that_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("spark_jobs.__main__._run", Mock(side_effect=ZeroDivisionError))
+    assert jobs.main(["delta-audit"]) == os.EX_SOFTWARE
