@@ -75,7 +75,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="end when all that the topic holds now is taken in; where a service runs the stream, wait for that",
     )
-    parser.add_argument("--as-service", action="store_true", help="tell systemd when the stream runs")
     parser.add_argument("--trigger-s", type=int, default=5, help="seconds between commits (default 5)")
     parser.add_argument("--max-messages", type=int, default=50_000, help="messages a batch at most (default 50,000)")
 
@@ -95,8 +94,7 @@ def run(spark: SparkSession, settings: Settings, args: argparse.Namespace) -> di
         key_file=settings.root_key_file,
     )
     query = _start(stream, door.spark_options(settings), checkpoint, args)
-    if args.as_service:
-        systemd.tell_ready()
+    systemd.tell(systemd.RUNNING)
     _wait(query)
     return {
         "batches": int(query.lastProgress["batchId"]) + 1 if query.lastProgress else 0,

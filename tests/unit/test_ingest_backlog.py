@@ -27,9 +27,9 @@ def test_what_is_missing_counts_each_partition_for_itself() -> None:
 
 def test_systemd_is_told_where_it_listens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
-    systemd.tell_ready()
+    systemd.tell(systemd.RUNNING)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
         listening.bind(str(tmp_path / "notify"))
         monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
-        systemd.tell_ready()
-        assert listening.recv(100) == b"READY=1"
+        systemd.tell(systemd.RUNNING)
+        assert listening.recv(100) == b"STATUS=the stream runs"
