@@ -102,13 +102,15 @@ def test_kafka_refuses_whom_it_does_not_know_and_what_is_not_allowed(virgin: Clu
     secrets = virgin.secrets()
     told = {"servers": [f"{name}:9092" for name in HOSTS], "topic": "foreign"}
     told |= {user: secrets[f"kafka_{user}_password"] for user in ("platform", "smoke")}
-    assert answer_of(virgin.hosts, "h1", "kafka_door.py", told, python=PLATFORM_PYTHON) == {
+    said = answer_of(virgin.hosts, "h1", "kafka_door.py", told, python=PLATFORM_PYTHON)
+    # The client tries until it gives up; why it was let in nowhere stands in its log.
+    assert "SaslAuthenticationFailedError" in said.pop("a wrong password")
+    assert said.pop("neither password nor TLS").startswith("no connection: ")
+    assert said == {
         "its own topic, to read": "taken",
         "another's topic, to write": "TopicAuthorizationFailedError",
         "another's topic, to read": "KeyError",
         "a topic of a foreign name": "TopicAuthorizationFailedError",
-        "a wrong password": "AuthenticationFailedError",
-        "neither password nor TLS": "NoBrokersAvailable",
     }
 
 

@@ -13,6 +13,7 @@ from kafka import KafkaConsumer, KafkaProducer
 from kafka.admin import KafkaAdminClient, NewTopic
 from kafka.errors import KafkaTimeoutError
 
+GIVE_UP_MS = 12_000
 told = json.load(sys.stdin)
 trust = ssl.create_default_context(cafile="/etc/databank/databank/ca.crt")
 
@@ -34,6 +35,7 @@ def door(user: str, password: str) -> dict[str, Any]:
     known = {"security_protocol": "SASL_SSL", "sasl_mechanism": "SCRAM-SHA-512", "ssl_context": trust}
     return {
         "bootstrap_servers": told["servers"],
+        "bootstrap_timeout_ms": GIVE_UP_MS,
         "sasl_plain_username": user,
         "sasl_plain_password": password,
         **known,
@@ -79,7 +81,10 @@ platform = door("platform", told["platform"])
 make_topic(platform)
 try:
     send(platform)
-    smoke, plain = door("smoke", told["smoke"]), {"bootstrap_servers": told["servers"]}
+    smoke, plain = (
+        door("smoke", told["smoke"]),
+        {"bootstrap_servers": told["servers"], "bootstrap_timeout_ms": GIVE_UP_MS},
+    )
     answers = {
         "its own topic, to read": refused(receive, platform),
         "another's topic, to write": refused(send, smoke),
