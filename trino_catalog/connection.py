@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+import requests
 import trino.dbapi
 import trino.exceptions
 from requests.exceptions import RequestException
@@ -71,9 +72,10 @@ def connected(url: str, *, user: str = USER, account: Account | None = None) -> 
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise TerminalError(f"Trino's address is {url!r}, wanted http://HOST:PORT or https://HOST:PORT")
-    kept = {}
+    session = requests.Session()
+    session.trust_env = False  # a proxy or another authority of the environment would come before the account's own
     if account is not None:
-        kept = {"auth": BasicAuthentication(account.user, account.password()), "verify": str(account.ca_file)}
+        session.verify = str(account.ca_file)
     connection = trino.dbapi.connect(  # type: ignore[no-untyped-call] # it has no types
         host=parts.hostname,
         port=parts.port or (443 if parts.scheme == "https" else 80),
@@ -82,7 +84,8 @@ def connected(url: str, *, user: str = USER, account: Account | None = None) -> 
         source="databank",
         request_timeout=_REQUEST_TIMEOUT_S,
         max_attempts=_ATTEMPTS,
-        **kept,
+        http_session=session,
+        auth=BasicAuthentication(account.user, account.password()) if account else None,
     )
     with contextlib.closing(connection):
         yield Trino(url, connection)

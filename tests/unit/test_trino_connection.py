@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import trino.exceptions
 
 from spark_jobs.errors import RetryableError, TerminalError
+from spark_jobs.settings import Account
 from trino_catalog import connection
 from trino_catalog.connection import Trino
 
@@ -60,3 +63,17 @@ def test_another_failure_is_not_repeated() -> None:
 def test_a_query_that_is_wrong_needs_a_person() -> None:
     with pytest.raises(TerminalError, match="COLUMN_NOT_FOUND: why"):
         Trino("url", Server(failure("COLUMN_NOT_FOUND", trino.exceptions.TrinoUserError))).ask("SELECT x")
+
+
+def test_the_authority_of_the_account_counts_and_not_that_of_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/another/authority.pem")
+    monkeypatch.setenv("HTTPS_PROXY", "http://192.0.2.1:3128")
+    (tmp_path / "password").write_text("secret")
+    account = Account("bi", tmp_path / "password", tmp_path / "ca.crt")
+    url = "https://h3:8443"
+    with connection.connected(url, account=account) as opened:
+        session = opened.connection._http_session
+        used = session.merge_environment_settings(url, {}, None, None, None)
+    assert (used["verify"], dict(used["proxies"])) == (str(tmp_path / "ca.crt"), {})
