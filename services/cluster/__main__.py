@@ -16,6 +16,7 @@ from services.bundle.verify import Verified, verify
 from services.cluster import authority, backups, state
 from services.cluster.authority import Place
 from services.cluster.state import State
+from services.cluster.variables import unknown
 from services.cluster.verbs import VERBS, asked
 from services.setup import paths
 from spark_jobs.errors import PlatformError, TerminalError, exit_status
@@ -110,6 +111,10 @@ def _hosts_of(inventory: Path) -> dict[str, Any]:
     if without or not variables:
         raise TerminalError(
             f"{inventory}: ansible_host (the address) is missing for {', '.join(without) or 'every host'}"
+        )
+    if wrong := unknown(variables, _ANSIBLE / "roles"):
+        raise TerminalError(
+            f"{inventory}: no role takes {', '.join(wrong)}; correct it (roles/*/meta/argument_specs.yml)"
         )
     return {"groups": groups, "addresses": {host: own["ansible_host"] for host, own in variables.items()}}
 

@@ -134,12 +134,6 @@ def test_a_workspace_without_what_it_needs_is_refused(workspace: object, says: s
     assert says is None or says in found[0]
 
 
-def test_a_variable_that_no_role_takes_is_refused() -> None:
-    assert problems({"kafka": ["h1"]}, kafka_heap_mb=384, kafka_hep_mb=384, own_note="x") == [
-        "unknown variable kafka_hep_mb"
-    ]
-
-
 @pytest.mark.parametrize(
     ("workers", "own", "is_good"),
     [

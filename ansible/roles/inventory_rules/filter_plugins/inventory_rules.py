@@ -6,11 +6,8 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
-from pathlib import Path
 from typing import Any
 from zoneinfo import available_timezones
-
-import yaml
 
 Groups = Mapping[str, Sequence[str]]
 Variables = Mapping[str, Mapping[str, Any]]
@@ -26,7 +23,7 @@ def inventory_problems(
     hosts = {host: variables[host] for host in groups["all"]}
     found = [*_groups(groups, hosts, reserved), *_numbers(groups, single), *_addresses(hosts)]
     for host, own in hosts.items():
-        found += [*_overrides(host, own), *_memory(host, own), *_ports(host, own), *_unknown(host, own)]
+        found += [*_overrides(host, own), *_memory(host, own), *_ports(host, own)]
     found += _stream(groups, hosts)
     found += _workspaces(next(iter(hosts.values())).get("platform_workspaces", []))
     return found
@@ -152,20 +149,6 @@ def _ports(host: str, own: Mapping[str, Any]) -> Iterator[Problem]:
             found = f"port {port}/{protocol} is that of {' and '.join(names)}"
             remedy = "Place them on different hosts, or change one in playbooks/group_vars/all/ports.yml."
             yield _problem(host, "ports", found=found, wanted="one service for a port", remedy=remedy)
-
-
-def _unknown(host: str, own: Mapping[str, Any]) -> Iterator[Problem]:
-    """Variables that look like a role's and are none: a slip of the pen would leave the default in force, unseen."""
-    roles = Path(__file__).parents[2]
-    known, prefixes = set(), []
-    for specs in roles.glob("*/meta/argument_specs.yml"):
-        entries = yaml.safe_load(specs.read_text(encoding="utf-8"))["argument_specs"].values()
-        known |= {name for entry in entries for name in entry.get("options") or {}}
-        prefixes.append(f"{specs.parents[1].name}_")
-    for name in sorted(set(own) - known):
-        if name.startswith((*prefixes,)) and not name.startswith(("inventory_rules_", "preflight_")):
-            remedy = "Correct it; each role's meta/argument_specs.yml lists what it takes."
-            yield _problem(host, "variables", found=f"unknown variable {name}", wanted="a role's own", remedy=remedy)
 
 
 def _workspaces(workspaces: object) -> Iterator[Problem]:
