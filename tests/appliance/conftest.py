@@ -24,15 +24,16 @@ def bundle() -> Path:
 
 @pytest.fixture(scope="module")
 def virgin(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """Three hosts on which nothing was installed, and their control node; DATABANK_KEEP_HOSTS leaves them."""
-    hosts = Hosts(tmp_path_factory.mktemp("hosts") / f"i{os.getpid()}")
+    """Three hosts on which nothing was installed, and their control node; in DATABANK_KEEP_HOSTS they stay."""
+    kept = os.environ.get("DATABANK_KEEP_HOSTS")  # pytest removes its own folders at a later run
+    hosts = Hosts((Path(kept) if kept else tmp_path_factory.mktemp("hosts")) / f"i{os.getpid()}")
     try:
         hosts.up(["control", *HOSTS])
         cluster = Cluster(hosts, INVENTORY)
         cluster.prepare(bundle)
         yield cluster
     finally:
-        if not os.environ.get("DATABANK_KEEP_HOSTS"):
+        if not kept:
             hosts.down()
 
 
