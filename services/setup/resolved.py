@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 import os
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from services.setup import artifacts, java, paths, release
+from services.setup import artifacts, classes, java, paths, release
 from services.setup.locking import exclusive
 from services.setup.space import require_writable
 from spark_jobs.errors import TerminalError
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,7 @@ class Resolved:
     trino_home: Path
     kafka_jvm_flags: tuple[str, ...]
     trino_jvm_flags: tuple[str, ...]
+    spark_classes: Path | None = None  # an archive of Spark's classes, where one could be made
 
 
 def ensure() -> Resolved:
@@ -36,6 +37,7 @@ def ensure() -> Resolved:
     require_writable(cache)
     with exclusive(cache / "setup.lock", "set-up"):
         made = _resolve(release.load(paths.release_file()), artifacts.Store(cache))
+        made = replace(made, spark_classes=classes.ensure(made.spark_java_home, cache, environment(made)))
     note = {"format": FORMAT, **asdict(made)}
     _setup_file().write_text(json.dumps(note, default=str, indent=2) + "\n", encoding="utf-8")
     return made
@@ -64,6 +66,7 @@ def environment(chosen: Resolved) -> dict[str, str]:
         "PYTHONPATH": str(paths.REPO),
         "SPARK_LOCAL_IP": "127.0.0.1",
         "DATABANK_SPARK_JARS": ",".join(str(jar) for jar in chosen.spark_jars),
+        "DATABANK_SPARK_CLASSES": str(chosen.spark_classes or ""),
     }
 
 
@@ -118,4 +121,5 @@ def _from_note(note: dict[str, Any]) -> Resolved:
         trino_home=Path(note["trino_home"]),
         kafka_jvm_flags=tuple(note["kafka_jvm_flags"]),
         trino_jvm_flags=tuple(note["trino_jvm_flags"]),
+        spark_classes=Path(note["spark_classes"]) if note["spark_classes"] else None,
     )
