@@ -34,7 +34,7 @@ def come_in() -> None:
 come_in()
 dag = f"{told['url']}/api/v2/dags/{told['dag']}"
 was_paused = said(session.get(dag, timeout=30))["is_paused"]
-# Before it is woken: else the schedule's own run would come first.
+# A DAG that is woken begins with its schedule's own run; this one follows it.
 run = said(session.post(f"{dag}/dagRuns", json={"logical_date": None, "conf": told["conf"]}, timeout=30))["dag_run_id"]
 said(session.patch(dag, json={"is_paused": False}, timeout=30))
 began = time.monotonic()
