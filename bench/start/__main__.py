@@ -6,7 +6,6 @@ The size is the number of appends to a Delta table. CPU seconds are the operatin
 from __future__ import annotations
 
 import argparse
-import os
 import resource
 import statistics
 import subprocess
@@ -54,19 +53,14 @@ def _cpu_of(size: int, told: dict[str, str]) -> float:
 
 
 def _job(appends: int, folder: Path) -> int:
-    from spark_jobs.settings import SparkSettings  # noqa: PLC0415 - who compares needs no Spark
-    from spark_jobs.storage.session import start_session  # noqa: PLC0415
+    from spark_jobs.storage import practice  # noqa: PLC0415 - who compares needs no Spark
 
-    jars = tuple(os.environ["DATABANK_SPARK_JARS"].split(","))
-    spark = start_session(SparkSettings("local[2]", 1024, str(folder / "spark"), jars), "start")
+    spark = practice.begin(folder)
     table = str(folder / "table")
     for _ in range(appends):
         spark.range(ROWS).write.format("delta").mode("append").save(table)
     rows = spark.read.format("delta").load(table).count()
-    jvm = spark.sparkContext._gateway.proc  # type: ignore[union-attr]  # noqa: SLF001 - to wait for its CPU time
-    spark.stop()
-    jvm.stdin.close()
-    jvm.wait()
+    practice.end(spark)
     return int(rows != appends * ROWS)
 
 

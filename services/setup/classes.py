@@ -41,10 +41,11 @@ def ensure(java_home: Path, cache: Path, environment: Mapping[str, str]) -> Path
             answer = subprocess.run(
                 command, env=told, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_MOST_S
             )
-            said = answer.stderr.strip().splitlines()[-1:] if answer.returncode else []
+            is_whole = answer.returncode == 0 and partial.exists()
+            said = answer.stderr.strip().splitlines()[-1:]
         except subprocess.TimeoutExpired:
-            said = [f"it took more than {_MOST_S} s"]
-    if not partial.exists():
+            is_whole, said = False, [f"it took more than {_MOST_S} s"]
+    if not is_whole:
         say(
             f"set-up: that did not work ({' '.join(said) or 'Java wrote no archive'}); jobs start as fast as without it"
         )

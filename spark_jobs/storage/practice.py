@@ -19,9 +19,19 @@ ROWS = 1000
 
 def main(folder: Path) -> int:
     """Write, merge, stream, join and read a table; 0, once the JVM has ended and with it what it writes at its end."""
-    jars = tuple(filter(None, os.environ["DATABANK_SPARK_JARS"].split(",")))
-    spark = start_session(SparkSettings("local[2]", 1024, str(folder / "spark"), jars), "practice")
+    spark = begin(folder)
     _practise(spark, folder)
+    return end(spark)
+
+
+def begin(folder: Path) -> SparkSession:
+    """A session that needs nothing but a folder and set-up's environment."""
+    jars = tuple(filter(None, os.environ["DATABANK_SPARK_JARS"].split(",")))
+    return start_session(SparkSettings("local[2]", 1024, str(folder / "spark"), jars), "practice")
+
+
+def end(spark: SparkSession) -> int:
+    """Stop, and wait for the JVM: what it writes at its end is there, and its CPU time is counted."""
     gateway: Any = spark.sparkContext._gateway  # noqa: SLF001 - PySpark does not say when its JVM has ended
     spark.stop()
     gateway.proc.stdin.close()
