@@ -49,12 +49,19 @@ class Job:
         if status != 0:
             kind = RetryableError if status == os.EX_TEMPFAIL else TerminalError
             raise kind(f"{self.name} ended with status {status}. Its log {self.log} ends with:\n{tail(self.log)}")
+        return self.answers()
+
+    def answers(self) -> list[dict[str, Any]]:
+        """The JSON objects that it has printed so far."""
         return _json_objects(self.answer.read_text(encoding="utf-8"))
 
-    def drain(self) -> list[dict[str, Any]]:
-        """Ask a stream to take in what has arrived and to end; what it printed."""
+    def end(self) -> None:
+        """Ask a stream to take in what has arrived and to end."""
         self.process.send_signal(signal.SIGTERM)
-        return self.result()
+
+    def said(self, words: str) -> bool:
+        """True once its log holds these words."""
+        return words.encode() in self.log.read_bytes()
 
     def last_line(self) -> str:
         """What it logged last, for the display."""

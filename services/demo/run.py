@@ -27,6 +27,7 @@ MIGRATION_JOB = paths.REPO / "services" / "demo" / "mappings" / "job.yaml"
 # Slower than the producer can: history has to be on its way while these events arrive.
 LIVE_PER_S = 2_500
 _TABLES_S = 120.0
+_DERIVED_S = 3600.0
 
 STAGES = (
     "Kafka and Trino start",
@@ -96,7 +97,6 @@ def run(options: Options, console: Console) -> Outcome:
             stack.wait("Trino")
             board.end(starting)
             _move_in(stage, stream)
-            _compute(stage)
             _ask(stage)
         outcome.stages = {title: one.seconds for title, one in board.stages.items()}
     outcome.seconds, outcome.peak_memory_mb = time.monotonic() - began, memory.peak_mb
@@ -119,20 +119,23 @@ def _export(stage: Stage) -> None:
 
 
 def _start_stream(stage: Stage) -> Job:
+    """The stream and, in its session once it has ended, the batch jobs: starting Spark costs more than either."""
+    tags = ["tags", "--workspace", WORKSPACE, "--base", f"{BASE:%Y-%m-%dT%H:%M:%S}", "--json"]
+    chain = ["ingest", "--json", "+", "identity", "--json", "+", "sessions", "--json", "+", *tags]
     with stage.board.stage(STAGES[2]):
-        stream = stage.jobs.start("ingest", ["spark_jobs", "ingest"])
+        stream = stage.jobs.start("ingest", ["spark_jobs", *chain])
         log = Path(f"{stage.stack.layout.lake}/{ORDER_LINES.name.replace('.', '/')}/_delta_log")
         _wait_for(lambda: any(log.glob("*.json")), stream, what="the stream's tables")
     return stream
 
 
-def _wait_for(holds: Callable[[], bool], job: Job, *, what: str) -> None:
-    until = time.monotonic() + _TABLES_S
+def _wait_for(holds: Callable[[], bool], job: Job, *, what: str, most_s: float = _TABLES_S) -> None:
+    until = time.monotonic() + most_s
     while not holds():
         if not job.is_running():
             job.result()  # raises with its last words
         if time.monotonic() > until:
-            raise RetryableError(f"{what} did not appear within {_TABLES_S:.0f} s; see {job.log}")
+            raise RetryableError(f"{what} did not appear within {most_s:.0f} s; see {job.log}")
         time.sleep(0.2)
 
 
@@ -144,23 +147,37 @@ def _move_in(stage: Stage, stream: Job) -> None:
     history = jobs.start("migration", ["migration", "run", *arguments])
     moving = board.begin(STAGES[4], history.last_line)
     # Live events are sent while history is on its way, not while Spark is starting.
-    _wait_for(lambda: b": copied " in history.log.read_bytes(), history, what="the first copied chunk")
-    producer = ["--input", str(files / "live" / "events.jsonl"), "--rate", str(LIVE_PER_S)]
-    live = jobs.start("live", ["services.demo.live", *producer])
-    sending = board.begin(STAGES[5], live.last_line)
-    (stage.outcome.live,) = live.result()
-    sending.rows = stage.outcome.live["sent"]
-    board.end(sending)
-    stage.outcome.overlap_s = min(time.monotonic(), _end_of(history)) - max(live.began, history.began)
+    _wait_for(lambda: history.said(": copied "), history, what="the first copied chunk")
+    _send_live(stage, history)
+    # What people did is complete then; that old and new side answer the same is looked at meanwhile.
+    _wait_for(lambda: history.said("step derived"), history, what="events made of history", most_s=_DERIVED_S)
+    _drain(stage, stream)
+    board.begin(STAGES[8], stream.last_line)
     (stage.outcome.migration,) = history.result()
     moving.rows = stage.outcome.migration["read"]
     board.end(moving)
-    with board.stage(STAGES[6], stream.last_line) as draining:
-        stream.drain()
-        draining.rows = stage.outcome.live["sent"]
     if stage.options.plants_missing_row:
         with board.stage(STAGES[7]) as planted:
             planted.note = str(jobs.run("planting", ["services.demo.planting"])[0])
+    _compute(stage, stream)
+
+
+def _send_live(stage: Stage, history: Job) -> None:
+    board, outcome = stage.board, stage.outcome
+    producer = ["--input", str(stage.options.files / "live" / "events.jsonl"), "--rate", str(LIVE_PER_S)]
+    live = stage.jobs.start("live", ["services.demo.live", *producer])
+    sending = board.begin(STAGES[5], live.last_line)
+    (outcome.live,) = live.result()
+    sending.rows = outcome.live["sent"]
+    board.end(sending)
+    outcome.overlap_s = min(time.monotonic(), _end_of(history)) - max(live.began, history.began)
+
+
+def _drain(stage: Stage, stream: Job) -> None:
+    with stage.board.stage(STAGES[6], stream.last_line) as draining:
+        stream.end()
+        _wait_for(lambda: bool(stream.answers()), stream, what="the end of the stream")
+        draining.rows = stage.outcome.live["sent"]
 
 
 def _end_of(job: Job) -> float:
@@ -168,15 +185,12 @@ def _end_of(job: Job) -> float:
     return time.monotonic() if job.is_running() else job.answer.stat().st_mtime - time.time() + time.monotonic()
 
 
-def _compute(stage: Stage) -> None:
-    tags = ["tags", "--workspace", WORKSPACE, "--base", f"{BASE:%Y-%m-%dT%H:%M:%S}", "--json"]
-    chain = ["identity", "--json", "+", "sessions", "--json", "+", *tags]
-    with stage.board.stage(STAGES[8]) as computing:
-        job = stage.jobs.start("batch", ["spark_jobs", *chain])
-        stage.board.stages[STAGES[8]].says = job.last_line
-        facts = job.result()
-        stage.outcome.batch = dict(zip(("identity", "sessions", "tags"), facts, strict=True))
-        computing.rows = facts[0].get("identifiers")
+def _compute(stage: Stage, batch: Job) -> None:
+    facts = dict(zip(("ingest", "identity", "sessions", "tags"), batch.result(), strict=True))
+    stage.outcome.batch = facts
+    computing = stage.board.stages[STAGES[8]]
+    computing.rows = facts["identity"].get("identifiers")
+    stage.board.end(computing)
     with stage.board.stage(STAGES[9]):
         stage.jobs.run("apply", ["trino_catalog.apply"])
 

@@ -133,8 +133,10 @@ def _start(stream: Stream, source: Mapping[str, str], checkpoint: str, args: arg
 
 def _wait(query: StreamingQuery) -> None:
     asked: list[int] = []
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda received, _frame: asked.append(received))
+    before = {
+        number: signal.signal(number, lambda received, _frame: asked.append(received))
+        for number in (signal.SIGTERM, signal.SIGINT)
+    }
     try:
         while not query.awaitTermination(POLL_S):
             if asked:
@@ -144,6 +146,9 @@ def _wait(query: StreamingQuery) -> None:
                 return
     except StreamingQueryException as error:
         raise _explained(str(error)) from error
+    finally:
+        for number, handler in before.items():  # a job after this one in the same session ends by them
+            signal.signal(number, handler)
 
 
 def _explained(text: str) -> RetryableError | TerminalError:
