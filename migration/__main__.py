@@ -10,9 +10,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from spark_jobs.errors import PlatformError, exit_status
-
-INTERRUPTED = 130
+from spark_jobs.errors import ended
 
 _PURPOSES = {
     "plan": "freeze which files are taken, exactly as they are now",
@@ -68,18 +66,12 @@ def _positive(text: str) -> int:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one verb; 0, 1 (terminal), 75 (try again), 2 (usage) or 130 (interrupted)."""
+    """Run one verb; 0, 1 (terminal), 75 (try again), 70 (defect), 2 (usage) or 130 (interrupted)."""
     args = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("py4j").setLevel(logging.WARNING)  # it reports every closed connection
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        return _run(args)
-    except PlatformError as error:
-        sys.stderr.write(f"migration {args.verb}: {error}\n")
-        return exit_status(error)
-    except KeyboardInterrupt:
-        return INTERRUPTED
+    return ended(f"migration {args.verb}", lambda: _run(args))
 
 
 def _run(args: argparse.Namespace) -> int:

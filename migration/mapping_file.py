@@ -111,7 +111,7 @@ def _value_problems(where: str, given: Keys[str, Any]) -> list[str]:
         problems.append(f"{where}: accepted_bad_share is {given['accepted_bad_share']}, wanted 0 to 1")
     try:
         ZoneInfo(given["zone"])
-    except (ZoneInfoNotFoundError, ValueError):
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # a folder of zones, a name that no file can have
         problems.append(f"{where}: zone {given['zone']!r} is not a zone name such as 'Asia/Shanghai'")
     return problems
 

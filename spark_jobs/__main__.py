@@ -6,18 +6,13 @@ import argparse
 import importlib
 import json
 import logging
-import os
 import sys
 from collections.abc import Iterator, Mapping
 from types import ModuleType
 
 from spark_jobs import settings as settings_file
-from spark_jobs.errors import PlatformError, exit_status
+from spark_jobs.errors import ended
 from spark_jobs.settings import Settings
-
-log = logging.getLogger(__name__)
-
-INTERRUPTED = 130
 
 # Each module has add_arguments(parser) and run(spark, settings, args) -> facts, a mapping that JSON can hold. One may
 # have preflight(settings, args) -> facts or None, too: it refuses bad input, and may answer, before Spark starts.
@@ -52,20 +47,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser = _parser(modules)
     steps = [parser.parse_args(step) for step in steps_given]
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    try:
-        for args, facts in _run(modules, steps):
-            text = json.dumps(facts) + "\n" if args.json else "".join(f"{k}: {v}\n" for k, v in facts.items())
-            sys.stdout.write(text)
-            sys.stdout.flush()
-    except PlatformError as error:
-        sys.stderr.write(f"{' + '.join(step.job for step in steps)}: {error}\n")
-        return exit_status(error)
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    except Exception:
-        # Not 1: who starts jobs takes that for a failure that was understood and that stays.
-        log.exception("%s: a failure that nobody expected; please report it", steps_given[0][0])
-        return os.EX_SOFTWARE
+    return ended(" + ".join(step.job for step in steps), lambda: _run_and_print(modules, steps))
+
+
+def _run_and_print(modules: Mapping[str, ModuleType], steps: list[argparse.Namespace]) -> int:
+    for args, facts in _run(modules, steps):
+        text = json.dumps(facts) + "\n" if args.json else "".join(f"{k}: {v}\n" for k, v in facts.items())
+        sys.stdout.write(text)
+        sys.stdout.flush()
     return 0
 
 

@@ -150,8 +150,10 @@ def _problems(given: Mapping[str, Any]) -> list[str]:
     problems = [f"unknown section [{name}]" for name in sorted(set(given) - {*_REQUIRED, *_OPTIONAL, "workspace"})]
     for section, keys in _REQUIRED.items():
         optional = _OPTIONAL.get(section, {})
-        is_used = bool(set(optional) & set(given.get(section) or ()))
-        problems += _section_problems(f"[{section}]", given.get(section), keys | (optional if is_used else {}))
+        found = given.get(section)
+        is_used = isinstance(found, dict) and bool(set(optional) & set(found))
+        problems += _section_problems(f"[{section}]", found, keys | (optional if is_used else {}))
+    problems += _spark_problems(given.get("spark"))
     for section in sorted((set(_OPTIONAL) - set(_REQUIRED)) & set(given)):
         problems += _section_problems(f"[{section}]", given[section], _OPTIONAL[section])
     workspaces = given.get("workspace")
@@ -164,8 +166,10 @@ def _problems(given: Mapping[str, Any]) -> list[str]:
 
 
 def _section_problems(label: str, section: object, keys: Mapping[str, type]) -> list[str]:
-    if not isinstance(section, dict):
+    if section is None:
         return [f"missing section {label}"]
+    if not isinstance(section, dict):
+        return [f"{label} is {type(section).__name__}, wanted a section of keys"]
     problems = [f"{label} unknown key {key!r}" for key in sorted(set(section) - set(keys))]
     for key, kind in keys.items():
         if key not in section:
@@ -175,11 +179,22 @@ def _section_problems(label: str, section: object, keys: Mapping[str, type]) -> 
     return problems
 
 
+def _spark_problems(section: object) -> list[str]:
+    if not isinstance(section, dict):
+        return []
+    problems, memory_mb, jars = [], section.get("driver_memory_mb"), section.get("jars")
+    if isinstance(memory_mb, int) and memory_mb <= 0:
+        problems.append(f"[spark] driver_memory_mb is {memory_mb}, wanted more than 0")
+    if isinstance(jars, list) and not all(isinstance(jar, str) for jar in jars):
+        problems.append("[spark] jars holds what is no path, wanted text only")
+    return problems
+
+
 def _zone_problems(name: str, section: object) -> list[str]:
     zone = section.get("zone") if isinstance(section, dict) else None
     try:
         if isinstance(zone, str):
             ZoneInfo(zone)
-    except (ZoneInfoNotFoundError, ValueError):
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # a folder of zones, a name that no file can have
         return [f"[workspace.{name}] zone {zone!r} is not a zone name such as 'Asia/Shanghai'"]
     return []

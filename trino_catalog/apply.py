@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from spark_jobs.contracts.tables import TABLES
-from spark_jobs.errors import PlatformError, TerminalError, exit_status
+from spark_jobs.errors import TerminalError, ended
 from spark_jobs.settings import Settings, Workspace, load
 from trino_catalog.connection import Trino, connected, literal, values
 from trino_catalog.definitions import LEGACY, View, load_old_sides, load_views
@@ -23,7 +23,6 @@ from trino_catalog.registration import check_tables, ensure_schemas, location_of
 # Made of the settings: views join it for the calendar of each row's workspace.
 WORKSPACES = "core.workspaces"
 _OLD_SIDE = "legacy.legacy."
-_INTERRUPTED = 130
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -35,15 +34,13 @@ def main(argv: list[str] | None = None) -> int:
         "--legacy", metavar="DIR", help="show the old system's exported files in DIR, a path or hdfs://…, as well"
     )
     args = parser.parse_args(argv)
-    try:
-        settings = load(args.settings)
-        with connected(settings.trino_url, account=settings.trino_account) as trino:
-            facts = apply(trino, settings, legacy=args.legacy, only=args.only)
-    except PlatformError as error:
-        sys.stderr.write(f"trino_catalog.apply: {error}\n")
-        return exit_status(error)
-    except KeyboardInterrupt:
-        return _INTERRUPTED
+    return ended("trino_catalog.apply", lambda: _apply(args))
+
+
+def _apply(args: argparse.Namespace) -> int:
+    settings = load(args.settings)
+    with connected(settings.trino_url, account=settings.trino_account) as trino:
+        facts = apply(trino, settings, legacy=args.legacy, only=args.only)
     sys.stdout.write(json.dumps(facts) + "\n")
     return 0
 

@@ -10,21 +10,17 @@ from pathlib import Path
 from bench.company.generation import Plan, generate
 from bench.company.households import read_households
 from bench.company.scoring import score
-from spark_jobs.errors import PlatformError, TerminalError, exit_status
-
-INTERRUPTED = 130
+from spark_jobs.errors import TerminalError, ended
 
 
 def main(argv: list[str] | None = None) -> int:
     """Do the verb; 0 where it was done."""
     args = _parser().parse_args(argv)
-    try:
-        answer = _generate(args) if args.verb == "generate" else _score(args)
-    except PlatformError as error:
-        sys.stderr.write(f"bench.company {args.verb}: {error}\n")
-        return exit_status(error)
-    except KeyboardInterrupt:
-        return INTERRUPTED
+    return ended(f"bench.company {args.verb}", lambda: _do(args))
+
+
+def _do(args: argparse.Namespace) -> int:
+    answer = _generate(args) if args.verb == "generate" else _score(args)
     print(json.dumps(answer, indent=2, sort_keys=True, ensure_ascii=False))
     return 0
 

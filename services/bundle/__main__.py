@@ -9,9 +9,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from spark_jobs.errors import PlatformError, TerminalError, exit_status
-
-INTERRUPTED = 130
+from spark_jobs.errors import TerminalError, ended
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -39,15 +37,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one verb; 0, 1 (a person must change something), 75 (try again), 2 (usage) or 130 (interrupted)."""
+    """Run one verb; 0, 1 (a person must act), 75 (try again), 70 (defect), 2 (usage) or 130 (interrupted)."""
     args = _parser().parse_args(argv)
-    try:
-        return _build(args) if args.verb == "build" else _verify(args)
-    except PlatformError as error:
-        sys.stderr.write(f"bundle {args.verb}: {error}\n")
-        return exit_status(error)
-    except KeyboardInterrupt:
-        return INTERRUPTED
+    return ended(f"bundle {args.verb}", lambda: _build(args) if args.verb == "build" else _verify(args))
 
 
 def _build(args: argparse.Namespace) -> int:

@@ -9,27 +9,22 @@ from services.cli import arguments, local
 from services.cli.arguments import Wanted
 from services.setup import paths
 from services.setup.resolved import Resolved, ensure, environment
-from spark_jobs.errors import PlatformError, exit_status
+from spark_jobs.errors import ended
 from spark_jobs.settings import SETTINGS_VARIABLE
-
-INTERRUPTED = 130
 
 
 def main(argv: list[str] | None = None) -> int:
     """Do what the command line asks; its exit status tells whether to try again."""
     given = sys.argv[1:] if argv is None else argv
     wanted = arguments.parse(given)
-    try:
-        chosen = ensure()
-        if wanted.module:
-            return become(wanted, chosen)
-        return local.VERBS[wanted.verb](wanted)
-    except PlatformError as error:
-        sys.stderr.write(f"databank {wanted.verb}: {error}\n")
-        return exit_status(error)
-    except KeyboardInterrupt:
-        sys.stderr.write(f"databank {wanted.verb}: interrupted\n")
-        return INTERRUPTED
+    return ended(f"databank {wanted.verb}", lambda: _do(wanted))
+
+
+def _do(wanted: Wanted) -> int:
+    chosen = ensure()
+    if wanted.module:
+        return become(wanted, chosen)
+    return local.VERBS[wanted.verb](wanted)
 
 
 def become(wanted: Wanted, chosen: Resolved) -> int:

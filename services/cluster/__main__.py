@@ -19,9 +19,8 @@ from services.cluster.state import State
 from services.cluster.variables import unknown
 from services.cluster.verbs import VERBS, asked
 from services.setup import paths
-from spark_jobs.errors import PlatformError, TerminalError, exit_status
+from spark_jobs.errors import TerminalError, ended
 
-INTERRUPTED = 130
 _ANSIBLE = paths.REPO / "ansible"
 
 
@@ -43,15 +42,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one verb; the playbook's own exit status, or 1, 75, 2 and 130 as everywhere."""
+    """Run one verb; the playbook's own exit status, or 1, 75, 70, 2 and 130 as everywhere."""
     args = _parser().parse_args(argv)
-    try:
-        return _run(args)
-    except PlatformError as error:
-        sys.stderr.write(f"cluster {args.verb}: {error}\n")
-        return exit_status(error)
-    except KeyboardInterrupt:
-        return INTERRUPTED
+    return ended(f"cluster {args.verb}", lambda: _run(args))
 
 
 def _run(args: argparse.Namespace) -> int:

@@ -15,14 +15,13 @@ from services.demo.export import SEED
 from services.demo.options import Options
 from services.demo.run import run
 from services.setup import paths
-from spark_jobs.errors import PlatformError, exit_status
+from spark_jobs.errors import ended
 
-INTERRUPTED = 130
 NOT_PROVED = 1
 
 
 def main(argv: list[str] | None = None) -> int:
-    """0 where every figure is equal on both sides, 1 where one is not or a person must act, 75, 2 or 130."""
+    """0 where every figure is equal on both sides, 1 where one is not or a person must act, 75, 70, 2 or 130."""
     parser = argparse.ArgumentParser(prog="./databank demo", description=__doc__)
     parser.add_argument("--sample", type=_share, default=1.0, metavar="SHARE", help="share of households; default 1")
     parser.add_argument("--seed", type=int, default=SEED, help=f"of sample and simulation; default {SEED}")
@@ -35,17 +34,18 @@ def main(argv: list[str] | None = None) -> int:
     console = Console(stderr=args.json)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     options = Options(args.home.resolve(), args.sample, args.seed, plants_missing_row=args.plant is not None)
-    try:
-        outcome = run(options, console)
-        report.write(outcome, options.report)
-    except PlatformError as error:
-        sys.stderr.write(f"databank demo: {error}\n")
-        return exit_status(error)
-    except KeyboardInterrupt:
-        sys.stderr.write("databank demo: interrupted; everything it started has been stopped\n")
-        return INTERRUPTED
+    return ended(
+        "databank demo",
+        lambda: _run(options, console, as_json=args.json),
+        when_interrupted="interrupted; everything it started has been stopped",
+    )
+
+
+def _run(options: Options, console: Console, *, as_json: bool) -> int:
+    outcome = run(options, console)
+    report.write(outcome, options.report)
     summary.show(outcome, console)
-    if args.json:
+    if as_json:
         sys.stdout.write(json.dumps(summary.facts(outcome), default=str) + "\n")
     return 0 if outcome.is_proved else NOT_PROVED
 

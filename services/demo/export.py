@@ -27,14 +27,13 @@ from services.demo.export_planting import Planted, plant
 from services.demo.export_tables import source_totals, write_dimensions, write_households, write_transactions
 from services.setup.paths import REPO
 from services.setup.space import require_free, require_writable
-from spark_jobs.errors import PlatformError, TerminalError, exit_status
+from spark_jobs.errors import TerminalError, ended
 
 FORMAT = 1
 EXPECTED = "expected.json"
 FOLDERS = ("truth", "live", "export")
 SEED = 7
 _NEEDED_BYTES = 600_000_000
-_INTERRUPTED = 130
 
 Progress = Callable[[str], None]
 
@@ -147,13 +146,11 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--sample", type=float, default=1.0, metavar="SHARE", help="share of households; default 1")
     args = parser.parse_args(argv)
-    try:
-        expected = export(args.out, seed=args.seed, sample=args.sample)
-    except PlatformError as error:
-        sys.stderr.write(f"export: {error}\n")
-        return exit_status(error)
-    except KeyboardInterrupt:
-        return _INTERRUPTED
+    return ended("export", lambda: _export_and_print(args))
+
+
+def _export_and_print(args: argparse.Namespace) -> int:
+    expected = export(args.out, seed=args.seed, sample=args.sample)
     del expected["transactions"]["planted"]
     sys.stdout.write(json.dumps(expected, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
     return 0

@@ -21,13 +21,12 @@ from pathlib import Path
 from services.demo.live_messages import Collector
 from services.demo.live_sending import Sender
 from spark_jobs.contracts.topics import EVENTS_TOPIC
-from spark_jobs.errors import PlatformError, TerminalError, exit_status
+from spark_jobs.errors import INTERRUPTED, TerminalError, ended
 from spark_jobs.protection.keys import load_root_keys
 from spark_jobs.protection.tokens import Tokeniser
 from spark_jobs.settings import Settings, load
 
 _CHECK_EVERY = 200  # messages between two looks at clock, stop and progress, at most; fewer at a low rate
-_INTERRUPTED = 130
 
 Progress = Callable[[int], None]  # messages that the broker has acknowledged
 
@@ -126,15 +125,15 @@ def main(argv: list[str] | None = None) -> int:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    try:
-        if args.rate is not None and args.rate <= 0:
-            raise TerminalError(f"--rate is {args.rate}, wanted more than 0")
-        produced = produce(args.input, load(args.settings), rate_per_s=args.rate, stop=stop, progress=_reporting())
-    except PlatformError as error:
-        sys.stderr.write(f"live: {error}\n")
-        return exit_status(error)
+    return ended("live", lambda: _produce_and_print(args, stop))
+
+
+def _produce_and_print(args: argparse.Namespace, stop: threading.Event) -> int:
+    if args.rate is not None and args.rate <= 0:
+        raise TerminalError(f"--rate is {args.rate}, wanted more than 0")
+    produced = produce(args.input, load(args.settings), rate_per_s=args.rate, stop=stop, progress=_reporting())
     sys.stdout.write(json.dumps(dataclasses.asdict(produced), indent=2, sort_keys=True) + "\n")
-    return _INTERRUPTED if produced.stopped else 0
+    return INTERRUPTED if produced.stopped else 0
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 
@@ -9,7 +10,8 @@ from delta.tables import DeltaTable
 from pyspark.sql import functions as F
 
 from spark_jobs.contracts.core import ORDER_LINES
-from spark_jobs.settings import load
+from spark_jobs.errors import ended
+from spark_jobs.settings import Settings, load
 from spark_jobs.storage import delta
 from spark_jobs.storage.delta import Lake
 from spark_jobs.storage.session import session
@@ -17,7 +19,13 @@ from spark_jobs.storage.session import session
 
 def main() -> int:
     """Delete the first row of history by its key; prints which."""
-    settings = load()
+    parser = argparse.ArgumentParser(prog="python -m services.demo.planting", description=__doc__)
+    parser.add_argument("--settings", metavar="FILE", help="default: what DATABANK_SETTINGS names")
+    args = parser.parse_args()
+    return ended("planting", lambda: _plant(load(args.settings)))
+
+
+def _plant(settings: Settings) -> int:
     with session(settings.spark, "databank plants a missing row") as spark:
         lake = Lake(spark, settings.storage_root)
         history = delta.read(lake, ORDER_LINES).where(F.col("origin").startswith("migration/"))

@@ -10,7 +10,7 @@ from typing import Any
 
 import hdfs
 
-from spark_jobs.errors import PlatformError, RetryableError, TerminalError, exit_status
+from spark_jobs.errors import RetryableError, TerminalError, ended
 from spark_jobs.settings import load
 
 FOLDER = "/databank/spark-events"
@@ -18,25 +18,26 @@ DAY_MS = 24 * 60 * 60 * 1000
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Print how many went and stayed, as one JSON object; 0, 1 or 75 as everywhere."""
+    """Print how many went and stayed, as one JSON object; 0, 1, 75 or 70 as everywhere."""
     parser = argparse.ArgumentParser(prog="python -m services event_logs", description=__doc__)
     parser.add_argument("--settings", metavar="FILE", help="default: what DATABANK_SETTINGS names")
     parser.add_argument("--days", type=int, default=30, help="how long they stay (default 30)")
     args = parser.parse_args(argv)
+    return ended("event_logs", lambda: _delete_and_print(args))
+
+
+def _delete_and_print(args: argparse.Namespace) -> int:
+    url = load(args.settings).webhdfs_url
+    if url is None:
+        raise TerminalError("the settings name no [storage] webhdfs; the embedded stack keeps no event logs")
     try:
-        url = load(args.settings).webhdfs_url
-        if url is None:
-            raise TerminalError("the settings name no [storage] webhdfs; the embedded stack keeps no event logs")
         counts = delete_old(
             hdfs.InsecureClient(url, user="databank"), before_ms=(time.time() * 1000) - args.days * DAY_MS
         )
     except hdfs.HdfsError as error:
-        sys.stderr.write(f"event_logs: HDFS refused: {error}\n")
-        return 1
+        raise TerminalError(f"HDFS refused: {error}") from error
     except OSError as error:
-        return _ended(RetryableError(f"HDFS does not answer: {error}; is the NameNode running?"))
-    except PlatformError as error:
-        return _ended(error)
+        raise RetryableError(f"HDFS does not answer: {error}; is the NameNode running?") from error
     sys.stdout.write(json.dumps(counts) + "\n")
     return 0
 
@@ -56,11 +57,6 @@ def delete_old(client: Any, *, before_ms: float) -> dict[str, int]:  # noqa: ANN
 
 def _is_folder(status: dict[str, Any]) -> bool:
     return str(status["type"]) == "DIRECTORY"
-
-
-def _ended(error: PlatformError) -> int:
-    sys.stderr.write(f"event_logs: {error}\n")
-    return exit_status(error)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from services.cli.arguments import Wanted
 from services.setup import control, packages, paths, venv
 from services.setup.locking import exclusive
 from services.setup.space import require_writable
-from spark_jobs.errors import PlatformError, TerminalError, exit_status
+from spark_jobs.errors import TerminalError, ended
 
 
 def main(argv: list[str]) -> int:
@@ -19,21 +19,18 @@ def main(argv: list[str]) -> int:
     wanted = arguments.parse(argv)  # help and mistakes are answered before anything is downloaded
     if wanted.verb == "bundle" and wanted.rest[:1] == ("verify",):
         return bundle.main(list(wanted.rest))  # needs nothing but the bundle
-    try:
-        require_writable(paths.state_dir())
-        if control.is_bundle():
-            return _from_bundle(wanted)
-        require_writable(paths.cache_dir())
-        with exclusive(paths.state_dir() / "setup.lock", "set-up"):
-            if not _is_set_up(for_tests=wanted.verb == "test"):
-                packages.ensure(for_tests=wanted.verb == "test")
-            venv.ensure()
-    except PlatformError as error:
-        sys.stderr.write(f"databank: {error}\n")
-        return exit_status(error)
-    except KeyboardInterrupt:
-        sys.stderr.write("databank: interrupted; the next run goes on from here\n")
-        return 130
+    return ended("databank", lambda: _hand_over(wanted, argv), when_interrupted="interrupted; the next run goes on")
+
+
+def _hand_over(wanted: Wanted, argv: list[str]) -> int:
+    require_writable(paths.state_dir())
+    if control.is_bundle():
+        return _from_bundle(wanted)
+    require_writable(paths.cache_dir())
+    with exclusive(paths.state_dir() / "setup.lock", "set-up"):
+        if not _is_set_up(for_tests=wanted.verb == "test"):
+            packages.ensure(for_tests=wanted.verb == "test")
+        venv.ensure()
     interpreter = str(venv.python())
     command = [interpreter, "-P", "-m", "services.cli", *argv]
     return os.execv(interpreter, command)  # noqa: S606 - the same verb, on the environment's Python

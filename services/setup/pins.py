@@ -13,12 +13,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 from services.setup import java, maven, paths
 from services.setup.licences import licence_of
 from services.setup.release import Artifact, Component, Coordinates, Release, load
-from spark_jobs.errors import PlatformError, TerminalError, exit_status
+from spark_jobs.errors import TerminalError, ended
 
 _EVERYWHERE = ["--universal", "--python-version=3.11"]
 _ON_THE_CLUSTER = ["--python-platform=linux", "--python-version=3.13"]  # Debian 13
@@ -45,16 +46,15 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m services.setup.pins", description=__doc__)
     parser.add_argument("--keep-locks", action="store_true", help="leave the Python lock files as they are")
     parser.add_argument("--release", metavar="X.Y.Z", help="another release than the one that this checkout is")
-    arguments = parser.parse_args(argv)
-    try:
-        if not arguments.keep_locks:
-            lock_packages()
-        path = paths.release_file(arguments.release)
-        artifacts = pin(load(path), paths.cache_dir() / "maven")
-        path.write_text(render(path.read_text(encoding="utf-8"), artifacts), encoding="utf-8")
-    except PlatformError as error:
-        sys.stderr.write(f"pins: {error}\n")
-        return exit_status(error)
+    return ended("pins", partial(_pin, parser.parse_args(argv)))
+
+
+def _pin(arguments: argparse.Namespace) -> int:
+    if not arguments.keep_locks:
+        lock_packages()
+    path = paths.release_file(arguments.release)
+    artifacts = pin(load(path), paths.cache_dir() / "maven")
+    path.write_text(render(path.read_text(encoding="utf-8"), artifacts), encoding="utf-8")
     total_mb = sum(artifact.size for artifact in artifacts) / 1e6
     sys.stdout.write(f"{path}: {len(artifacts)} artifacts, {total_mb:,.0f} MB\n")
     return 0

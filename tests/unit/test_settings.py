@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,34 @@ def test_every_problem_is_in_one_message(tmp_path: Path) -> None:
         load(path)
     for part in ("kafak", "missing section [kafka]", "driver_memory_mb is str, wanted int", "'Eastern'"):
         assert part in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("good", "broken", "said"),
+    [
+        ('[kafka]\nbootstrap_servers = "127.0.0.1:9092"', "", "missing section [kafka]"),
+        ('[storage]\nroot = "/data/lake/"', "", "missing section [storage]"),
+        ("driver_memory_mb = 1024", "driver_memory_mb = -5", "driver_memory_mb is -5, wanted more than 0"),
+        ("jars = []", "jars = [1]", "jars holds what is no path"),
+        ("America/New_York", "America", "zone 'America' is not a zone name"),
+        ("America/New_York", "A" * 300, "is not a zone name"),
+    ],
+)
+def test_what_looks_right_and_is_not(tmp_path: Path, good: str, broken: str, said: str) -> None:
+    path = tmp_path / "settings.toml"
+    assert good in GOOD
+    path.write_text(GOOD.replace(good, broken))
+    with pytest.raises(TerminalError, match=re.escape(said)):
+        load(path)
+
+
+@pytest.mark.parametrize("value", ["5", "true", '"text"', "[]"])
+def test_a_section_that_is_none(tmp_path: Path, value: str) -> None:
+    path = tmp_path / "settings.toml"
+    lines = GOOD.replace('[kafka]\nbootstrap_servers = "127.0.0.1:9092"\n', "")
+    path.write_text(f"kafka = {value}\n{lines}")
+    with pytest.raises(TerminalError, match=r"\[kafka\] is \w+, wanted a section of keys"):
+        load(path)
 
 
 @pytest.mark.parametrize("content", ["[storage", "\x00", "= 1"])
