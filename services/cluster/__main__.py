@@ -52,14 +52,31 @@ def _run(args: argparse.Namespace) -> int:
     hosts = _hosts_of(inventory)
     known = State(inventory.parent / "state", args.vault_key)
     if args.verb == "restore":
-        backups.bring_back(known, args.from_folder)
+        _bring_back(args, known)
     bundle = _hold_to_signature(args, known)
     state.prepare(known, hosts["groups"])
-    verb = VERBS[args.verb]
+    for name in (*VERBS[args.verb].first(known, args, bundle), args.verb):
+        if not args.check:
+            VERBS[name].before(known, args, bundle)
+        authority.ensure(known.authority, _certificates(hosts["groups"], hosts["addresses"]))
+        if status := _play(name, args, known):
+            return status
+        if not args.check:
+            VERBS[name].after(known, args, bundle)
+    return 0
+
+
+def _bring_back(args: argparse.Namespace, known: State) -> None:
     if not args.check:
-        verb.before(known, args, bundle)
-    authority.ensure(known.authority, _certificates(hosts["groups"], hosts["addresses"]))
-    command = [_program("ansible-playbook"), "-i", str(inventory), str(_ANSIBLE / "playbooks" / f"{args.verb}.yml")]
+        backups.bring_back(known, args.from_folder)
+    elif not known.facts_file.exists():
+        raise TerminalError(f"{known.folder} is not there, and --check may not bring it back; restore without it")
+
+
+def _play(name: str, args: argparse.Namespace, known: State) -> int:
+    """Run one playbook; its exit status."""
+    inventory = args.inventory.resolve()
+    command = [_program("ansible-playbook"), "-i", str(inventory), str(_ANSIBLE / "playbooks" / f"{name}.yml")]
     command += ["-e", f"@{known.vault_file}", "--vault-password-file", str(known.vault_key)]
     told = {"databank_bundle": str(args.bundle.resolve()), "databank_state": str(known.folder)}
     told["databank_inventory"] = str(inventory)
@@ -69,10 +86,7 @@ def _run(args: argparse.Namespace) -> int:
         *(["--check"] if args.check else []),
         *(["--diff"] if args.diff else []),
     ]
-    status = subprocess.run(command, env=_environment(known)).returncode
-    if status == 0 and not args.check:
-        verb.after(known, args, bundle)
-    return status
+    return subprocess.run(command, env=_environment(known)).returncode
 
 
 def _certificates(groups: Mapping[str, list[str]], addresses: Mapping[str, str]) -> dict[str, Place]:
@@ -117,6 +131,9 @@ def _hold_to_signature(args: argparse.Namespace, known: State) -> Verified:
     trusted = known.folder / "allowed_signers"
     given = args.signers or (trusted if trusted.exists() else None)
     found = verify(args.bundle, signers=given.read_text(encoding="utf-8") if given else None)
+    if args.signers and not trusted.exists():
+        known.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        trusted.write_bytes(args.signers.read_bytes())
     sys.stderr.write(f"bundle {found.version}, commit {found.commit[:12]}, signed by {found.fingerprint}\n")
     if given is None:
         known.folder.mkdir(mode=0o700, parents=True, exist_ok=True)

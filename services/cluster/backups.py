@@ -16,8 +16,11 @@ _STATE = "state.tar"
 _BLOCK_BYTES = 1 << 20
 
 
-def begin(known: State, folder: Path) -> None:
-    """Make the folder, empty but for the state; what the playbook adds counts once `end` has listed it."""
+def begin(known: State, folder: Path, inventory: Path) -> None:
+    """Make the folder, empty but for state and settings; what the playbook adds counts once `end` has listed it.
+
+    Settings are the inventory and its group_vars and host_vars: whoever restores gives them with -i.
+    """
     if folder.exists() and any(folder.iterdir()) and not (folder / _UNFINISHED).exists():
         raise TerminalError(f"{folder} is not empty; name a folder that is new")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -29,6 +32,9 @@ def begin(known: State, folder: Path) -> None:
     path.touch(mode=0o600)
     with tarfile.open(path, "w") as tar:
         tar.add(known.folder, arcname="state", filter=_without_sockets)
+        for path in (inventory, *(inventory.parent / name for name in ("group_vars", "host_vars"))):
+            if path.exists():
+                tar.add(path, arcname=f"inventory/{path.name}")
 
 
 def _without_sockets(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
@@ -45,6 +51,11 @@ def end(folder: Path) -> None:
     (folder / _UNFINISHED).unlink()
 
 
+def is_whole(folder: Path) -> bool:
+    """True for a backup that was made to its end."""
+    return (folder / MANIFEST).is_file()
+
+
 def bring_back(known: State, folder: Path) -> None:
     """Check the backup and give the control node its state; one that it has must be the same cluster's."""
     _check(folder)
@@ -58,12 +69,13 @@ def bring_back(known: State, folder: Path) -> None:
                     "without state"
                 )
             return
-        tar.extractall(known.folder.parent, filter="data")
+        members = [member for member in tar if member.name.partition("/")[0] == "state"]
+        tar.extractall(known.folder.parent, members, filter="data")
     known.folder.chmod(0o700)
 
 
 def _check(folder: Path) -> None:
-    if not (folder / MANIFEST).is_file():
+    if not is_whole(folder):
         raise TerminalError(f"{folder} holds no {MANIFEST}: it is no backup, or one that broke off")
     listed = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["sha256"]
     wrong = [name for name, digest in listed.items() if not _is_whole(folder / name, digest)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import secrets
 import subprocess
 import sys
@@ -24,6 +25,9 @@ from spark_jobs.errors import TerminalError
 
 _FORMAT = 1
 _CONTROLLERS = 3  # they outlive the loss of one of them; brokers that come later are brokers alone
+_SHORTEST = 12
+_PLAIN = re.compile(rf"[\w-]{{{_SHORTEST},}}", re.ASCII)
+_RENEWED = frozenset({"password", "hex"})  # the kinds that can be changed while the cluster runs
 _SECRETS = paths.REPO / "ansible" / "secrets.yml"
 
 
@@ -65,7 +69,8 @@ def prepare(state: State, groups: Mapping[str, Sequence[str]]) -> dict[str, Any]
     for group in ("kafka", "trino_coordinator", "trino_worker"):
         _number(facts["nodes"].setdefault(group, {}), groups.get(group, ()))
     brokers = groups.get("kafka", ())
-    if brokers and "kafka_controllers" not in facts:
+    # Until a broker was formatted with them, the inventory may still change its mind.
+    if brokers and not ("kafka_controllers" in facts and any((state.folder / "initialised").glob("kafka-*"))):
         facts["kafka_controllers"] = sorted(brokers)[: _CONTROLLERS if len(brokers) >= _CONTROLLERS else 1]
     for host in brokers:
         facts["kafka_directories"].setdefault(host, _kafka_id())
@@ -126,9 +131,18 @@ def _ensure_secrets(state: State) -> None:
     wanted = yaml.safe_load(_SECRETS.read_text(encoding="utf-8"))
     known = yaml.safe_load(_vault(state, "view", str(state.vault_file))) if state.vault_file.exists() else {}
     have = known.get("databank_secrets", {})
+    _require_plain({name: str(held) for name, held in have.items() if wanted.get(name) in _RENEWED})
     missing = {name: _MAKERS[kind]() for name, kind in wanted.items() if name not in have}
     if missing:
         _write_secrets(state, {**have, **missing})
+
+
+def _require_plain(passwords: Mapping[str, str]) -> None:
+    if odd := sorted(name for name, held in passwords.items() if not _PLAIN.fullmatch(held)):
+        raise TerminalError(
+            f"the vault's {', '.join(odd)}: found another character than letters, digits, _ and -, or fewer than "
+            f"{_SHORTEST}; passwords stand in settings, addresses and SQL, so choose another"
+        )
 
 
 def _write_secrets(state: State, held: Mapping[str, str]) -> None:
@@ -144,7 +158,7 @@ def renew_secrets(state: State) -> list[str]:
     """
     wanted = yaml.safe_load(_SECRETS.read_text(encoding="utf-8"))
     have = yaml.safe_load(_vault(state, "view", str(state.vault_file)))["databank_secrets"]
-    renewed = {name: _MAKERS[kind]() for name, kind in wanted.items() if kind in {"password", "hex"}}
+    renewed = {name: _MAKERS[kind]() for name, kind in wanted.items() if kind in _RENEWED}
     _write_secrets(state, {**have, **renewed})
     return sorted(renewed)
 

@@ -24,7 +24,7 @@ def test_status_names_what_does_not_survive_each_loss_and_what_goes_on() -> None
         {"inventory_hostname": "h3", "status_units": {"results": [{"item": "trino", "stdout_lines": []}]}},
     ]
     history = {"version": "0.2.0", "previous": "0.1.0", "target": None, "is_finalised": False}
-    said = "\n".join(cluster_status(hosts, GROUPS, history))
+    said = "\n".join(cluster_status(hosts, GROUPS, history, HOSTS[:3]))
     assert "release 0.2.0, the way back to 0.1.0 is open" in said
     assert "h1              kafka failed; disk 7% full" in said
     assert "h2              does not answer" in said
@@ -35,8 +35,15 @@ def test_status_names_what_does_not_survive_each_loss_and_what_goes_on() -> None
 
 
 def test_two_brokers_outlive_no_loss() -> None:
-    said = cluster_status([], {"all": ["a", "b"], "kafka": ["a", "b"]}, {})
+    said = cluster_status([], {"all": ["a", "b"], "kafka": ["a", "b"]}, {}, ["a"])
     assert said[-2:] == ["  a: nothing is taken in", "  b: nothing is taken in"]
+
+
+def test_what_began_with_one_controller_does_not_outlive_its_loss() -> None:
+    groups = {"all": HOSTS[:3], "kafka": HOSTS[:3]}
+    said = cluster_status([], groups, {}, ["h1"])[-3:]
+    assert said[0] == "  h1: nothing is taken in"
+    assert said[1].startswith("  h2: nothing stands still; kafka go")
 
 
 @pytest.mark.parametrize(
@@ -46,7 +53,7 @@ def test_two_brokers_outlive_no_loss() -> None:
         (
             "h1",
             [
-                "h1 is the namenode, and there is no other",
+                "h1 is the host of namenode, and there is no other",
                 "h1 is one of Kafka's 3 controllers, and a quorum of fewer outlives no loss",
             ],
         ),

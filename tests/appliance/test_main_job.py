@@ -31,7 +31,7 @@ def test_a_host_leaves_and_nothing_is_missing(installed: Cluster) -> None:
     joined = installed.with_host("h4", ["kafka", "datanode", "spark_worker", "trino_worker"])
     refused = joined.attempt("decommission", "--host", "h1")
     assert refused.returncode != 0
-    assert "h1 is the namenode, and there is no other" in refused.stdout
+    assert "h1 is the host of namenode, and there is no other" in refused.stdout
     joined.run("decommission", "--host", "h4")
     joined.hosts.stop("h4")
     installed.write_inventory()

@@ -26,6 +26,7 @@ def test_ids_stay_whatever_the_inventorys_order_and_a_number_is_never_used_again
     known = State(tmp_path / "state")
     first = state.prepare(known, GROUPS)
     assert first["nodes"]["kafka"] == {"b": 1, "a": 2, "c": 3}
+    formatted(known, "a")
     again = state.prepare(known, {"kafka": ["c", "a"], "trino_coordinator": ["a"]})
     assert again == first
     later = state.prepare(known, {"kafka": ["d", "a", "b", "c"]})
@@ -33,6 +34,30 @@ def test_ids_stay_whatever_the_inventorys_order_and_a_number_is_never_used_again
     assert later["kafka_controllers"] == ["a", "b", "c"]
     assert later["kafka_directories"]["a"] == first["kafka_directories"]["a"]
     assert {len(identity) for identity in later["kafka_directories"].values()} == {22}
+
+
+def formatted(known: State, host: str) -> None:
+    """What a role remembers once it has formatted a broker."""
+    (known.folder / "initialised").mkdir(exist_ok=True)
+    (known.folder / "initialised" / f"kafka-{host}").touch()
+
+
+def test_until_a_broker_is_formatted_the_inventory_says_who_the_controllers_are(tmp_path: Path) -> None:
+    known = State(tmp_path / "state")
+    assert state.prepare(known, {"kafka": ["a"]})["kafka_controllers"] == ["a"]
+    assert state.prepare(known, GROUPS)["kafka_controllers"] == ["a", "b", "c"]
+    formatted(known, "b")
+    assert state.prepare(known, {"kafka": ["d", "b"]})["kafka_controllers"] == ["a", "b", "c"]
+
+
+def test_a_password_that_no_file_could_hold_is_refused(tmp_path: Path) -> None:
+    known = State(tmp_path / "state")
+    state.prepare(known, GROUPS)
+    held = yaml.safe_load(state._vault(known, "view", str(known.vault_file)))["databank_secrets"]
+    for odd in ("it's-a-secret-word", "short", "https://x@y/z12345"):
+        state._write_secrets(known, {**held, "trino_bi_password": odd})
+        with pytest.raises(TerminalError, match="trino_bi_password: found another character"):
+            state.prepare(known, GROUPS)
 
 
 def test_secrets_are_made_once_and_stand_nowhere_in_clear(tmp_path: Path) -> None:

@@ -23,7 +23,9 @@ SINGLE = {
 ENOUGH = 3
 
 
-def cluster_status(hosts: Iterable[Mapping[str, Any]], groups: Groups, history: Mapping[str, Any]) -> list[str]:
+def cluster_status(
+    hosts: Iterable[Mapping[str, Any]], groups: Groups, history: Mapping[str, Any], controllers: Sequence[str]
+) -> list[str]:
     """Lines: the release, each host's units and full disks, then what does not survive the loss of which host."""
     release = history.get("version", "nothing is known to be installed")
     way = "" if history.get("is_finalised", True) else f", the way back to {history['previous']} is open"
@@ -31,17 +33,24 @@ def cluster_status(hosts: Iterable[Mapping[str, Any]], groups: Groups, history: 
     lines = [f"release {release}{way}{going}", ""]
     for host in hosts:
         lines += _host(host)
-    return [*lines, "", "Loss of one host:", *(f"  {line}" for line in losses(groups))]
+    return [*lines, "", "Loss of one host:", *(f"  {line}" for line in losses(groups, controllers))]
 
 
-def losses(groups: Groups) -> Iterator[str]:
-    """One line for each host: what stands still without it, and what goes on."""
+def losses(groups: Groups, controllers: Sequence[str]) -> Iterator[str]:
+    """One line for each host: what stands still without it, and what goes on.
+
+    `controllers` are Kafka's; brokers that joined later are none, so a cluster that began with one keeps one.
+    """
     for host in sorted(groups["all"]):
         own = {name for name, members in groups.items() if host in members}
         stands = [text for name, text in SINGLE.items() if name in own and len(groups[name]) == 1]
-        if "kafka" in own and 1 < len(groups["kafka"]) < ENOUGH:
+        takes_in_without = len(groups.get("kafka", ())) >= ENOUGH and (
+            len(controllers) >= ENOUGH or host not in controllers
+        )
+        if "kafka" in own and len(groups["kafka"]) > 1 and not takes_in_without:
             stands.append(SINGLE["kafka"])
         goes_on = [name for name in ("kafka", "datanode") if name in own and len(groups[name]) >= ENOUGH]
+        goes_on = [name for name in goes_on if name != "kafka" or takes_in_without]
         kept = f"; {' and '.join(goes_on)} go on with the replicas of the others" if goes_on else ""
         yield f"{host}: {'. '.join(stands) or 'nothing stands still'}{kept}"
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 Groups = Mapping[str, Sequence[str]]
 
 # Of these there is one host, and what it holds cannot move while it runs.
-SINGLE = ("namenode", "postgres", "metastore", "spark_master", "trino_coordinator", "airflow")
+SINGLE = ("namenode", "postgres", "metastore", "spark_master", "trino_coordinator", "airflow", "serving", "monitoring")
 REPLICAS = 3
 
 
@@ -21,7 +21,7 @@ def decommission_problems(groups: Groups, host: str, controllers: Sequence[str])
 def _problems(groups: Groups, host: str, controllers: Sequence[str]) -> Iterator[str]:
     for name in SINGLE:
         if host in groups.get(name, ()):
-            yield f"{host} is the {name.replace('_', ' ')}, and there is no other"
+            yield f"{host} is the host of {name.replace('_', ' ')}, and there is no other"
     if host in groups.get("kafka", ()) and host in controllers:
         yield f"{host} is one of Kafka's {len(controllers)} controllers, and a quorum of fewer outlives no loss"
     for name, what in (("kafka", "messages"), ("datanode", "blocks")):
