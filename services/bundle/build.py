@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import tarfile
@@ -25,6 +26,7 @@ from services.setup.space import require_free, require_writable
 from spark_jobs.errors import TerminalError
 
 _NEEDED_BYTES = 8_000_000_000
+_VERSION_LINE = re.compile(r'^version = "[^"]*"$', re.MULTILINE)
 _LOCKS = {name: f"ansible/python/{name}.lock" for name in ("control", "platform", "airflow")}
 
 
@@ -92,7 +94,7 @@ def _git(*arguments: str) -> str:
 def _fill(work: _Work) -> None:
     tree, pinned = work.tree, work.pinned
     (tree / layout.PAYLOADS).mkdir(parents=True)
-    _take_code(tree)
+    _take_code(tree, pinned.version)
     kept = work.store.root / "bundle" / "wheels"
     found = {name: wheels.fetch(work.root, paths.REPO / lock, kept) for name, lock in _LOCKS.items()}
     (tree / layout.CONTROL_WHEELS).mkdir()
@@ -145,12 +147,15 @@ def _is_targets(name: str, pinned: Release) -> bool:
     return system == f"debian-{pinned.target.debian}" and purpose not in ("run", "test")
 
 
-def _take_code(tree: Path) -> None:
+def _take_code(tree: Path, version: str) -> None:
     with tempfile.TemporaryFile() as archive:
         subprocess.run(["git", "archive", "--format=tar", "HEAD"], cwd=paths.REPO, stdout=archive, check=True)
         archive.seek(0)
         with tarfile.open(fileobj=archive) as tar:
             tar.extractall(tree, filter="data")
+    # A checkout can build each release that it lists; the code says of which one it is.
+    project = tree / "pyproject.toml"
+    project.write_text(_VERSION_LINE.sub(f'version = "{version}"', project.read_text(encoding="utf-8"), count=1))
 
 
 def _code(tree: Path) -> dict[str, Path]:

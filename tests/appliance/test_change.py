@@ -52,6 +52,7 @@ def test_the_way_up_back_and_up_again_refuses_no_message(pair: Pair) -> None:
         assert counted["Kafka"]["missing"] == 0
         assert counted["Kafka"]["sent"] > 100
         assert kafka_of(cluster) == {version}
+        assert release_of_stream(cluster) == (NEW if cluster is new else OLD)
         cluster.run("verify")
 
 
@@ -119,6 +120,17 @@ def kafka_of(cluster: Cluster) -> set[str]:
     command = "ls -l /proc/$(systemctl show --value --property MainPID kafka)/fd"
     said = "".join(cluster.hosts.run(name, command).stdout for name in HOSTS)
     return set(re.findall(r"kafka_2\.13-([\d.]+)\.jar", said))
+
+
+def release_of_stream(cluster: Cluster) -> str:
+    """The release of the code that the stream runs: its process was started from there."""
+    (host,) = cluster.inventory["serving"]["hosts"]
+    main = "$(systemctl show --value --property MainPID databank-ingest)"
+    python = cluster.hosts.run(host, f"tr '\\0' '\\n' < /proc/{main}/cmdline | head -n 1").stdout.strip()
+    project = Path(python).parents[2] / "code" / "pyproject.toml"
+    found = re.search(r'^version = "(.+)"$', cluster.hosts.run(host, f"cat {project}").stdout, re.MULTILINE)
+    assert found, project
+    return found[1]
 
 
 def certificate_of(cluster: Cluster) -> str:

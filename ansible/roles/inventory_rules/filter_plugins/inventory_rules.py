@@ -16,12 +16,23 @@ Problem = dict[str, str]
 WHOLE = "inventory"  # stands where a problem is not one host's
 
 
-def inventory_problems(
-    groups: Groups, variables: Variables, single: Sequence[str], reserved: Sequence[str]
-) -> list[Problem]:
-    """Every problem of the inventory; `variables` are those of each host, `single` the groups of one host at most."""
+def inventory_problems(groups: Groups, variables: Variables, kinds: Mapping[str, Sequence[str]]) -> list[Problem]:
+    """Every problem of the inventory; `variables` are those of each host.
+
+    `kinds` of groups: `single` have one host at most, `needed` have one at least, `reserved` are of a later release.
+    """
     hosts = {host: variables[host] for host in groups["all"]}
-    found = [*_groups(groups, hosts, reserved), *_numbers(groups, single), *_addresses(hosts)]
+    found = [*_groups(groups, hosts, kinds["reserved"]), *_numbers(groups, kinds["single"]), *_addresses(hosts)]
+    if missing := [group for group in kinds["needed"] if not groups.get(group)]:
+        found.append(
+            _problem(
+                WHOLE,
+                "groups",
+                found=f"no host in {', '.join(missing)}",
+                wanted="one host or more in each",
+                remedy="Place them: the others need them.",
+            )
+        )
     for host, own in hosts.items():
         found += [*_overrides(host, own), *_memory(host, own), *_ports(host, own)]
     found += _stream(groups, hosts)
