@@ -31,7 +31,8 @@ with DAG(
         BashOperator(task_id=name, bash_command=f"/usr/local/bin/databank {command}")
         for name, command in {
             "show_old_files": "trino_catalog.apply --legacy '{{ params.source }}'",
-            "move_in": f"migration run --json {JOB}",
+            # The audit first, at each attempt: after a crash the next append would make a loss permanent.
+            "move_in": f"spark_jobs delta-audit --json && /usr/local/bin/databank migration run --json {JOB}",
             "show_new_tables": "trino_catalog.apply",
             "compare_answers": f"migration shadow --json {JOB}",
             "switch_readers": f"migration cutover --json {JOB}",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import threading
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from services.setup import paths
+from services.testing.campaign import append_proof
 from tests.appliance.cluster import HOSTS, Cluster, answer_of, build_bundle
 
 pytestmark = pytest.mark.lifecycle
@@ -46,8 +48,9 @@ def test_the_way_up_back_and_up_again_refuses_no_message(pair: Pair) -> None:
         ("back", old, ["rollback"], "4.1.1"),
         ("up again", new, ["upgrade", "--to", "before-2"], "4.1.2"),
     ):
+        began = time.monotonic()
         counted = probed(cluster, partial(cluster.run, *words))
-        print(step, json.dumps(counted))  # noqa: T201 - the figures are for whoever reads the proof
+        append_proof(f"upgrade probe, {step}: {json.dumps(counted)}", "measured", time.monotonic() - began)
         assert counted["Kafka"]["refused"] == []
         assert counted["Kafka"]["missing"] == 0
         assert counted["Kafka"]["sent"] > 100
