@@ -21,11 +21,12 @@ PLAY = [{"name": "Rules", "hosts": "all", "gather_facts": False, "roles": ["inve
 FAULTY = {
     "all": {
         "hosts": {
-            "h1": {"ansible_host": "192.0.2.11", "host_memory_mb": 2559, "databank_memory_mb": {"kafka": 1536}},
+            "h1": {"ansible_host": "192.0.2.11", "host_memory_mb": 3071, "databank_memory_mb": {"kafka": 1536}},
             "h2": {
                 "ansible_host": "192.0.2.12",
-                "host_memory_mb": 1536,
+                "host_memory_mb": 2048,
                 "databank_memory_mb": {"kafka": 512, "kakfa": 1},
+                "kafka_heap_mb": 456,
             },
             "h3": {"ansible_host": "192.0.2.12"},
             "h4": {"ansible_host": "192.0.2.14"},
@@ -43,14 +44,15 @@ PORTS = [
     {"name": "time", "port": 9092, "group": "all", "protocol": "udp"},
 ]
 EXPECTED = [
-    "cannot be installed (9 to correct)",
+    "cannot be installed (10 to correct)",
     "- inventory: unknown group kafak; wanted: groups of airflow, datanode, kafka, ",
     "- h5: in no group; wanted: one group or more. Put it into the groups of what it shall run, or remove it.",
     "- inventory: kafka has 2 hosts; wanted: 1 host, or 3 and more. Add a host",
     "- inventory: metastore has 2 hosts (h3, h4); wanted: 1 host. Leave it on one of them.",
     "- inventory: h2, h3 have the address 192.0.2.12; wanted: an address of its own for each host.",
     "- inventory: no host in namenode, postgres, spark_master, spark_worker, trino_coordinator, airflow; wanted",
-    "- h1: host_memory_mb is 2559; wanted: 2560 MB for kafka 1536, datanode 1024. Place components on other hosts",
+    "- h1: host_memory_mb is 3071; wanted: 3072 MB for kafka 1536, datanode 1536. Place components on other hosts",
+    "- h2: kafka has 512 MB for kafka_heap_mb 456; wanted: 513 MB: an eighth more than these. Raise databank_memory_mb",
     "- h2: databank_memory_mb names kakfa; wanted: components of airflow, ",
     "- h1: port 9092/tcp is that of kafka_clients and datanode_web; wanted: one service for a port. Place them",
 ]
@@ -109,9 +111,19 @@ def test_kafka_has_one_host_or_enough_to_lose_one(brokers: int, is_good: bool) -
 
 def test_memory_that_is_just_enough_is_enough() -> None:
     placed = {"kafka": ["h1"], "namenode": ["h1"]}
-    assert problems(placed, host_memory_mb=2560) == []
-    assert problems(placed, host_memory_mb=2559) == ["host_memory_mb is 2559"]
-    assert problems(placed, host_memory_mb=2559, databank_memory_mb={"kafka": 1535}) == []
+    assert problems(placed, host_memory_mb=3072) == []
+    assert problems(placed, host_memory_mb=3071) == ["host_memory_mb is 3071"]
+    assert problems(placed, host_memory_mb=3071, databank_memory_mb={"kafka": 1535}) == []
+
+
+def test_heaps_have_the_defaults_of_their_roles_and_fit_into_what_components_need() -> None:
+    defaults: dict[str, Any] = {}
+    for path in ANSIBLE.glob("roles/*/defaults/main.yml"):
+        defaults |= yaml.safe_load(path.read_text()) or {}
+    needs = {one["name"]: one["memory_mb"] for one in SIZING}
+    for name, heaps in rules.HEAPS.items():
+        assert [defaults[variable] for variable, _ in heaps] == [default for _, default in heaps]
+        assert problems({name: ["h1"]}, host_memory_mb=needs[name]) == []
 
 
 def test_an_executor_that_no_worker_can_give_is_refused() -> None:

@@ -13,6 +13,18 @@ Groups = Mapping[str, Sequence[str]]
 Variables = Mapping[str, Mapping[str, Any]]
 Problem = dict[str, str]
 
+# What of a component's memory is Java's heap or is given to executors: variables with their roles' defaults.
+HEAPS: Mapping[str, Sequence[tuple[str, int]]] = {
+    "kafka": [("kafka_heap_mb", 1024)],
+    "namenode": [("hdfs_namenode_heap_mb", 1024)],
+    "datanode": [("hdfs_datanode_heap_mb", 1024)],
+    "metastore": [("hive_metastore_heap_mb", 1024)],
+    "spark_master": [("spark_daemon_heap_mb", 512)],
+    "spark_worker": [("spark_daemon_heap_mb", 512), ("spark_worker_memory_mb", 4096)],
+    "trino_coordinator": [("trino_heap_mb", 3072)],
+    "trino_worker": [("trino_heap_mb", 3072)],
+    "serving": [("services_ingest_driver_memory_mb", 1024)],
+}
 WHOLE = "inventory"  # stands where a problem is not one host's
 
 
@@ -108,6 +120,7 @@ def _memory(host: str, own: Mapping[str, Any]) -> Iterator[Problem]:
         for one in own["databank_sizing"]
         if one["group"] in own["group_names"]
     }
+    yield from _heaps(host, own, needs)
     if int(own.get("platform_executor_memory_mb", 0)) > int(own.get("spark_worker_memory_mb", 4096)):
         found = f"platform_executor_memory_mb is {own['platform_executor_memory_mb']}"
         wanted = (
@@ -122,6 +135,17 @@ def _memory(host: str, own: Mapping[str, Any]) -> Iterator[Problem]:
         wanted = f"{sum(needs.values())} MB for {', '.join(f'{name} {need}' for name, need in needs.items())}"
         remedy = "Place components on other hosts, give it more memory, or lower databank_memory_mb."
         yield _problem(host, "memory", found=f"host_memory_mb is {has}", wanted=wanted, remedy=remedy)
+
+
+def _heaps(host: str, own: Mapping[str, Any], memory_mb: Mapping[str, int]) -> Iterator[Problem]:
+    """An eighth beside the heap is the least that a JVM takes for classes, threads and buffers."""
+    for name, heaps in HEAPS.items():
+        least = sum(int(own.get(variable, default)) for variable, default in heaps) * 9 // 8
+        if name in memory_mb and least > memory_mb[name]:
+            given = ", ".join(f"{variable} {own.get(variable, default)}" for variable, default in heaps)
+            found = f"{name} has {memory_mb[name]} MB for {given}"
+            remedy = f"Raise databank_memory_mb of {name}, or lower what stands in it."
+            yield _problem(host, "memory", found=found, wanted=f"{least} MB: an eighth more than these", remedy=remedy)
 
 
 def _stream(groups: Groups, hosts: Variables) -> Iterator[Problem]:
