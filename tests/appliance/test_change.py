@@ -74,8 +74,10 @@ def test_new_certificates_and_new_passwords_reach_every_service(pair: Pair) -> N
     new.run("rotate", "certificates")
     assert certificate_of(new) != shown
     secrets = new.secrets()
-    new.run("rotate", "passwords")
+    said = new.run("rotate", "passwords", "--diff")
     renewed = new.secrets()
+    assert "+++ after" in said
+    assert [name for held in (secrets, renewed) for name, secret in held.items() if secret in said] == []
     assert {name for name in secrets if secrets[name] == renewed[name]} == {"platform_root_key", "airflow_fernet_key"}
     new.run("verify")
     assert new.changed(new.run("install")) == dict.fromkeys(HOSTS, 0)

@@ -64,7 +64,9 @@ def test_a_check_on_virgin_hosts_ends_without_error_and_leaves_nothing(virgin: C
 def test_all_components_are_installed_and_nothing_tries_to_leave(virgin: Cluster) -> None:
     for name in ["control", *HOSTS]:
         watch_processes(virgin, name)
-    assert all(number > 50 for number in virgin.changed(virgin.run("install")).values())
+    said = virgin.run("install", "--diff")  # what it shows of files is looked through for secrets later
+    assert "+++ after" in said
+    assert all(number > 50 for number in virgin.changed(said).values())
     assert virgin.hosts.packets_that_tried_to_leave() == 0
 
 
@@ -132,10 +134,11 @@ def test_spark_refuses_a_submission_without_its_secret(virgin: Cluster) -> None:
 def test_every_unit_is_hardened(virgin: Cluster) -> None:
     exposed = {}
     for name in HOSTS:
-        for unit in virgin.units_of(name):
+        debians = [f"{unit}.service" for unit in virgin.debians_units_of(name)]
+        for unit in [*virgin.units_of(name), *debians]:
             said = virgin.hosts.run(name, f"systemd-analyze security --no-pager {unit} | tail -n 1").stdout
             exposed[name, unit] = float(re.findall(r"([\d.]+) [A-Z]+", said)[0])
-    assert len(exposed) >= 16
+    assert len(exposed) >= 16 + 4
     assert {one: level for one, level in exposed.items() if level > 5.0} == {}
 
 
