@@ -69,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="./databank",
         description="A customer data platform on your own machines. The first verb you run sets everything up.",
         epilog="Exit status: 0 done, 1 a person must change something first, 75 try again later, 2 wrong usage, "
-        "130 interrupted.",
+        "130 interrupted, 70 a defect.",
     )
     verbs = parser.add_subparsers(dest="verb", metavar="VERB | AREA VERB", required=True)
     demo = verbs.add_parser("demo", help="move real history in beside live events, and prove it", add_help=False)

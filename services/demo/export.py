@@ -33,7 +33,7 @@ FORMAT = 1
 EXPECTED = "expected.json"
 FOLDERS = ("truth", "live", "export")
 SEED = 7
-_NEEDED_BYTES = 600_000_000
+NEEDED_BYTES = 600_000_000
 
 Progress = Callable[[str], None]
 
@@ -49,8 +49,9 @@ def export(
     if not 0 < sample <= 1:
         raise TerminalError(f"the sample is {sample}, wanted more than 0 and at most 1, such as 0.1")
     folder = source or export_source.package_folder()
+    export_source.require_files(folder)
+    require_free(target, NEEDED_BYTES, "the export")
     require_writable(target)
-    require_free(target, _NEEDED_BYTES, "the export")
     target.chmod(0o700)  # phone numbers in clear, even though nobody has them
     try:
         with tempfile.TemporaryDirectory(prefix=".export-", dir=target) as made:

@@ -60,17 +60,30 @@ def package_folder() -> Path:
         ) from error
 
 
+def require_files(folder: Path) -> None:
+    """TerminalError unless every Parquet file is in `folder`, readable and with its columns."""
+    with duckdb.connect() as con:
+        for name, columns in _COLUMNS.items():
+            _require(con, folder / f"{name}.parquet", columns)
+
+
 @contextmanager
 def opened(folder: Path, *, seed: int, sample: float) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection with one table per file of the package, money as decimal(18,2), rows of the sample only."""
     with duckdb.connect(config={"threads": "2", "memory_limit": "1GB"}) as con:
-        for name, columns in _COLUMNS.items():
-            _require(con, folder / f"{name}.parquet", columns)
         con.execute("CREATE TABLE chosen (household_id BIGINT)")
-        con.execute("INSERT INTO chosen SELECT unnest(?)", [_sampled(con, folder, seed=seed, sample=sample)])
+        con.execute("INSERT INTO chosen SELECT unnest(?)", [sampled(con, folder, seed=seed, sample=sample)])
         for name, columns in _COLUMNS.items():
             _load(con, name, folder / f"{name}.parquet", columns)
         yield con
+
+
+def sampled(con: duckdb.DuckDBPyConnection, folder: Path, *, seed: int, sample: float) -> list[int]:
+    """The households of the sample: the first of an order that the seed alone decides."""
+    transactions = sql_text(folder / "transactions.parquet")
+    rows = con.execute(f"SELECT DISTINCT household_id FROM read_parquet({transactions})").fetchall()
+    shuffled = sorted((row[0] for row in rows), key=lambda number: _rank(seed, number))
+    return shuffled[: max(1, round(len(shuffled) * sample))]
 
 
 def sql_text(value: object) -> str:
@@ -95,14 +108,6 @@ def _require(con: duckdb.DuckDBPyConnection, path: Path, wanted: Sequence[str]) 
     missing = [name for name in wanted if name not in found]
     if missing:
         raise TerminalError(f"source file {path}: missing columns {missing}, found {found}; {again}")
-
-
-def _sampled(con: duckdb.DuckDBPyConnection, folder: Path, *, seed: int, sample: float) -> list[int]:
-    """The households of the sample: the first of an order that the seed alone decides."""
-    transactions = sql_text(folder / "transactions.parquet")
-    rows = con.execute(f"SELECT DISTINCT household_id FROM read_parquet({transactions})").fetchall()
-    shuffled = sorted((row[0] for row in rows), key=lambda number: _rank(seed, number))
-    return shuffled[: max(1, round(len(shuffled) * sample))]
 
 
 def _rank(seed: int, number: int) -> bytes:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -102,8 +102,10 @@ class Jobs:
     def stop_all(self) -> None:
         """End what still runs, Java included: every write can be repeated, so nothing is lost by it."""
         for job in self._started:
-            if job.is_running():
-                os.killpg(job.pid, signal.SIGKILL)
+            # Of a job that was killed, its Java may still run.
+            if job.is_running() or job.process.returncode < 0:
+                with suppress(ProcessLookupError):
+                    os.killpg(job.pid, signal.SIGKILL)
                 job.process.wait(timeout=_STOP_S)
 
     def _environment(self) -> Mapping[str, str]:

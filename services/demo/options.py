@@ -8,8 +8,10 @@ from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from services.embedded import state
+from services.demo import export, export_source
+from services.embedded import layout, state
 from services.embedded.layout import Layout
+from services.setup.space import require_free
 from spark_jobs.errors import TerminalError
 
 WORKSPACE = "grocery"
@@ -43,11 +45,17 @@ class Options:
         return self.home / "report" / "index.html"
 
 
+def require_inputs(options: Options) -> None:
+    """Source files and room, asked before anything is removed or made; TerminalError names what is missing."""
+    export_source.require_files(export_source.package_folder())
+    require_free(options.home, export.NEEDED_BYTES + layout.NEEDED_BYTES, "the demo")
+
+
 def begin_anew(options: Options) -> None:
     """An empty data directory; only one that a demo made is removed, and never under a running stack."""
     data = options.data
     if not data.exists():
-        data.mkdir(parents=True)
+        data.mkdir(mode=0o700, parents=True)  # personal data, however well it is hidden
     elif state.is_locked(Layout(data)):
         raise TerminalError(
             f"a stack runs in {data}: {state.who_runs(Layout(data))}; stop it with `./databank down`, then run the demo"
@@ -58,5 +66,5 @@ def begin_anew(options: Options) -> None:
                 f"{data} holds tables that no demo made; move it away, or give the demo a folder with --home DIR"
             )
         shutil.rmtree(data)
-        data.mkdir()
+        data.mkdir(mode=0o700)
     (data / MARKER).touch()

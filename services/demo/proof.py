@@ -1,6 +1,7 @@
 """The proof: what Trino answers over the new tables equals what DuckDB counts in the package's own Parquet files.
 
-Nothing of the platform stands between the package and DuckDB's side: neither the export nor a view.
+Nothing of the platform stands between the package and DuckDB's side: neither the export nor a view. Only members who
+never bought are no part of the package; the old system's members file names them.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from zoneinfo import ZoneInfo
 
 import duckdb
 
+from services.demo import export_source
+from services.demo.options import BASE, ZONE, Options
 from spark_jobs.errors import TerminalError
 from trino_catalog.connection import Trino
 
@@ -36,12 +39,20 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What the proof is about: the package's files, the members of the run, the calendar."""
+    """What the proof is about: the package's files, the members of the run, the calendar; its share of households."""
 
     package: Path
     members_file: Path
     zone: ZoneInfo
     base: datetime
+    sample: float
+    seed: int
+
+
+def case_of(options: Options) -> Case:
+    """The proof of a run of the demo."""
+    members = options.files / "export" / "members.csv"
+    return Case(export_source.package_folder(), members, ZONE, BASE, options.sample, options.seed)
 
 
 def prove(case: Case, trino: Trino) -> list[Check]:
@@ -60,13 +71,10 @@ def _wanted(case: Case) -> Iterable[tuple[str, str]]:
             "CREATE TABLE members AS SELECT member_no FROM read_csv(?, header = true, all_varchar = true)",
             [str(case.members_file)],
         )
-        con.execute(
-            f"""CREATE TABLE lines AS
-            SELECT household_id, basket_id, transaction_timestamp AS bought_at, CAST(sales_value AS {MONEY}) AS sales
-            FROM read_parquet(?) WHERE CAST(household_id AS varchar) IN (SELECT member_no FROM members)""",
-            [str(case.package / "transactions.parquet")],
-        )
-        yield from _totals(con.execute(_TOTALS).fetchall()[0])
+        _take_lines(con, case)
+        totals = dict(_totals(con.execute(_TOTALS).fetchall()[0]))
+        yield from totals.items()
+        yield from ((name, totals[of]) for name, of in _SEEN_AGAIN.items())
         yield from _months(con, case.zone)
         (silent,) = con.execute(
             "SELECT count(*) FROM members WHERE member_no NOT IN (SELECT CAST(household_id AS varchar) FROM lines)"
@@ -81,6 +89,27 @@ def _wanted(case: Case) -> Iterable[tuple[str, str]]:
         yield "dormant members", str(dormant)
 
 
+def _take_lines(con: duckdb.DuckDBPyConnection, case: Case) -> None:
+    """The package's lines; of a sample, those of the households that its seed chooses from the package."""
+    transactions = case.package / "transactions.parquet"
+    con.execute(
+        f"""CREATE TABLE lines AS
+        SELECT household_id, basket_id, transaction_timestamp AS bought_at, CAST(sales_value AS {MONEY}) AS sales
+        FROM read_parquet(?)""",
+        [str(transactions)],
+    )
+    if case.sample < 1:
+        chosen = export_source.sampled(con, case.package, seed=case.seed, sample=case.sample)
+        con.execute("DELETE FROM lines WHERE household_id NOT IN (SELECT unnest(?))", [chosen])
+
+
+# What must be the same again: in orders and events of the same purchases, and through the view that was switched.
+_SEEN_AGAIN = {
+    "orders": "baskets",
+    "purchase events": "baskets",
+    "lines that readers see": "lines",
+    "sales that readers see": "sales",
+}
 _TOTALS = f"""SELECT count(*), count(DISTINCT basket_id), count(DISTINCT household_id), CAST(sum(sales) AS {MONEY})
 FROM lines"""
 
@@ -112,6 +141,11 @@ def _found(trino: Trino) -> Iterable[tuple[str, str]]:
         FROM lake.core.order_lines"""
     )
     yield from _totals(totals.one())
+    yield "orders", str(trino.ask("SELECT count(*) FROM lake.core.orders").one()[0])
+    events = trino.ask("SELECT count(*) FROM lake.core.events WHERE name = 'purchase'")
+    yield "purchase events", str(events.one()[0])
+    seen = trino.ask(f"SELECT count(*), CAST(sum(sales_value) AS {MONEY}) FROM lake.sales.purchases").one()
+    yield from zip(("lines that readers see", "sales that readers see"), map(str, seen), strict=True)
     months = trino.ask(
         f"""SELECT date_format(ordered_at AT TIME ZONE 'America/New_York', '%Y-%m'), CAST(sum(sales_value) AS {MONEY})
         FROM lake.core.order_lines GROUP BY 1 ORDER BY 1"""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from services.demo import charts
+from services.demo.asking import PLACES
 from services.demo.run import Outcome
 from spark_jobs.errors import TerminalError
 
@@ -67,14 +68,13 @@ def _proof(outcome: Outcome) -> str:
 
 
 def _moved(outcome: Outcome) -> str:
-    moved, live = outcome.migration, outcome.live
-    ingest = outcome.expected["live"]["quarantined"]
-    rows = [("history", *(moved[name] for name in ("read", "good", "quarantined", "duplicate")))]
+    sides = {"history": outcome.migration, "live messages": outcome.ingested}
+    rows = [(title, *(counts[place] for place in PLACES)) for title, counts in sides.items()]
     text = (
-        f"<p>{live['sent']:,} live messages were acknowledged by Kafka, sent for {outcome.overlap_s:.0f} s while "
-        f"history was on its way; {sum(ingest.values())} broken ones among them were put into quarantine.</p>"
+        f"<p>{outcome.live['sent']:,} live messages were acknowledged by Kafka; they were sent for "
+        f"{outcome.overlap_s:.0f} s while history was being copied.</p>"
     )
-    return _table(("", "read", "good", "quarantined", "duplicate"), rows) + text
+    return _table(("", *PLACES), rows) + text
 
 
 def _sales(outcome: Outcome) -> str:
@@ -99,7 +99,7 @@ def _tags(outcome: Outcome) -> str:
 
 def _run(outcome: Outcome) -> str:
     rows: list[Sequence[Any]] = [(title, f"{seconds:.1f} s") for title, seconds in outcome.stages.items()]
-    rows += [("all together", f"{outcome.seconds:.0f} s"), ("memory at most", f"{outcome.peak_memory_mb:,} MB")]
+    rows += [("all together", f"{outcome.seconds:.0f} s"), ("memory at most", f"{outcome.peak_memory_mb:,} MiB")]
     rows += [(name, importlib.metadata.version(name)) for name in _PACKAGES]
     rows.append(("made at", f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"))
     return _table(("stage (stages overlap)", ""), rows)

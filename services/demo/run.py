@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from services.demo import asking, export, export_source
+from services.demo import asking, export
 from services.demo.display import Board
 from services.demo.jobs import Job, Jobs, started_jobs
 from services.demo.memory import MemoryWatch
-from services.demo.options import BASE, WORKSPACE, ZONE, Options, begin_anew
-from services.demo.proof import Case, Check, prove
+from services.demo.options import BASE, WORKSPACE, Options, begin_anew, require_inputs
+from services.demo.proof import Check, case_of, prove
 from services.demo.quality import score
 from services.embedded.stack import EmbeddedStack
 from services.setup import paths
@@ -26,6 +28,7 @@ from trino_catalog.connection import connected
 MIGRATION_JOB = paths.REPO / "services" / "demo" / "mappings" / "job.yaml"
 # Slower than the producer can: history has to be on its way while these events arrive.
 LIVE_PER_S = 2_500
+_COPIED = "step copied"  # said by the migration when all of history is copied
 _TABLES_S = 120.0
 _DERIVED_S = 3600.0
 
@@ -55,6 +58,7 @@ class Outcome:
     live: dict[str, Any] = field(default_factory=dict)
     overlap_s: float = 0.0
     batch: dict[str, dict[str, Any]] = field(default_factory=dict)
+    ingested: dict[str, int] = field(default_factory=dict)
     answers: list[asking.Answered] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
     quality: dict[str, Any] = field(default_factory=dict)
@@ -83,6 +87,7 @@ def run(options: Options, console: Console) -> Outcome:
     """Run all stages; everything that was started is stopped at the end, whatever the reason."""
     began = time.monotonic()
     outcome = Outcome(options)
+    require_inputs(options)
     begin_anew(options)
     with MemoryWatch() as memory, Board(console, _titles(options)) as board:
         starting = board.begin(STAGES[0])
@@ -129,14 +134,25 @@ def _start_stream(stage: Stage) -> Job:
     return stream
 
 
-def _wait_for(holds: Callable[[], bool], job: Job, *, what: str, most_s: float = _TABLES_S) -> None:
+def _wait_for(holds: Callable[[], bool], job: Job, *others: Job, what: str, most_s: float = _TABLES_S) -> None:
+    """Return once it holds, by the work of `job`; one of the jobs that fails meanwhile ends the demo at once."""
     until = time.monotonic() + most_s
     while not holds():
-        if not job.is_running():
-            job.result()  # raises with its last words
+        for one in (job, *others):
+            if not one.is_running():
+                one.result()  # raises with its last words
         if time.monotonic() > until:
             raise RetryableError(f"{what} did not appear within {most_s:.0f} s; see {job.log}")
         time.sleep(0.2)
+
+
+def _first_moment(holds: Callable[[], bool], job: Job) -> float:
+    """When it first held while the job ran; infinity where it never did."""
+    while job.is_running():
+        if holds():
+            return time.monotonic()
+        time.sleep(0.2)
+    return math.inf
 
 
 def _move_in(stage: Stage, stream: Job) -> None:
@@ -147,10 +163,11 @@ def _move_in(stage: Stage, stream: Job) -> None:
     history = jobs.start("migration", ["migration", "run", *arguments])
     moving = board.begin(STAGES[4], history.last_line)
     # Live events are sent while history is on its way, not while Spark is starting.
-    _wait_for(lambda: history.said(": copied "), history, what="the first copied chunk")
+    _wait_for(lambda: history.said(": copied "), history, stream, what="the first copied chunk")
     _send_live(stage, history)
     # What people did is complete then; that old and new side answer the same is looked at meanwhile.
-    _wait_for(lambda: history.said("step derived"), history, what="events made of history", most_s=_DERIVED_S)
+    is_derived = partial(history.said, "step derived")
+    _wait_for(is_derived, history, stream, what="events made of history", most_s=_DERIVED_S)
     _drain(stage, stream)
     board.begin(STAGES[8], stream.last_line)
     (stage.outcome.migration,) = history.result()
@@ -167,10 +184,12 @@ def _send_live(stage: Stage, history: Job) -> None:
     producer = ["--input", str(stage.options.files / "live" / "events.jsonl"), "--rate", str(LIVE_PER_S)]
     live = stage.jobs.start("live", ["services.demo.live", *producer])
     sending = board.begin(STAGES[5], live.last_line)
+    copied_at = _first_moment(lambda: history.said(_COPIED), live)
     (outcome.live,) = live.result()
+    ended_at = time.monotonic()
     sending.rows = outcome.live["sent"]
     board.end(sending)
-    outcome.overlap_s = min(time.monotonic(), _end_of(history)) - max(live.began, history.began)
+    outcome.overlap_s = max(0.0, min(copied_at, ended_at) - (ended_at - outcome.live["seconds"]))
 
 
 def _drain(stage: Stage, stream: Job) -> None:
@@ -178,11 +197,6 @@ def _drain(stage: Stage, stream: Job) -> None:
         stream.end()
         _wait_for(lambda: bool(stream.answers()), stream, what="the end of the stream")
         draining.rows = stage.outcome.live["sent"]
-
-
-def _end_of(job: Job) -> float:
-    """When a job ended, as far as is known now: one that runs has not ended before now."""
-    return time.monotonic() if job.is_running() else job.answer.stat().st_mtime - time.time() + time.monotonic()
 
 
 def _compute(stage: Stage, batch: Job) -> None:
@@ -200,8 +214,8 @@ def _ask(stage: Stage) -> None:
     with connected(stage.stack.trino_url) as trino:
         with stage.board.stage(STAGES[10]):
             outcome.answers = asking.ask_all(trino)
+            outcome.ingested = asking.ask_ingested(trino)
         with stage.board.stage(STAGES[11]) as proving:
-            members = options.files / "export" / "members.csv"
-            outcome.checks = prove(Case(export_source.package_folder(), members, ZONE, BASE), trino)
+            outcome.checks = prove(case_of(options), trino)
             outcome.quality = score(trino, stage.jobs, options)
             proving.note = f"{sum(check.holds for check in outcome.checks)} of {len(outcome.checks)} figures equal"

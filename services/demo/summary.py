@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -10,6 +11,7 @@ from rich.table import Table
 
 from services.demo.asking import Answered
 from services.demo.run import Outcome
+from services.setup import paths
 
 _SIMULATED = (
     "Purchases, products, campaigns, coupon redemptions and demographics are real (completejourney). Identifiers, "
@@ -27,9 +29,10 @@ def show(outcome: Outcome, console: Console) -> None:
     console.print(_identities(outcome), highlight=False)
     minutes, seconds = divmod(round(outcome.seconds), 60)
     verdict = "PROVED: every figure is equal" if outcome.is_proved else "NOT PROVED: figures differ"
-    console.print(f"{verdict}. {minutes} min {seconds} s, {outcome.peak_memory_mb:,} MB at most.", highlight=False)
+    console.print(f"{verdict}. {minutes} min {seconds} s, {outcome.peak_memory_mb:,} MiB at most.", highlight=False)
     console.print(f"The page: {outcome.options.report}", soft_wrap=True, highlight=False)
-    console.print("`./databank up` keeps Kafka and Trino running on this data for BI tools.", highlight=False)
+    if outcome.options.home == paths.state_dir().resolve():  # what `up` serves
+        console.print("`./databank up` keeps Kafka and Trino running on this data for BI tools.", highlight=False)
 
 
 def facts(outcome: Outcome) -> dict[str, Any]:
@@ -43,7 +46,9 @@ def facts(outcome: Outcome) -> dict[str, Any]:
         "migration": outcome.migration,
         "live": outcome.live,
         "overlap_s": round(outcome.overlap_s, 1),
+        "ingested": outcome.ingested,
         **outcome.batch,
+        "answers": {answered.name: answered.rows for answered in outcome.answers},
         "quality": outcome.quality,
         "stages": {title: round(seconds, 1) for title, seconds in outcome.stages.items()},
         "seconds": round(outcome.seconds, 1),
@@ -86,11 +91,17 @@ def _number(text: str) -> str:
 
 
 def _moved(outcome: Outcome) -> str:
-    moved = outcome.migration
     return (
-        f"History: {moved['read']:,} records read = {moved['good']:,} good + {moved['quarantined']:,} quarantined + "
-        f"{moved['duplicate']:,} duplicate. Live: {outcome.live['sent']:,} messages acknowledged, sent for "
-        f"{outcome.overlap_s:.0f} s while history was on its way."
+        f"History: {_places(outcome.migration, 'records')}. Live: {_places(outcome.ingested, 'messages')}; "
+        f"{outcome.live['sent']:,} were acknowledged; they were sent for {outcome.overlap_s:.0f} s while history was "
+        "being copied."
+    )
+
+
+def _places(counts: Mapping[str, Any], what: str) -> str:
+    return (
+        f"{counts['read']:,} {what} read = {counts['good']:,} good + {counts['quarantined']:,} quarantined + "
+        f"{counts['duplicate']:,} duplicate"
     )
 
 

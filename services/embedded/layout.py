@@ -8,7 +8,7 @@ from pathlib import Path
 from services.setup.space import require_free, require_writable
 
 # The demo writes less than half of this.
-_NEEDED_BYTES = 2_000_000_000
+NEEDED_BYTES = 2_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +82,9 @@ def prepare(root: Path) -> Layout:
     """The layout with its folders made; TerminalError when one cannot be used or the disk is nearly full."""
     layout = Layout(root.resolve())
     folders = (layout.lake, layout.metastore, layout.kafka, layout.trino, layout.logs, layout.run, layout.spark_local)
+    require_free(layout.root, NEEDED_BYTES, "the embedded stack")  # before anything is made
     if not layout.root.exists():
         layout.root.mkdir(mode=0o700, parents=True)  # personal data, however well it is hidden
     for folder in (layout.root, *folders):
         require_writable(folder)
-    require_free(layout.root, _NEEDED_BYTES, "the embedded stack")
     return layout

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Collection, Mapping
 from contextlib import ExitStack
 
 from spark_jobs.errors import TerminalError
@@ -30,8 +31,22 @@ def is_free(port: int) -> bool:
     return True
 
 
-def pick(asked: int | None, remembered: int | None, *, program: str) -> int:
-    """The port asked for (TerminalError when it is taken), else the one used last while it is free, else a free one."""
+def pick(asked: int | None, remembered: int | None, *, program: str, others: Mapping[str, int]) -> int:
+    """The port asked for (TerminalError when it is taken), else the one used last while it is free, else a free one.
+
+    `others` are ports that were picked for programs which do not listen yet.
+    """
+    port = _pick(asked, remembered, program=program, avoid=others.values())
+    for other, taken in others.items():
+        if port == taken:
+            raise TerminalError(
+                f"{program} and {other} cannot both listen on {LOOPBACK}:{port} (asked for, or kept from the last "
+                f"start); choose another port for one of them (--{program.lower()}-port, --{other.lower()}-port)"
+            )
+    return port
+
+
+def _pick(asked: int | None, remembered: int | None, *, program: str, avoid: Collection[int]) -> int:
     if asked is not None:
         if not is_free(asked):
             raise TerminalError(
@@ -41,4 +56,4 @@ def pick(asked: int | None, remembered: int | None, *, program: str) -> int:
         return asked
     if remembered is not None and is_free(remembered):
         return remembered
-    return free_ports(1)[0]
+    return next(port for port in free_ports(len(avoid) + 1) if port not in avoid)

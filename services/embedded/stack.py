@@ -145,7 +145,8 @@ class EmbeddedStack:
         taken: dict[str, int] = {}
         for name in self._wanted:
             asked, before = getattr(self._asked, name), getattr(last, name)
-            taken[name] = pick(asked, before, program=name.capitalize())
+            others = {other.capitalize(): port for other, port in taken.items()}
+            taken[name] = pick(asked, before, program=name.capitalize(), others=others)
         return state.Ports(**taken)
 
     def _spawn(self, name: str, command: list[str], chosen: Resolved) -> processes.Child:

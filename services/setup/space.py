@@ -24,8 +24,9 @@ def require_writable(folder: Path) -> None:
 
 
 def require_free(folder: Path, needed_bytes: int, what: str) -> None:
-    """TerminalError when fewer than `needed_bytes` are free where `folder` is."""
-    free_bytes = shutil.disk_usage(folder).free
+    """TerminalError when fewer than `needed_bytes` are free where `folder` is, or will be made."""
+    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    free_bytes = shutil.disk_usage(there).free
     if free_bytes < needed_bytes:
         raise TerminalError(
             f"no room for {what} in {folder}: found {free_bytes / _GB:.1f} GB free, "

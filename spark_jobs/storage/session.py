@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,6 +40,8 @@ _FIXED = {
 # Executors of the driver's own process: nothing listens beyond this machine. A cluster has its spark-defaults.conf.
 _LOCAL = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
 EXECUTOR_WAIT_S = 300.0
+JAVA = (17, 21)  # what this Spark was run on
+_JAVA_VERSION = re.compile(r'^JAVA_VERSION="(?:1\.)?(\d+)', re.MULTILINE)  # Java 8 calls itself 1.8
 
 
 @contextmanager
@@ -65,12 +68,13 @@ def _said(error: Exception) -> str:
 
 
 def start_session(settings: SparkSettings, name: str) -> SparkSession:
-    """Start (or join) the session of this process; TerminalError where a jar is missing."""
+    """Start (or join) the session of this process; TerminalError where a jar is missing or Java is a wrong one."""
     missing = [jar for jar in settings.jars if not Path(jar).is_file()]
     if missing:
         raise TerminalError(
             f"Spark jars are missing: {', '.join(missing[:3])}; run the set-up again (`./databank status`)"
         )
+    _require_java()
     _start_java_with_memory(settings.driver_memory_mb)
     builder = SparkSession.builder.master(settings.master).appName(name)
     is_local = settings.master.startswith("local")
@@ -87,6 +91,21 @@ def start_session(settings: SparkSettings, name: str) -> SparkSession:
     if not settings.master.startswith("local"):
         await_executor(spark)
     return spark
+
+
+def _require_java() -> None:
+    """TerminalError where JAVA_HOME says that it is a Java that Spark does not run on; without it, `java` is tried."""
+    home = os.environ.get("JAVA_HOME")
+    try:
+        said = (Path(home) / "release").read_text(encoding="utf-8", errors="replace") if home else ""
+    except OSError:
+        said = ""
+    match = _JAVA_VERSION.search(said)
+    if match and int(match[1]) not in JAVA:
+        wanted = " or ".join(str(major) for major in JAVA)
+        raise TerminalError(
+            f"JAVA_HOME={home} is Java {match[1]}, and Spark needs Java {wanted}; point JAVA_HOME at one of these"
+        )
 
 
 def await_executor(spark: SparkSession) -> None:

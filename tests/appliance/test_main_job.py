@@ -8,7 +8,7 @@ from tests.appliance.cluster import HOSTS, Cluster
 from tests.appliance.main_job import assert_totals_hold, do_main_job
 
 pytestmark = pytest.mark.lifecycle
-FIGURES = 18
+FIGURES = 22
 
 
 def test_history_and_live_events_become_people_tags_and_answers(installed: Cluster) -> None:

@@ -80,6 +80,16 @@ def test_contracts_import_the_standard_library_alone() -> None:
         assert not foreign, f"{path.name} imports {foreign}"
 
 
+def test_a_dag_is_wiring_of_airflow_and_the_standard_library_alone() -> None:
+    files = sorted((paths.REPO / "dags").rglob("*.py"))
+    assert files
+    for path in files:
+        foreign = {
+            name for name in imports_of(path) if name.partition(".")[0] not in {*sys.stdlib_module_names, "airflow"}
+        }
+        assert not foreign, f"{path.name} imports {foreign}"
+
+
 def test_the_first_stage_of_setup_needs_no_installed_package() -> None:
     own = tuple(f"services.setup.{name}" for name in BEFORE_THE_ENVIRONMENT)
     allowed = (*own, "services.bundle.__main__", "services.cli.arguments", "spark_jobs.errors")

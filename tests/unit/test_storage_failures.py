@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
 
@@ -11,6 +12,7 @@ import pytest
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 
+from services.setup import java
 from spark_jobs import __main__ as jobs
 from spark_jobs.errors import RetryableError, TerminalError
 from spark_jobs.settings import SparkSettings
@@ -57,6 +59,33 @@ def test_what_spark_could_not_do_is_said_in_one_line_and_the_session_ends(monkey
     ):
         raise PySparkException("the disk is full\n\tat java.io")
     spark.stop.assert_called_once()
+
+
+@pytest.mark.parametrize(
+    ("version", "found"), [("1.8.0_422", 8), ("11.0.25", 11), ("25", 25)], ids=["Java 8", "Java 11", "Java 25"]
+)
+def test_a_wrong_java_is_told_before_it_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str, found: int
+) -> None:
+    (tmp_path / "release").write_text(f'IMPLEMENTOR="Debian"\nJAVA_VERSION="{version}"\n')
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+    monkeypatch.setattr(session, "_start_java_with_memory", Mock(side_effect=AssertionError("Java was started")))
+    with pytest.raises(TerminalError, match=f"JAVA_HOME={tmp_path} is Java {found}, and Spark needs Java 17 or 21"):
+        session.start_session(SparkSettings("local[2]", 1024, str(tmp_path), ()), "a job")
+
+
+@pytest.mark.parametrize("release", ['JAVA_VERSION="17.0.13"\n', 'A="x"\nJAVA_VERSION="21"\n', "", None])
+def test_a_java_that_may_fit_is_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, release: str | None) -> None:
+    if release is not None:
+        (tmp_path / "release").write_text(release)
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+    session._require_java()
+    monkeypatch.delenv("JAVA_HOME")
+    session._require_java()
+
+
+def test_set_up_and_spark_s_jobs_take_the_same_java() -> None:
+    assert java.SPARK.preferred == session.JAVA
 
 
 def test_a_session_that_cannot_start_is_a_failure_that_may_pass(monkeypatch: pytest.MonkeyPatch) -> None:
