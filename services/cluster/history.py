@@ -100,6 +100,11 @@ def write(known: State, history: History) -> None:
     write_private(_file(known), json.dumps(asdict(history), indent=2) + "\n")
 
 
+def forget(known: State) -> None:
+    """Remember nothing, as before the first installation."""
+    _file(known).unlink(missing_ok=True)
+
+
 def upgrades_from(bundle: Path, version: str) -> list[str]:
     """The releases that may be followed by the bundle's."""
     text = (bundle / "ansible" / "releases" / f"{version}.yml").read_text(encoding="utf-8")

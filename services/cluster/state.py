@@ -163,6 +163,13 @@ def renew_secrets(state: State) -> list[str]:
     return sorted(renewed)
 
 
+def forget_data(state: State, host: str | None = None) -> None:
+    """Forget that data were made, on one host or on all: where they are gone, an installation may make new ones."""
+    for marker in (state.folder / "initialised").glob("*"):  # COMPONENT-HOST
+        if host in {None, marker.name.partition("-")[2]}:
+            marker.unlink()
+
+
 _MAKERS = {
     "password": lambda: secrets.token_urlsafe(24),
     "hex": lambda: secrets.token_hex(32),

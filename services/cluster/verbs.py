@@ -94,6 +94,17 @@ def _end_backup(_known: State, args: argparse.Namespace, _bundle: Verified) -> N
     backups.end(args.to)
 
 
+def _decommissioned(known: State, args: argparse.Namespace, _bundle: Verified) -> None:
+    state.forget_data(known, args.host)
+
+
+def _uninstalled(known: State, args: argparse.Namespace, _bundle: Verified) -> None:
+    """Without data there is nothing to go on from: the next installation begins anew."""
+    if args.data:
+        state.forget_data(known)
+        history.forget(known)
+
+
 _TO = {"--to": {"type": Path, "required": True, "metavar": "DIR", "help": "new folder on the control node"}}
 _WITH_DATA = {
     "metavar": "DIR",
@@ -112,9 +123,10 @@ VERBS: Mapping[str, Verb] = {
     "finalise": Verb("switch on the release's formats: closes the way back", {}, _before_finalise, _finalised),
     "scale_out": Verb("install the hosts that are new in the inventory and move data onto them", {}, _before_install),
     "decommission": Verb(
-        "take a host's data and work to the others; remove it from the inventory afterwards",
+        "take a host's data and work to the others, and everything off it; remove it from the inventory afterwards",
         {"--host": {"required": True, "metavar": "NAME", "help": "the host that shall go"}},
         _before_install,
+        _decommissioned,
     ),
     "backup": Verb(
         "databases, NameNode image, Kafka's metadata, settings and state into a folder",
@@ -147,6 +159,7 @@ VERBS: Mapping[str, Verb] = {
             },
             "--data": {"action": "store_true", "help": "remove all data as well"},
         },
+        after=_uninstalled,
     ),
 }
 

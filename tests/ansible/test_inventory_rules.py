@@ -93,7 +93,7 @@ def problems(groups: dict[str, list[str]], **own: Any) -> list[str]:
             "ansible_host": host,
             "group_names": [group for group in groups if host in groups[group]],
             "databank_sizing": SIZING,
-            "databank_ports": [],
+            "databank_ports_here": [],
             **own,
         }
         for host in hosts
@@ -133,6 +133,13 @@ def test_an_executor_that_no_worker_can_give_is_refused() -> None:
     assert too_much == ["platform_executor_memory_mb is 1537"]
 
 
+def test_a_port_that_shall_stay_open_is_a_port() -> None:
+    good = [10050, {"port": 5666, "from": "192.0.2.0/24"}, {"port": "161", "from": "2001:db8::1"}]
+    assert problems({"kafka": ["h1"]}, base_open_ports=good) == []
+    bad = [0, "ssh", {"port": 161, "from": "everywhere"}, {"form": "192.0.2.1", "port": 1}, {"from": "192.0.2.1"}]
+    assert len(problems({"kafka": ["h1"]}, base_open_ports=bad)) == len(bad)
+
+
 @pytest.mark.parametrize(
     ("workspace", "says"),
     [
@@ -165,7 +172,7 @@ def test_beside_the_stream_another_job_finds_room(workers: int, own: dict[str, i
 
 def test_one_port_for_two_protocols_is_no_conflict() -> None:
     both = [{"name": "a", "port": 53, "group": "all"}, {"name": "b", "port": 53, "group": "all", "protocol": "udp"}]
-    assert problems({"kafka": ["h1"]}, databank_ports=both) == []
+    assert problems({"kafka": ["h1"]}, databank_ports_here=both) == []
 
 
 def test_ranges_that_overlap_are_said_once() -> None:
@@ -173,7 +180,7 @@ def test_ranges_that_overlap_are_said_once() -> None:
         {"name": "a", "port": 7000, "last": 7009, "group": "all"},
         {"name": "b", "port": 7005, "last": 7020, "group": "all"},
     ]
-    assert problems({"kafka": ["h1"]}, databank_ports=ranges) == ["port 7005/tcp is that of a and b"]
+    assert problems({"kafka": ["h1"]}, databank_ports_here=ranges) == ["port 7005/tcp is that of a and b"]
 
 
 def test_every_port_is_of_a_component_that_has_a_size() -> None:

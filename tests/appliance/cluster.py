@@ -106,10 +106,10 @@ class Cluster:
         debians = "systemctl list-units --plain --no-legend 'postgresql@*-databank.service' | cut -d ' ' -f 1"
         return self.hosts.run(name, f"{ours}; {debians}").stdout.split()
 
-    def debians_units_of(self, name: str) -> list[str]:
-        """Services that came from Debian's packages and that Databank hardens."""
+    def other_units_of(self, name: str) -> list[str]:
+        """Services beside those: what came from Debian's packages, hardened by us, and the firewall's rules."""
         measured = ["prometheus"] if name in self.inventory["monitoring"]["hosts"] else []
-        return ["prometheus-node-exporter", *measured]
+        return ["prometheus-node-exporter", "databank-firewall", *measured]
 
     def smoke_is_told(self) -> dict[str, Any]:
         """What the smoke needs to know of Kafka and HDFS."""

@@ -90,7 +90,10 @@ def test_a_support_bundle_says_much_and_no_secret(pair: Pair) -> None:
     assert sorted(files) == ["cluster.json", "h1.txt", "h2.txt", "h3.txt"]
     assert all("journal of kafka.service" in files[f"{name}.txt"] for name in HOSTS)
     assert "[postgresql_airflow_password]" in files["h3.txt"]  # it was there, and was taken out
-    secrets = new.secrets()
+    assert "[metastore_keystore_password]" in files["h2.txt"]
+    settings = (new.hosts.root_of("h2") / "etc/databank/metastore/metastore-site.xml").read_text()
+    (keystore,) = re.findall(r"keystore\.password</name><value>(\w{64})<", settings)
+    secrets = new.secrets() | {"keystore": keystore, "a key": "PRIVATE KEY"}
     assert [name for name, secret in secrets.items() if any(secret in text for text in files.values())] == []
 
 
@@ -98,6 +101,8 @@ def test_an_uninstallation_leaves_the_hosts_as_they_were(pair: Pair, before: dic
     _, new = pair
     assert "Is this the right inventory?" in new.attempt("uninstall", "--name", "other", "--data").stdout
     new.run("uninstall", "--name", "databank", "--data")
+    assert not (new.state / "history.json").exists()
+    assert list((new.state / "initialised").iterdir()) == []
     assert {name: differences(before[name], picture_of(new, name)) for name in HOSTS} == {name: [] for name in HOSTS}
 
 
@@ -150,7 +155,7 @@ def picture_of(cluster: Cluster, name: str) -> set[str]:
     prune = " -o ".join(f"-path {path}" for path in [*system.split(), "/root", "/mnt", "/home"])
     files = rf"find / \( {prune} \) -prune -o -printf 'file %p %M %u %g %l\n'"
     more = "getent passwd; getent group; dpkg-query --show --showformat='package ${Package} ${db:Status-Status}\n'"
-    return set(cluster.hosts.run(name, f"{files}; {more}; nft list ruleset").stdout.splitlines())
+    return set(cluster.hosts.run(name, f"{files}; {more}; nft list ruleset; true").stdout.splitlines())
 
 
 # Debian's own doing at any change of packages or accounts.

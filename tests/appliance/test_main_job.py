@@ -33,6 +33,9 @@ def test_a_host_leaves_and_nothing_is_missing(installed: Cluster) -> None:
     assert refused.returncode != 0
     assert "h1 is the host of namenode, and there is no other" in refused.stdout
     joined.run("decommission", "--host", "h4")
+    left = joined.hosts.run("h4", "ls -d /etc/databank /opt/databank /var/lib/databank", check=False)
+    assert left.stdout == ""
+    assert not list((joined.state / "initialised").glob("*-h4"))
     joined.hosts.stop("h4")
     installed.write_inventory()
     installed.run("install")

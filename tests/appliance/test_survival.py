@@ -70,6 +70,14 @@ def test_all_hosts_come_back_from_a_power_loss(installed: Cluster) -> None:
     installed.run("verify")
 
 
+def test_rules_of_the_firewall_come_back_with_the_host_and_with_the_next_run(installed: Cluster) -> None:
+    listed = "nft list table inet databank"
+    assert all("kafka_clients" in installed.hosts.run(name, listed).stdout for name in HOSTS)
+    installed.hosts.run("h2", "nft flush ruleset")
+    assert installed.changed(installed.run("install")) == {"h1": 0, "h2": 1, "h3": 0}
+    assert "kafka_clients" in installed.hosts.run("h2", listed).stdout
+
+
 def test_every_service_comes_back_by_itself_from_kill_9(installed: Cluster) -> None:
     killed = 0
     for name in HOSTS:

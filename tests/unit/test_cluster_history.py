@@ -71,6 +71,8 @@ def test_history_is_kept_and_a_broken_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "history.json").write_text("{")
     with pytest.raises(TerminalError, match="bring it back from a backup"):
         history.read(known)
+    history.forget(known)
+    assert history.read(known) is None
 
 
 def state_of(folder: Path, cluster: str) -> State:

@@ -79,6 +79,19 @@ def test_the_vaults_key_may_be_kept_elsewhere(tmp_path: Path) -> None:
     assert not at_home.vault_key.exists()
 
 
+def test_data_are_forgotten_of_one_host_or_of_all(tmp_path: Path) -> None:
+    known = State(tmp_path / "state")
+    state.forget_data(known)  # nothing was made yet
+    made = known.folder / "initialised"
+    made.mkdir(parents=True)
+    for name in ("kafka-h4", "kafka-x-h4", "namenode-h1"):
+        (made / name).touch()
+    state.forget_data(known, "h4")
+    assert sorted(path.name for path in made.iterdir()) == ["kafka-x-h4", "namenode-h1"]
+    state.forget_data(known)
+    assert list(made.iterdir()) == []
+
+
 @pytest.mark.parametrize("name", ["one_host", "three_hosts", "ten_hosts"])
 def test_the_examples_place_every_component_that_verify_knocks_at(name: str) -> None:
     example = paths.REPO / "ansible" / "inventories" / "example" / f"{name}.yml"

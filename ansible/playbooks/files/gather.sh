@@ -12,13 +12,15 @@ run ip -brief address
 run ss -lntup
 run timedatectl
 run nft list table inet databank
+run systemctl --no-pager --full status databank-firewall
 run systemctl --no-pager --failed
 run ls -l "$PROGRAMS" "$PROGRAMS"/*
 run ls -lR "$SETTINGS"
 say settings
 # Files that hold nothing but a secret are not read; what stands in the others is taken out on the control node.
-find "$SETTINGS" -type f -size -64k ! -name '*.pem' ! -name '*password*' ! -name 'pgpass*' ! -name 'root_key*' ! -name 'user-*' \
-  ! -name 'password.db' -exec sh -c 'echo "--- $1"; cat "$1"' sh {} \;
+find "$SETTINGS" -type f -size -64k ! -name '*.pem' ! -name '*.p12' ! -name '*.jks' ! -name '*.key' ! -name '*password*' \
+  ! -name 'pgpass*' ! -name 'root_key*' ! -name 'user-*' \
+  -exec sh -c 'if grep -q "PRIVATE KEY" "$1"; then exit; fi; echo "--- $1"; cat "$1"' sh {} \;
 for unit in $UNITS; do
   for name in $(systemctl list-units --all --plain --no-legend --full "$unit.service" | cut -d ' ' -f 1); do
     run systemctl --no-pager --full --lines 0 status "$name"

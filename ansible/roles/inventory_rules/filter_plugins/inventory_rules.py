@@ -6,6 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
+from ipaddress import ip_network
 from typing import Any
 from zoneinfo import available_timezones
 
@@ -46,7 +47,7 @@ def inventory_problems(groups: Groups, variables: Variables, kinds: Mapping[str,
             )
         )
     for host, own in hosts.items():
-        found += [*_overrides(host, own), *_memory(host, own), *_ports(host, own)]
+        found += [*_overrides(host, own), *_memory(host, own), *_ports(host, own), *_open_ports(host, own)]
     found += _stream(groups, hosts)
     found += _workspaces(next(iter(hosts.values())).get("platform_workspaces", []))
     return found
@@ -171,7 +172,7 @@ def _stream(groups: Groups, hosts: Variables) -> Iterator[Problem]:
 
 def _ports(host: str, own: Mapping[str, Any]) -> Iterator[Problem]:
     owners: dict[tuple[str, int], list[str]] = defaultdict(list)
-    for one in own["databank_ports"]:
+    for one in own["databank_ports_here"]:
         if one["group"] in {"all", *own["group_names"]}:
             for port in range(int(one["port"]), int(one.get("last", one["port"])) + 1):
                 names = owners[one.get("protocol", "tcp"), port]
@@ -184,6 +185,25 @@ def _ports(host: str, own: Mapping[str, Any]) -> Iterator[Problem]:
             found = f"port {port}/{protocol} is that of {' and '.join(names)}"
             remedy = "Place them on different hosts, or change one in playbooks/group_vars/all/ports.yml."
             yield _problem(host, "ports", found=found, wanted="one service for a port", remedy=remedy)
+
+
+def _open_ports(host: str, own: Mapping[str, Any]) -> Iterator[Problem]:
+    given = own.get("base_open_ports", [])
+    for one in given if isinstance(given, list) else [given]:
+        if not _is_open_port(one):
+            wanted = "a number from 1 to 65535, or {port, from} with an address or network"
+            remedy = "Correct it: the firewall closes every port that nothing opens."
+            yield _problem(host, "ports", found=f"base_open_ports has {one}", wanted=wanted, remedy=remedy)
+
+
+def _is_open_port(one: object) -> bool:
+    given = one if isinstance(one, Mapping) else {"port": one}
+    try:
+        ip_network(str(given.get("from", "0.0.0.0/0")))
+        is_port = 1 <= int(str(given.get("port"))) <= 65535
+    except ValueError:
+        return False
+    return is_port and set(given) <= {"port", "from"}
 
 
 def _workspaces(workspaces: object) -> Iterator[Problem]:
