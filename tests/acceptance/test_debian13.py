@@ -16,6 +16,7 @@ pytestmark = pytest.mark.campaign
 
 WHERE = "/opt/databank"
 COMMAND_S = 90 * 60
+KILLED_AFTER_S = (10, 30)  # while packages are installed, while wheels and archives come
 # In namespaces of its own: every mount and process is gone with it, however it ends.
 ISOLATED = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--propagation", "private"]
 
@@ -45,23 +46,32 @@ def trust_what_this_machine_trusts(root: Path) -> None:
     subprocess.run(["chroot", str(root), "update-ca-certificates"], check=True)
 
 
-def run_inside(root: Path, *verb: str) -> subprocess.CompletedProcess[str]:
+def run_inside(
+    root: Path, *verb: str, most_s: float = COMMAND_S, offline: bool = False
+) -> subprocess.CompletedProcess[str]:
+    """`./databank VERB` inside; everything of it is killed with -9 after `most_s`, and TimeoutExpired raised."""
     mounts = f"mount -t proc proc {root}/proc && mount --rbind /sys {root}/sys && mount --rbind /dev {root}/dev"
     clean = "env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 CI=true"
     script = f'{mounts} && exec chroot {root} {clean} {WHERE}/databank "$@"'
     return subprocess.run(
-        [*ISOLATED, "sh", "-c", script, "sh", *verb],
+        [*ISOLATED, *(["--net"] if offline else []), "sh", "-c", script, "sh", *verb],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=COMMAND_S,
+        timeout=most_s,
     )
 
 
-def test_the_demo_passes_on_a_clean_debian_13(debian: Path) -> None:
+def test_the_demo_passes_on_a_clean_debian_13_whose_set_up_was_killed(debian: Path) -> None:
+    for seconds in KILLED_AFTER_S:
+        with pytest.raises(subprocess.TimeoutExpired):  # else the set-up had ended, and the fault hit nothing
+            run_inside(debian, "status", most_s=seconds)
     answer = run_inside(debian, "demo")
     assert answer.returncode == 0, answer.stdout[-4000:] + answer.stderr[-4000:]
     assert "4,596,039.58" in answer.stdout
+    again = run_inside(debian, "status", offline=True, most_s=60)  # nothing is downloaded
+    assert again.returncode == 0, again.stderr
+    assert "setup:" not in again.stdout + again.stderr, again.stderr
 
 
 def test_all_tests_pass_on_a_clean_debian_13(debian: Path) -> None:
