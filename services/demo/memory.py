@@ -5,23 +5,29 @@ from __future__ import annotations
 import os
 import resource
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 _EVERY_S = 2.0
+_GROWN = 1.03
 _PARENT_FIELD = 1  # of /proc/PID/stat after the name
 _RESIDENT_FIELD = 1  # of /proc/PID/statm
 
 
 class MemoryWatch:
-    """Samples what this process tree holds, at most: a page that n processes share counts n times.
+    """Samples what this process tree holds: a page that processes share counts once.
 
-    The exact share (`smaps_rollup`) makes the kernel walk every page: a sample every 2 s took 4 % of two cores.
+    Sizes of processes are cheap to ask for, and count shared pages several times: the archive of Spark's classes, what
+    Python's workers have of the process that they were made of. The exact share (`smaps_rollup`) makes the kernel walk
+    every page, which took 4 % of two cores every 2 s. So it is asked for when the sum of sizes has grown, and tells how
+    much of the sum is real until it is asked for again.
     """
 
     def __init__(self) -> None:
         self.peak_mb = 0
+        self._measured_kb, self._real_share = 0, 1.0
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="memory watch", daemon=True)
 
@@ -37,7 +43,17 @@ class MemoryWatch:
 
     def _watch(self) -> None:
         while not self._ended.wait(_EVERY_S):
-            self.peak_mb = max(self.peak_mb, sum(_held_kb(pid) for pid in process_tree(os.getpid())) // 1024)
+            self.sample(process_tree(os.getpid()))
+
+    def sample(self, pids: Iterable[int]) -> None:
+        """Take these processes into the peak."""
+        sizes_kb = sum(map(_size_kb, pids))
+        if sizes_kb > self._measured_kb * _GROWN:
+            # The sizes of the same moment: processes come and go.
+            exact = [(_size_kb(pid), _real_kb(pid)) for pid in pids]
+            self._measured_kb = sum(size for size, _ in exact)
+            self._real_share = sum(real for _, real in exact) / max(1, self._measured_kb)
+        self.peak_mb = max(self.peak_mb, int(sizes_kb * self._real_share) // 1024)
 
 
 def process_tree(root: int) -> set[int]:
@@ -62,9 +78,18 @@ def _parent(entry: Path) -> int | None:
     return int(text.rpartition(")")[2].split()[_PARENT_FIELD])
 
 
-def _held_kb(pid: int) -> int:
+def _size_kb(pid: int) -> int:
     try:
         resident_pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[_RESIDENT_FIELD])
     except OSError:
         return 0  # it ended meanwhile
     return resident_pages * resource.getpagesize() // 1024
+
+
+def _real_kb(pid: int) -> int:
+    """Of a page that n processes hold, an n-th."""
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("Pss:")), 0)
