@@ -19,6 +19,7 @@ from services.embedded.layout import Layout
 from services.embedded.ports import LOOPBACK
 from services.setup.resolved import Resolved
 from spark_jobs.errors import TerminalError
+from spark_jobs.jvm import LATE_OPTIMISING
 
 HEAP_MB = 1280
 START_TIMEOUT_S = 180.0
@@ -51,6 +52,7 @@ def prepare(chosen: Resolved, layout: Layout, *, port: int, catalogs: Path, vari
         f"-Xmx{HEAP_MB}m",
         *chosen.trino_jvm_flags,
         _COLLECTOR,
+        *LATE_OPTIMISING,
         f"-Djava.io.tmpdir={layout.trino / 'tmp'}",  # /tmp may be mounted noexec
         f"-Dconfig={etc / 'config.properties'}",
         "-cp",

@@ -14,6 +14,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from spark_jobs.errors import RetryableError, TerminalError
+from spark_jobs.jvm import LATE_OPTIMISING
 from spark_jobs.settings import SparkSettings
 
 # Two partitions for state and shuffles serve two cores; a cluster's settings file will say more.
@@ -129,7 +130,7 @@ def await_executor(spark: SparkSession) -> None:
 def _start_java_with_memory(driver_memory_mb: int) -> None:
     # Memory and collector are fixed when the JVM starts, so they are arguments of spark-submit, not settings. Of a few
     # cores the parallel collector takes less than G1 (measured on two: 14 % less CPU for the stream, 10 % for a copy).
-    options = "-XX:+UseParallelGC"
+    options = f"-XX:+UseParallelGC {' '.join(LATE_OPTIMISING)}"
     if classes := os.environ.get("DATABANK_SPARK_CLASSES"):
         # Made by set-up. One that does not fit is passed over, which is nothing that a job's output must say.
         options += f" -XX:SharedArchiveFile={classes} -Xlog:cds*=off"

@@ -1,0 +1,12 @@
+"""Flags for Java that programs of a few minutes share."""
+
+from __future__ import annotations
+
+# The optimising compiler begins four times later than it would. A batch job plans hundreds of queries once: compiling
+# what it used for seconds took 40 % of its CPU time (bench/README.md). What runs for long is optimised all the same.
+LATE_OPTIMISING = (
+    "-XX:Tier4InvocationThreshold=20000",
+    "-XX:Tier4MinInvocationThreshold=4000",
+    "-XX:Tier4CompileThreshold=60000",
+    "-XX:Tier4BackEdgeThreshold=160000",
+)
