@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
+from contextlib import AbstractContextManager
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
-from services.demo.memory import process_tree
+from services.demo.memory import process_tree, repeated
 
 _EVERY_S = 0.2
 _LOOKS_PER_JAVA = 5  # looking at all processes costs more than looking at one folder
@@ -23,26 +21,17 @@ class DemoWatch:
         self.java: set[tuple[bytes, ...]] = set()
         self._pid, self._folder, self._kept = pid, folder, kept
         self._known: set[int] = set()
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="demo watch", daemon=True)
+        self._looks = 0
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
+    def watching(self) -> AbstractContextManager[None]:
+        """Look as long as the block lasts."""
+        return repeated(self._look, every_s=_EVERY_S)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._ended.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
-        looks = 0
-        while not self._ended.wait(_EVERY_S):
-            self._keep_files()
-            if looks % _LOOKS_PER_JAVA == 0:
-                self.java |= {words for pid in process_tree(self._pid) if is_java(words := command_of(pid))}
-            looks += 1
+    def _look(self) -> None:
+        self._keep_files()
+        if self._looks % _LOOKS_PER_JAVA == 0:
+            self.java |= {words for pid in process_tree(self._pid) if is_java(words := command_of(pid))}
+        self._looks += 1
 
     def _keep_files(self) -> None:
         for folder, _, names in os.walk(self._folder):

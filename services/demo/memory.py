@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import resource
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 _EVERY_S = 2.0
 _GROWN = 1.03
@@ -28,32 +27,38 @@ class MemoryWatch:
     def __init__(self) -> None:
         self.peak_mb = 0
         self._measured_kb, self._real_share = 0, 1.0
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="memory watch", daemon=True)
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._ended.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
-        while not self._ended.wait(_EVERY_S):
-            self.sample(process_tree(os.getpid()))
+    def watching(self) -> AbstractContextManager[None]:
+        """Sample this process and all below it as long as the block lasts."""
+        return repeated(lambda: self.sample(process_tree(os.getpid())), every_s=_EVERY_S)
 
     def sample(self, pids: Iterable[int]) -> None:
         """Take these processes into the peak."""
         sizes_kb = sum(map(_size_kb, pids))
         if sizes_kb > self._measured_kb * _GROWN:
             # The sizes of the same moment: processes come and go.
-            exact = [(_size_kb(pid), _real_kb(pid)) for pid in pids]
+            exact = [(_size_kb(pid), real) for pid in pids if (real := _real_kb(pid))]
             self._measured_kb = sum(size for size, _ in exact)
             self._real_share = sum(real for _, real in exact) / max(1, self._measured_kb)
         self.peak_mb = max(self.peak_mb, int(sizes_kb * self._real_share) // 1024)
+
+
+@contextmanager
+def repeated(act: Callable[[], None], *, every_s: float) -> Iterator[None]:
+    """Do it again and again in a thread of its own until the block is left."""
+    ended = threading.Event()
+
+    def work() -> None:
+        while not ended.wait(every_s):
+            act()
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 def process_tree(root: int) -> set[int]:

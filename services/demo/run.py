@@ -89,7 +89,8 @@ def run(options: Options, console: Console) -> Outcome:
     outcome = Outcome(options)
     require_inputs(options)
     begin_anew(options)
-    with MemoryWatch() as memory, Board(console, _titles(options)) as board:
+    memory = MemoryWatch()
+    with memory.watching(), Board(console, _titles(options)) as board:
         starting = board.begin(STAGES[0])
         with (
             EmbeddedStack(options.data, waits=False) as stack,

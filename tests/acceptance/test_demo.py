@@ -98,11 +98,10 @@ def assert_page(facts: dict[str, Any]) -> None:
 
 def test_a_sample_is_proved_and_nothing_clear_or_running_is_left(home: Path) -> None:
     before, kept = process_tree(1), home / "kept"
-    with (
-        started(home, "--json", *SAMPLE) as process,
-        DemoWatch(process.pid, folder=home / "data" / "spark", kept=kept) as watch,
-    ):
-        status, facts = ended(process)
+    with started(home, "--json", *SAMPLE) as process:
+        watch = DemoWatch(process.pid, folder=home / "data" / "spark", kept=kept)
+        with watch.watching():
+            status, facts = ended(process)
     assert (status, facts["proved"]) == (0, True), facts["checks"]
     assert_places(facts)
     assert_answered(facts)

@@ -103,10 +103,8 @@ def test_the_watch_keeps_what_is_removed_and_sees_every_java(tmp_path: Path) -> 
     folder, java = tmp_path / "spark", tmp_path / "java"
     (folder / "blockmgr" / "0a").mkdir(parents=True)
     java.symlink_to("/bin/sleep")
-    with (
-        subprocess.Popen([str(java), "3"]) as process,
-        DemoWatch(os.getpid(), folder=folder, kept=tmp_path / "kept") as watch,
-    ):
+    watch = DemoWatch(os.getpid(), folder=folder, kept=tmp_path / "kept")
+    with subprocess.Popen([str(java), "3"]) as process, watch.watching():
         file = folder / "blockmgr" / "0a" / "temp_shuffle_1"
         file.write_bytes(b"a row")
         until = time.monotonic() + 5
