@@ -53,7 +53,11 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """One source object of one plan. `records` and `sha256` were taken when it was planned; `header` is its own."""
+    """One source object of one plan. `records` and `sha256` were taken when it was planned; `header` is its own.
+
+    `types` are those of the header's columns, none where every field is text. `part` says which part of its object a
+    chunk is, in the words of its source; '' for all of it.
+    """
 
     plan_id: str
     chunk_id: str
@@ -66,6 +70,8 @@ class Chunk:
     header: tuple[str, ...]
     rule_version: str
     contract_hash: str
+    types: tuple[str, ...] = ()
+    part: str = ""
     state: ChunkState = ChunkState.PLANNED
     counts: Counts | None = None
     message: str = ""
@@ -74,6 +80,11 @@ class Chunk:
     def origin(self) -> str:
         """What stands in `origin` of every row of the chunk, and names its transaction in the target's log."""
         return f"migration/{self.chunk_id}"
+
+    @property
+    def layout(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """What chunks must have in common to be read in one pass."""
+        return self.header, self.types
 
     def moved_to(self, state: ChunkState, *, counts: Counts | None = None, message: str = "") -> Self:
         """The chunk in another state; TerminalError where that move is not legal."""

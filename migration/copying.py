@@ -25,9 +25,9 @@ from pyspark.sql import functions as F
 from migration.chunks import Chunk, ChunkState, Counts
 from migration.commits import COPY, REPAIR, copy_facts
 from migration.mapping import Mapping
-from migration.planning import check_unchanged
-from migration.rows import digest_of, is_good, mapped_rows
-from migration.source import read_lines, reading_session
+from migration.reading import rows_of
+from migration.rows import digest_of, is_good
+from migration.sources.lines import reading_session
 from migration.work import Work
 from spark_jobs.contracts.operations import QUARANTINE_ROWS
 from spark_jobs.errors import PlatformError, TerminalError
@@ -90,11 +90,11 @@ def write_chunk(work: Work, session: SparkSession, chunk: Chunk, *, repair: bool
     `repair` replaces what the target holds of the chunk, in one commit.
     """
     mapping = work.job.mapping_of(chunk.target)
-    check_unchanged(chunk, work.source)
-    rows = _rows_of(work, session, chunk).persist(StorageLevel.MEMORY_AND_DISK)
+    work.source.check_unchanged(chunk)
+    rows = rows_of(work, session, mapping, [chunk]).persist(StorageLevel.MEMORY_AND_DISK)
     try:
         counts, good = measure(rows, mapping)
-        check_unchanged(chunk, work.source)
+        work.source.check_unchanged(chunk)
         check_counts(counts, chunk, mapping)
         work.lease.check()
         if counts.quarantined:
@@ -153,14 +153,6 @@ def check_counts(counts: Counts, chunk: Chunk, mapping: Mapping) -> None:
             f"chunk {chunk.chunk_id}: {counts.quarantined} of {counts.read} records are refused, more than the "
             f"accepted share of {mapping.accepted_bad_share:g}; nothing was written; mend the file or the mapping"
         )
-
-
-def _rows_of(work: Work, session: SparkSession, chunk: Chunk) -> DataFrame:
-    lines = read_lines(session, [f"{work.source.address}/{chunk.source_object}"]).withColumn(
-        "origin", F.lit(chunk.origin)
-    )
-    mapping = work.job.mapping_of(chunk.target)
-    return mapped_rows(lines, chunk.header, mapping, workspace=work.job.workspace, key_file=work.key_file)
 
 
 def _append_good(work: Work, good: DataFrame, mapping: Mapping, facts: dict[str, object]) -> None:

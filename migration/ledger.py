@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, RowMapping, Select, Update, bindparam, create_engine, event, func, insert, select, update
+from sqlalchemy import Engine, RowMapping, Select, Update, create_engine, event, func, insert, select, update
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, SQLAlchemyError
 
@@ -56,20 +56,6 @@ class Ledger:
     def __init__(self, engine: Engine) -> None:
         """Take an engine whose schema is at the newest version; use `open_ledger`."""
         self.engine = engine
-
-    def save_plan(self, plan: Plan, chunks: Iterable[Chunk]) -> None:
-        """Store a plan with its chunks, all or nothing; of a known plan only the time stamps of files are renewed."""
-        with self.engine.begin() as connection:
-            is_new = connection.execute(select(PLANS.c.plan_id).where(PLANS.c.plan_id == plan.plan_id)).first() is None
-            if is_new:
-                connection.execute(insert(PLANS).values(**_plan_values(plan)))
-            for page in batched(chunks, PAGE):
-                if is_new:
-                    values = [{**_chunk_values(chunk), "seen_by": "", "updated_at": now()} for chunk in page]
-                    connection.execute(insert(CHUNKS), values)
-                else:
-                    times = [{"plan": c.plan_id, "chunk": c.chunk_id, "mtime": c.mtime_ns} for c in page]
-                    connection.execute(_RENEW_TIME, times)
 
     def plan(self, plan_id: str) -> Plan | None:
         """The plan of this id."""
@@ -120,7 +106,7 @@ class Ledger:
         moved = chunk.moved_to(state, counts=counts, message=message)
         condition = _at(chunk).where(CHUNKS.c.state == str(chunk.state))
         with self.engine.begin() as connection:
-            values = {**_chunk_values(moved), "updated_at": now()}
+            values = {**chunk_values(moved), "updated_at": now()}
             if connection.execute(condition.values(**values)).rowcount != 1:
                 raise TerminalError(f"chunk {chunk.chunk_id} is no longer {chunk.state}; run `migration status`")
         return moved
@@ -138,8 +124,8 @@ class Ledger:
                 values: dict[str, Any] = {"seen_by": run_id}
                 # A chunk that failed its verification stays failed: the log cannot say that its rows are whole.
                 was_verified_red = chunk.state is ChunkState.FAILED and chunk.counts is not None
-                if not was_verified_red and (chunk.counts != counts or chunk.state not in _IN_TARGET):
-                    values |= {**_chunk_values(chunk.moved_to(ChunkState.COPIED, counts=counts)), "updated_at": now()}
+                if not was_verified_red and (chunk.counts != counts or chunk.state not in IN_TARGET):
+                    values |= {**chunk_values(chunk.moved_to(ChunkState.COPIED, counts=counts)), "updated_at": now()}
                     healed += 1
                 connection.execute(_at(chunk).values(**values))
         return healed
@@ -147,21 +133,10 @@ class Ledger:
     def unseen(self, plan_id: str, target: str, run_id: str) -> Iterator[Chunk]:
         """Chunks that the ledger holds for copied and that this run did not meet in the target's log."""
         query = select(CHUNKS.c.chunk_id).where(CHUNKS.c.plan_id == plan_id, CHUNKS.c.target == target)
-        query = query.where(CHUNKS.c.state.in_(_IN_TARGET), CHUNKS.c.seen_by != run_id)
+        query = query.where(CHUNKS.c.state.in_(IN_TARGET), CHUNKS.c.seen_by != run_id)
         with self.engine.connect() as connection:
             names = connection.execute(query).scalars().all()
         yield from (self.chunk(plan_id, name) for name in names)
-
-    def copied_earlier(self, chunk: Chunk) -> str | None:
-        """The id under which another content of the same object stands in the target, from any plan."""
-        query = select(CHUNKS.c.chunk_id).where(
-            CHUNKS.c.source_object == chunk.source_object,
-            CHUNKS.c.target == chunk.target,
-            CHUNKS.c.chunk_id != chunk.chunk_id,
-            CHUNKS.c.state.in_(_IN_TARGET),
-        )
-        with self.engine.connect() as connection:
-            return connection.execute(query.limit(1)).scalar()
 
     def totals(self, plan_id: str) -> list[dict[str, Any]]:
         """Chunks, bytes and records by target and state; one row a pair."""
@@ -191,12 +166,7 @@ class Ledger:
         return next((step for step in reversed(self.steps(plan_id)) if step.name in names), None)
 
 
-_IN_TARGET = (ChunkState.COPIED, ChunkState.VERIFIED)
-_RENEW_TIME = (
-    update(CHUNKS)
-    .where(CHUNKS.c.plan_id == bindparam("plan"), CHUNKS.c.chunk_id == bindparam("chunk"))
-    .values(mtime_ns=bindparam("mtime"))
-)
+IN_TARGET = (ChunkState.COPIED, ChunkState.VERIFIED)
 _SUMMED = ("rows_read", "rows_good", "rows_quarantined", "rows_duplicate")
 
 
@@ -211,17 +181,20 @@ def _at(chunk: Chunk) -> Update:
     return update(CHUNKS).where(CHUNKS.c.plan_id == chunk.plan_id, CHUNKS.c.chunk_id == chunk.chunk_id)
 
 
-def _plan_values(plan: Plan) -> dict[str, str]:
+def plan_values(plan: Plan) -> dict[str, str]:
+    """A plan as a row."""
     return {name: getattr(plan, name) for name in Plan.__slots__}
 
 
-def _chunk_values(chunk: Chunk) -> dict[str, Any]:
+def chunk_values(chunk: Chunk) -> dict[str, Any]:
+    """A chunk as a row; `seen_by` and `updated_at` are the ledger's own."""
     plain = ("plan_id", "chunk_id", "target", "source_object", "bytes", "mtime_ns", "sha256", "records")
-    values = {name: getattr(chunk, name) for name in (*plain, "rule_version", "contract_hash", "message")}
+    values = {name: getattr(chunk, name) for name in (*plain, "rule_version", "contract_hash", "message", "part")}
     counts = chunk.counts
     return {
         **values,
         "header": json.dumps(chunk.header),
+        "types": json.dumps(chunk.types),
         "state": str(chunk.state),
         "rows_read": counts and counts.read,
         "rows_good": counts and counts.good.rows,
@@ -239,8 +212,9 @@ def _chunk_of(row: RowMapping) -> Chunk:
         counts = Counts(row["rows_read"], row["rows_quarantined"], row["rows_duplicate"], good)
     plain = ("plan_id", "chunk_id", "target", "source_object", "bytes", "mtime_ns", "sha256", "records")
     return Chunk(
-        **{name: row[name] for name in (*plain, "rule_version", "contract_hash", "message")},
+        **{name: row[name] for name in (*plain, "rule_version", "contract_hash", "message", "part")},
         header=tuple(json.loads(row["header"])),
+        types=tuple(json.loads(row["types"])),
         state=ChunkState(row["state"]),
         counts=counts,
     )

@@ -52,6 +52,8 @@ CHUNKS = Table(
     Column("sha256", String(64)),
     Column("records", BigInteger),
     Column("header", Text),
+    Column("types", Text),
+    Column("part", Text),
     Column("rule_version", String(32)),
     Column("contract_hash", String(32)),
     Column("state", String(16)),
@@ -105,7 +107,12 @@ _STEPS_1 = (
         plan_id VARCHAR(32) NOT NULL, number INTEGER NOT NULL, name VARCHAR(64) NOT NULL, facts TEXT NOT NULL,
         at VARCHAR(32) NOT NULL, PRIMARY KEY (plan_id, number))""",
 )
-UPGRADES: dict[int, tuple[str, ...]] = {1: _STEPS_1}
+_STEPS_2 = (
+    "ALTER TABLE chunks ADD COLUMN types TEXT NOT NULL DEFAULT '[]'",
+    "ALTER TABLE chunks ADD COLUMN part TEXT NOT NULL DEFAULT ''",
+    "CREATE INDEX chunks_by_object ON chunks (target, source_object)",
+)
+UPGRADES: dict[int, tuple[str, ...]] = {1: _STEPS_1, 2: _STEPS_2}
 NEWEST = max(UPGRADES)
 
 

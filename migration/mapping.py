@@ -94,6 +94,7 @@ class Mapping:
 
     table: Table
     files: str
+    format: str
     dialect: Dialect
     zone: str
     accepted_bad_share: float

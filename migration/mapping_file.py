@@ -33,6 +33,7 @@ from spark_jobs.errors import TerminalError
 # What the platform fills in by itself.
 FILLED = frozenset({WORKSPACE.name, *(column.name for column in ORIGIN)})
 ENCODINGS = ("utf-8", "gbk")
+FORMATS = ("csv",)
 QUARANTINE, LEAVE_OUT = "quarantine", "leave_out"
 
 _MAPPING_KEYS: dict[str, tuple[type, bool]] = {
@@ -81,6 +82,7 @@ def parse_mapping(given: Keys[str, Any], *, where: str) -> Mapping:
     return Mapping(
         table=table,
         files=given["files"],
+        format=given["format"],
         dialect=Dialect(given.get("encoding", "utf-8"), given.get("delimiter", ","), given.get("quote", '"')),
         zone=given["zone"],
         accepted_bad_share=float(given["accepted_bad_share"]),
@@ -99,8 +101,8 @@ def _table(name: str) -> Table | None:
 
 def _value_problems(where: str, given: Keys[str, Any]) -> list[str]:
     problems = []
-    if given["format"] != "csv":
-        problems.append(f"{where}: format {given['format']!r} is not read yet; wanted csv")
+    if given["format"] not in FORMATS:
+        problems.append(f"{where}: format {given['format']!r}, wanted one of {', '.join(FORMATS)}")
     if given.get("encoding", "utf-8") not in ENCODINGS:
         problems.append(f"{where}: encoding {given['encoding']!r}, wanted one of {', '.join(ENCODINGS)}")
     for key in ("delimiter", "quote"):

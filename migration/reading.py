@@ -1,37 +1,31 @@
-"""All chunks of one target read in one pass: the rows that their files say should be there."""
+"""Rows of chunks as their source says they should be: one chunk's, or those of all chunks of a target in one pass."""
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from functools import reduce
 
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
 
 from migration.chunks import Chunk
 from migration.mapping import Mapping
 from migration.rows import mapped_rows
-from migration.source import read_lines, reading_session
+from migration.sources.lines import reading_session
 from migration.work import Work
 
 
+def rows_of(work: Work, session: SparkSession, mapping: Mapping, chunks: Sequence[Chunk]) -> DataFrame:
+    """Mapped rows (`rows.mapped_rows`) of chunks that have one layout."""
+    records = work.source.records(session, mapping, chunks)
+    return mapped_rows(records, chunks[0].header, mapping, workspace=work.job.workspace, key_file=work.key_file)
+
+
 def source_rows(work: Work, mapping: Mapping) -> DataFrame:
-    """Mapped rows (`rows.mapped_rows`) of every chunk of the mapping's target, with each chunk's origin."""
+    """Mapped rows of every chunk of the mapping's target, with each chunk's origin."""
     session = reading_session(work.lake.spark)
-    by_header: dict[tuple[str, ...], list[Chunk]] = defaultdict(list)
+    by_layout: dict[object, list[Chunk]] = defaultdict(list)
     for chunk in work.ledger.chunks(work.plan.plan_id, target=mapping.table.name):
-        by_header[chunk.header].append(chunk)
-    parts = [_rows_with(work, mapping, session, chunks) for chunks in by_header.values()]
+        by_layout[chunk.layout].append(chunk)
+    parts = [rows_of(work, session, mapping, chunks) for chunks in by_layout.values()]
     return reduce(DataFrame.unionByName, parts)
-
-
-def _rows_with(work: Work, mapping: Mapping, session: SparkSession, chunks: list[Chunk]) -> DataFrame:
-    folder = work.source
-    paths = [f"{folder.address}/{chunk.source_object}" for chunk in chunks]
-    origins = session.createDataFrame(
-        [(folder.uri(chunk.source_object), chunk.origin) for chunk in chunks],
-        "file string, origin string",
-    )
-    # One origin a file. Broadcast, because clear lines must not be shuffled.
-    lines = read_lines(session, paths).join(F.broadcast(origins), on="file", how="inner")
-    return mapped_rows(lines, chunks[0].header, mapping, workspace=work.job.workspace, key_file=work.key_file)

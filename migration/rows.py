@@ -1,4 +1,4 @@
-"""Source lines become rows of the target's contract, each with a place: good, or refused with a reason.
+"""Source records become rows of the target's contract, each with a place: good, or refused with a reason.
 
 The way of a row is scan, fields, rules, `protect`: one stage, pipelined, without a shuffle. Everything after `protect`
 may be shuffled, cached and written, because nothing clear is left in it.
@@ -15,7 +15,7 @@ from pyspark.sql import functions as F
 from migration.mapping import Mapping, TokenOf, TokensOf
 from migration.protect import ClearColumn, protect
 from migration.rules import apply_rules
-from migration.source import position_of, split_fields
+from migration.sources.lines import position_of
 from spark_jobs.contracts.core import WORKSPACE
 from spark_jobs.storage.delta import row_digest
 
@@ -24,17 +24,15 @@ PLACE = ("reason", "sealed", "kid", "left_out", "block_start", "line")
 
 
 def mapped_rows(
-    lines: DataFrame, header: Sequence[str], mapping: Mapping, *, workspace: str, key_file: Path
+    records: DataFrame, header: Sequence[str], mapping: Mapping, *, workspace: str, key_file: Path
 ) -> DataFrame:
     """Rows of the target table and their place.
 
-    In:  lines (`source.read_lines`) of files with this header, with `origin`.
+    In:  records (`Source.records`) of files with this header.
     Out: the contract's columns in its order and types, and PLACE; `reason` is null where the row is good.
     """
-    whole = split_fields(lines.drop("file"), header, mapping.dialect)
-    typed = apply_rules(whole, header, mapping)
-    clear = typed.withColumn("raw", F.col("value").cast("binary")).drop("value")
-    safe = protect(clear, _clear_columns(mapping), key_file=key_file)
+    typed = apply_rules(records, header, mapping)
+    safe = protect(typed, _clear_columns(mapping), key_file=key_file)
     columns = {**_token_values(mapping), WORKSPACE.name: F.lit(workspace)}
     columns["origin_position"] = position_of(F.col("block_start"), F.col("line"))
     contract = [columns.get(name, F.col(name)).cast(kind).alias(name) for name, kind in mapping.table.types.items()]

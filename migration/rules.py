@@ -15,10 +15,10 @@ from spark_jobs.contracts.schema import Column as ContractColumn
 _EXACT = "decimal(38,18)"
 
 
-def apply_rules(lines: DataFrame, header: Sequence[str], mapping: Mapping) -> DataFrame:
+def apply_rules(records: DataFrame, header: Sequence[str], mapping: Mapping) -> DataFrame:
     """Add the target columns that need no key, and `reason` where one of them is refused.
 
-    In:  lines with fields and reason (`source.split_fields`).
+    In:  records (`Source.records`).
     Out: the same rows without fields; the target columns of all rules but `token` and `tokens`; the clear identifiers
          as `clear_0`, `clear_1`... in the order of `mapping.identifiers`, null where the row is refused.
     """
@@ -32,7 +32,7 @@ def apply_rules(lines: DataFrame, header: Sequence[str], mapping: Mapping) -> Da
     # '' is no identifier; it is missing.
     clear = {name: F.when(is_whole, F.nullif(F.trim(value), F.lit(""))) for name, value in clear.items()}
     reasons = [_refusal(r, fields, contract[r.target], mapping.zone) for r in plain if isinstance(r, Cast)]
-    typed = lines.withColumns({**values, **clear})
+    typed = records.withColumns({**values, **clear})
     typed = typed.withColumns({rule.target: F.to_date(rule.moment) for rule in days})
     return typed.withColumn("reason", F.coalesce("reason", *reasons)).drop("fields")
 

@@ -9,12 +9,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from migration import report
+from migration import drafts, report
 from migration.chunks import ChunkState
 from migration.commits import heal
 from migration.copying import copy_all, repair_chunk
 from migration.deriving import derive
-from migration.folders import open_folder
 from migration.jobfile import Job, load_job
 from migration.lease import held
 from migration.ledger import Ledger, Plan, open_ledger
@@ -23,6 +22,7 @@ from migration.planning import Draft, draft_plan
 from migration.progress import shown
 from migration.settling import settle
 from migration.shadowing import check_equal, compare, load_questions
+from migration.sources.opening import open_source
 from migration.switching import SHADOWED, cut_over, finish, roll_back, switch_of
 from migration.verifying import verify_table
 from migration.work import Work
@@ -75,9 +75,9 @@ def _plan_for(
 ) -> tuple[Plan, Facts]:
     """The plan that a verb works on: a new one for `plan` and `run`, else the named or newest one."""
     if verb in ("plan", "run"):
-        draft = draft_plan(job, ledger, open_folder(job.source, webhdfs_url))
+        draft = draft_plan(job, ledger, open_source(job.source, webhdfs_url))
         _check_draft(draft, is_partial=args.without_refused)
-        ledger.save_plan(draft.plan, draft.chunks)
+        drafts.adopt(ledger, draft.plan)
         return draft.plan, _draft_facts(draft)
     plan = ledger.plan(args.plan) if args.plan else ledger.newest_plan(job.name)
     if plan is None:
@@ -105,11 +105,11 @@ def _check_draft(draft: Draft, *, is_partial: bool) -> None:
 
 def _draft_facts(draft: Draft) -> Facts:
     return {
-        "chunks": len(draft.chunks),
-        "bytes": sum(chunk.bytes for chunk in draft.chunks),
-        "records": sum(chunk.records for chunk in draft.chunks),
+        "chunks": draft.chunks,
+        "bytes": draft.bytes,
+        "records": draft.records,
         "refused": {refused.source_object: refused.reason for refused in draft.refused},
-        "not_named": list(draft.unnamed),
+        "not_named": draft.unnamed,
     }
 
 

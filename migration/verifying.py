@@ -21,7 +21,6 @@ from migration.chunks import Chunk, ChunkState, Counts
 from migration.copying import STAGE
 from migration.differences import differing_lines
 from migration.mapping import Mapping
-from migration.planning import check_unchanged
 from migration.reading import source_rows
 from migration.rows import digest_of, is_good
 from migration.settling import key_hashes, repeated_live
@@ -88,7 +87,7 @@ def _check_ready(work: Work, table: Table) -> None:
                 f"chunk {chunk.chunk_id} was planned for contract {chunk.contract_hash} of {table.name}, which is now "
                 f"{table.contract_hash}; use the release that copied it, or plan and copy again into a new table"
             )
-        check_unchanged(chunk, work.source)
+        work.source.check_unchanged(chunk)
 
 
 def _source_digests(work: Work, mapping: Mapping) -> DataFrame:

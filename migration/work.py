@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from migration.folders import Folder, open_folder
 from migration.jobfile import Job
 from migration.lease import Lease
 from migration.ledger import Ledger, Plan
 from migration.mapping import Mapping
+from migration.sources.opening import open_source
+from migration.sources.source import Source
 from spark_jobs.storage.delta import Lake
 
 
@@ -27,9 +28,9 @@ class Work:
     webhdfs_url: str | None = None
 
     @property
-    def source(self) -> Folder:
-        """The folder that was planned."""
-        return open_folder(self.plan.source, self.webhdfs_url)
+    def source(self) -> Source:
+        """What was planned."""
+        return open_source(self.plan.source, self.webhdfs_url)
 
     @property
     def mappings(self) -> tuple[Mapping, ...]:

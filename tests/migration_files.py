@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
-from migration.folders import open_folder
+from migration import drafts
+from migration.chunks import Chunk
 from migration.jobfile import Job, load_job
 from migration.lease import held
-from migration.ledger import Ledger, open_ledger
+from migration.ledger import Ledger, Plan, open_ledger
 from migration.planning import draft_plan
+from migration.sources.opening import open_source
 from migration.work import Work
 from spark_jobs.storage.delta import Lake
 
@@ -84,10 +86,17 @@ def planned(old: OldSystem, lake: Lake, key_file: Path, *, ledger: Path | None =
     """Plan the files as they are now and hold the lease; the ledger lies beside the lake."""
     path = ledger or Path(lake.root).parent / "ledger.sqlite"
     with open_ledger(f"sqlite:///{path}") as opened, held(opened, old.job().name) as lease:
-        draft = draft_plan(old.job(), opened, open_folder(old.job().source))
+        draft = draft_plan(old.job(), opened, open_source(old.job().source))
         assert not draft.refused
-        opened.save_plan(draft.plan, draft.chunks)
+        drafts.adopt(opened, draft.plan)
         yield Work(lake, opened, lease, old.job(), draft.plan, key_file, "test-run")
+
+
+def keep_plan(ledger: Ledger, plan: Plan, chunks: Iterable[Chunk]) -> None:
+    """Put a plan of these chunks in force."""
+    drafts.begin(ledger, plan.job)
+    drafts.add(ledger, plan.job, chunks)
+    drafts.adopt(ledger, plan)
 
 
 def fingerprints(ledger: Ledger, plan_id: str) -> dict[str, object]:

@@ -11,7 +11,7 @@ import pytest
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from migration import copying
+from migration import copying, reading
 from migration.chunks import Chunk, ChunkState, Counts
 from migration.commits import heal
 from migration.copying import copy_all, repair_chunk
@@ -188,8 +188,7 @@ def test_too_many_bad_rows_stop_a_chunk_before_anything_is_written(tmp_path, lak
 
 
 def test_a_record_that_gets_lost_on_the_way_is_noticed_before_the_commit(work, monkeypatch) -> None:
-    rows_of = copying._rows_of
-    monkeypatch.setattr(copying, "_rows_of", lambda *args: rows_of(*args).where(F.col("line") != 4))
+    monkeypatch.setattr(copying, "rows_of", lambda *args: reading.rows_of(*args).where(F.col("line") != 4))
     with pytest.raises(TerminalError, match="planned 5 records, read 4"):
         copy_all(work, parallel=1)
     assert delta.read(work.lake, ORDER_LINES).count() == 0

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from migration.folders import matches, open_folder
+from migration.sources.folders import matches, open_folder
 from spark_jobs.errors import RetryableError, TerminalError
 
 FILES = {"purchases/2017-01.csv": b"a,b\n1,2\n", "purchases/ü #1.csv": b"", "members.csv": b"no\n7\n"}

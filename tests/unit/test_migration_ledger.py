@@ -13,12 +13,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import create_engine, delete, insert, text, update
 
+from migration import drafts
 from migration.chunks import Chunk, ChunkState, Counts
 from migration.lease import held
 from migration.ledger import Ledger, Plan, open_ledger
 from migration.ledger_schema import LEASES, METADATA, NEWEST, UPGRADES, VERSIONS, version_of
 from spark_jobs.errors import RetryableError, TerminalError
 from spark_jobs.storage.fingerprints import Fingerprint
+from tests.migration_files import keep_plan
 from tests.postgres import running_postgres
 
 COUNTS = Counts(10, 2, 1, Fingerprint(7, -(2**63), 7 * (2**63 - 1)))
@@ -72,29 +74,29 @@ def chunk(number: int = 1, **changes: object) -> Chunk:
 
 def test_a_plan_comes_back_as_it_was_stored(ledger) -> None:
     chunks = [chunk(1), chunk(2, state=ChunkState.VERIFIED, counts=COUNTS, message="it's fine")]
-    ledger.save_plan(plan(), chunks)
+    keep_plan(ledger, plan(), chunks)
     assert list(ledger.chunks("p1")) == chunks
     assert ledger.plan("p1") == ledger.newest_plan("history") == plan()
     assert ledger.plan("p2") is None
 
 
 def test_saving_a_plan_again_renews_time_stamps_and_keeps_states(ledger) -> None:
-    ledger.save_plan(plan(), [chunk()])
+    keep_plan(ledger, plan(), [chunk()])
     ledger.move(chunk(), ChunkState.COPYING)
-    ledger.save_plan(plan(), [chunk(mtime_ns=5)])
+    keep_plan(ledger, plan(), [chunk(mtime_ns=5)])
     (found,) = ledger.chunks("p1")
     assert (found.mtime_ns, found.state) == (5, ChunkState.COPYING)
 
 
 def test_the_newest_plan_of_a_job_is_found(ledger) -> None:
-    ledger.save_plan(plan("p2", "2026-01-03T00:00:00.000000Z"), [])
-    ledger.save_plan(plan("p1", "2026-01-02T00:00:00.000000Z"), [])
+    keep_plan(ledger, plan("p2", "2026-01-03T00:00:00.000000Z"), [])
+    keep_plan(ledger, plan("p1", "2026-01-02T00:00:00.000000Z"), [])
     assert ledger.newest_plan("history").plan_id == "p2"
     assert [one.plan_id for one in ledger.plans()] == ["p1", "p2"]
 
 
 def test_more_chunks_than_a_page_come_once_each_and_in_order(ledger) -> None:
-    ledger.save_plan(plan(), (chunk(number) for number in range(2_500)))
+    keep_plan(ledger, plan(), (chunk(number) for number in range(2_500)))
     found = [one.chunk_id for one in ledger.chunks("p1")]
     assert found == sorted(set(found))
     assert len(found) == 2_500
@@ -103,7 +105,7 @@ def test_more_chunks_than_a_page_come_once_each_and_in_order(ledger) -> None:
 
 
 def test_a_chunk_moves_through_its_states_and_keeps_its_counts(ledger) -> None:
-    ledger.save_plan(plan(), [chunk()])
+    keep_plan(ledger, plan(), [chunk()])
     moved = ledger.move(chunk(), ChunkState.COPYING)
     moved = ledger.move(moved, ChunkState.COPIED, counts=COUNTS)
     moved = ledger.move(moved, ChunkState.VERIFIED)
@@ -121,13 +123,13 @@ def test_a_chunk_moves_through_its_states_and_keeps_its_counts(ledger) -> None:
     ],
 )
 def test_illegal_moves_are_refused(ledger, state, wanted) -> None:
-    ledger.save_plan(plan(), [chunk(state=state)])
+    keep_plan(ledger, plan(), [chunk(state=state)])
     with pytest.raises(TerminalError, match=f"{state} cannot become {wanted}"):
         ledger.move(chunk(state=state), wanted)
 
 
 def test_of_two_who_move_a_chunk_one_is_told(ledger) -> None:
-    ledger.save_plan(plan(), [chunk()])
+    keep_plan(ledger, plan(), [chunk()])
     ledger.move(chunk(), ChunkState.COPYING)
     with pytest.raises(TerminalError, match="no longer planned"):
         ledger.move(chunk(), ChunkState.COPIED, counts=COUNTS)
@@ -135,7 +137,7 @@ def test_of_two_who_move_a_chunk_one_is_told(ledger) -> None:
 
 def test_healing_takes_over_counts_once_and_leaves_red_chunks_red(ledger) -> None:
     red = chunk(2, state=ChunkState.FAILED, counts=COUNTS, message="verification: lost")
-    ledger.save_plan(plan(), [chunk(1), red, chunk(3, state=ChunkState.VERIFIED, counts=COUNTS)])
+    keep_plan(ledger, plan(), [chunk(1), red, chunk(3, state=ChunkState.VERIFIED, counts=COUNTS)])
     found = {one.chunk_id: COUNTS for one in (chunk(1), red, chunk(3))} | {"core.products/unknown": COUNTS}
     assert [ledger.heal("p1", found, "run-1") for _ in range(2)] == [1, 0]
     assert [one.state for one in ledger.chunks("p1")] == ["copied", "failed", "verified"]
@@ -148,7 +150,7 @@ def test_healing_takes_over_counts_once_and_leaves_red_chunks_red(ledger) -> Non
 
 
 def test_steps_keep_their_order_and_facts(ledger) -> None:
-    ledger.save_plan(plan(), [])
+    keep_plan(ledger, plan(), [])
     ledger.record_step("p1", "verified", {"table": "core.products", "version": 3})
     ledger.record_step("p1", "cut over", {"view": "sales.purchases"})
     assert [(step.name, step.facts) for step in ledger.steps("p1")] == [
@@ -160,9 +162,12 @@ def test_steps_keep_their_order_and_facts(ledger) -> None:
 
 
 def test_another_content_of_a_copied_object_is_found(ledger) -> None:
-    ledger.save_plan(plan(), [chunk(1, state=ChunkState.COPIED, counts=COUNTS)])
-    assert ledger.copied_earlier(chunk(1)) is None
-    assert ledger.copied_earlier(chunk(1, chunk_id="core.products/f1.csv-1")) == chunk(1).chunk_id
+    keep_plan(ledger, plan(), [chunk(1, state=ChunkState.COPIED, counts=COUNTS)])
+    drafts.begin(ledger, "history")
+    drafts.add(ledger, "history", [chunk(1)])
+    assert drafts.copied_with_other_content(ledger, "history") == []
+    drafts.add(ledger, "history", [chunk(1, chunk_id="core.products/f1.csv-1")])
+    assert drafts.copied_with_other_content(ledger, "history") == [("f1.csv", chunk(1).chunk_id)]
 
 
 def test_the_schema_is_built_by_gapless_steps_and_only_once(url) -> None:

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from migration.chunks import ChunkState, Counts
-from migration.folders import DiskFolder
+from migration import drafts
+from migration.chunks import Chunk, ChunkState, Counts
 from migration.ledger import Ledger, open_ledger
-from migration.planning import check_unchanged, draft_plan
+from migration.planning import Draft, draft_plan
+from migration.sources.files import Files
+from migration.sources.folders import DiskFolder
 from spark_jobs.errors import TerminalError
 from spark_jobs.storage.fingerprints import EMPTY
 from tests.migration_files import HEADER, OldSystem, line, old_system
@@ -28,17 +30,26 @@ def old(tmp_path) -> OldSystem:
     return old_system(tmp_path / "old")
 
 
+def source(old: OldSystem) -> Files:
+    return Files(DiskFolder(old.export))
+
+
+def draft_of(old: OldSystem, ledger: Ledger) -> Draft:
+    return draft_plan(old.job(), ledger, source(old))
+
+
+def chunks_of(old: OldSystem, ledger: Ledger) -> list[Chunk]:
+    draft_of(old, ledger)
+    return list(ledger.chunks(drafts.id_of(old.job().name)))
+
+
 def reasons(old: OldSystem, ledger: Ledger) -> dict[str, str]:
-    return {
-        Path(one.source_object).stem: one.reason
-        for one in draft_plan(old.job(), ledger, DiskFolder(old.export)).refused
-    }
+    return {Path(one.source_object).stem: one.reason for one in draft_of(old, ledger).refused}
 
 
 def test_a_plan_holds_size_time_hash_records_and_header(old, ledger) -> None:
     path = old.put("a", [line(1), line(2)])
-    draft = draft_plan(old.job(), ledger, DiskFolder(old.export))
-    (chunk,) = draft.chunks
+    (chunk,) = chunks_of(old, ledger)
     assert (chunk.bytes, chunk.mtime_ns) == (path.stat().st_size, path.stat().st_mtime_ns)
     assert (chunk.records, chunk.header, len(chunk.sha256)) == (2, HEADER, 64)
     assert chunk.chunk_id.startswith("core.order_lines/transactions-a.csv-")
@@ -56,13 +67,13 @@ def test_a_plan_holds_size_time_hash_records_and_header(old, ledger) -> None:
 def test_records_are_lines_but_the_header(old, ledger, tail, records) -> None:
     path = old.put("a", [])
     path.write_bytes(path.read_bytes() + tail)
-    assert draft_plan(old.job(), ledger, DiskFolder(old.export)).chunks[0].records == records
+    assert chunks_of(old, ledger)[0].records == records
 
 
 def test_a_byte_order_mark_and_another_order_of_columns_are_taken(old, ledger) -> None:
     path = old.put("a", [line(1)], header=tuple(reversed(HEADER)))
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
-    assert draft_plan(old.job(), ledger, DiskFolder(old.export)).chunks[0].header == tuple(reversed(HEADER))
+    assert chunks_of(old, ledger)[0].header == tuple(reversed(HEADER))
 
 
 @pytest.mark.parametrize(
@@ -92,38 +103,37 @@ def test_no_file_at_all_is_refused(old, ledger) -> None:
 def test_a_folder_that_is_none_is_named(old, ledger) -> None:
     old.export.rmdir()
     with pytest.raises(TerminalError, match="is no folder that can be read"):
-        draft_plan(old.job(), ledger, DiskFolder(old.export))
+        draft_of(old, ledger)
 
 
 def test_files_without_a_mapping_are_named_and_not_taken(old, ledger) -> None:
     old.put("a", [line(1)])
     (old.export / "notes.txt").write_text("hello")
-    assert draft_plan(old.job(), ledger, DiskFolder(old.export)).unnamed == ("notes.txt",)
+    assert draft_of(old, ledger).unnamed == ["notes.txt"]
 
 
 def test_the_same_files_give_the_same_plan_whenever_it_is_made(old, ledger) -> None:
     path = old.put("a", [line(1)])
-    first = draft_plan(old.job(), ledger, DiskFolder(old.export))
+    first, chunks = draft_of(old, ledger), chunks_of(old, ledger)
     os.utime(path, (1, 1))
-    second = draft_plan(old.job(), ledger, DiskFolder(old.export))
-    assert first.plan.plan_id == second.plan.plan_id
-    assert [c.chunk_id for c in first.chunks] == [c.chunk_id for c in second.chunks]
+    assert draft_of(old, ledger).plan.plan_id == first.plan.plan_id
+    assert [c.chunk_id for c in chunks_of(old, ledger)] == [c.chunk_id for c in chunks]
 
 
 def test_a_further_file_makes_another_plan_with_the_same_old_chunks(old, ledger) -> None:
     old.put("b", [line(1)])
-    first = draft_plan(old.job(), ledger, DiskFolder(old.export))
+    first, chunks = draft_of(old, ledger), chunks_of(old, ledger)
     old.put("a", [line(2)])
-    second = draft_plan(old.job(), ledger, DiskFolder(old.export))
-    assert first.plan.plan_id != second.plan.plan_id
-    assert {c.chunk_id for c in first.chunks} < {c.chunk_id for c in second.chunks}
+    assert draft_of(old, ledger).plan.plan_id != first.plan.plan_id
+    assert {c.chunk_id for c in chunks} < {c.chunk_id for c in chunks_of(old, ledger)}
 
 
 def test_a_copied_file_with_new_content_is_refused(old, ledger) -> None:
     old.put("a", [line(1)])
-    draft = draft_plan(old.job(), ledger, DiskFolder(old.export))
-    ledger.save_plan(draft.plan, draft.chunks)
-    moved = ledger.move(draft.chunks[0], ChunkState.COPYING)
+    draft = draft_of(old, ledger)
+    drafts.adopt(ledger, draft.plan)
+    (chunk,) = ledger.chunks(draft.plan.plan_id)
+    moved = ledger.move(chunk, ChunkState.COPYING)
     ledger.move(moved, ChunkState.COPIED, counts=Counts(1, 0, 0, EMPTY))
     old.put("a", [line(2)])
     assert "another content of it was copied as" in reasons(old, ledger)["transactions-a"]
@@ -132,8 +142,8 @@ def test_a_copied_file_with_new_content_is_refused(old, ledger) -> None:
 @pytest.mark.parametrize("change", ["longer", "newer", "gone"])
 def test_a_change_after_planning_is_noticed(old, ledger, change) -> None:
     path = old.put("a", [line(1)])
-    (chunk,) = draft_plan(old.job(), ledger, DiskFolder(old.export)).chunks
-    check_unchanged(chunk, DiskFolder(old.export))
+    (chunk,) = chunks_of(old, ledger)
+    source(old).check_unchanged(chunk)
     if change == "longer":
         path.write_bytes(path.read_bytes() + b"\n")
     elif change == "newer":
@@ -141,4 +151,4 @@ def test_a_change_after_planning_is_noticed(old, ledger, change) -> None:
     else:
         path.unlink()
     with pytest.raises(TerminalError, match=r"changed after it was planned|cannot be read"):
-        check_unchanged(chunk, DiskFolder(old.export))
+        source(old).check_unchanged(chunk)

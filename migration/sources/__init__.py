@@ -1,0 +1,1 @@
+"""Where history comes from: what there is to take, whether it is still as planned, and how Spark reads it."""

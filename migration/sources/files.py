@@ -1,0 +1,120 @@
+"""Files in a folder: one file is one chunk, read by the format that its mapping names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from collections.abc import Mapping as Keys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from migration.chunks import Chunk, chunk_id_of
+from migration.mapping import Mapping
+from migration.sources.csv_lines import CsvLines
+from migration.sources.folders import Folder, Version, matches
+from migration.sources.formats import Format, Looked, UnreadableError
+from migration.sources.source import RECORD, Refused, Unnamed
+from spark_jobs.errors import TerminalError
+
+READERS = 4
+AT_A_TIME = 1_000
+FORMATS: Keys[str, Format] = {"csv": CsvLines()}
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """A folder of files as a source."""
+
+    folder: Folder
+
+    @property
+    def address(self) -> str:
+        """The folder's."""
+        return self.folder.address
+
+    def look(self, mappings: Sequence[Mapping]) -> Iterator[Chunk | Refused | Unnamed]:
+        """Every file that a mapping names, READERS of them at a time."""
+        names = self.folder.names()
+        with ThreadPoolExecutor(READERS) as readers:
+            for mapping in mappings:
+                named = [name for name in names if matches(name, mapping.files)]
+                if not named:
+                    yield Refused(mapping.files, "no file has such a name")
+                for begin in range(0, len(named), AT_A_TIME):
+                    page = named[begin : begin + AT_A_TIME]
+                    yield from readers.map(self._look_at, page, [mapping] * len(page))
+        patterns = [mapping.files for mapping in mappings]
+        yield from (Unnamed(name) for name in names if not any(matches(name, pattern) for pattern in patterns))
+
+    def _look_at(self, name: str, mapping: Mapping) -> Chunk | Refused:
+        try:
+            before = self.folder.version(name)
+            found = FORMATS[mapping.format].look(self.folder, name, mapping)
+            after = self.folder.version(name)
+        except OSError as error:
+            return Refused(name, f"cannot be read: {error.strerror}")
+        except UnreadableError as error:
+            return Refused(name, str(error))
+        reason = header_problem(found.header, mapping)
+        if before != after:
+            reason = "it changed while it was read; plan again when it is complete"
+        return Refused(name, reason) if reason else _chunk(name, before, found, mapping)
+
+    def check_unchanged(self, chunk: Chunk) -> None:
+        """Raise TerminalError where the chunk's file is no longer the one that was planned."""
+        path = f"{self.folder.address}/{chunk.source_object}"
+        try:
+            found = self.folder.version(chunk.source_object)
+        except OSError as error:
+            raise TerminalError(f"{path} cannot be read: {error.strerror}; put the planned file back") from error
+        if found != Version(chunk.bytes, chunk.mtime_ns):
+            raise TerminalError(
+                f"{path} changed after it was planned: {found.bytes} bytes of {_moment(found.mtime_ns)}, planned "
+                f"{chunk.bytes} bytes of {_moment(chunk.mtime_ns)}; put that file back, or run `migration plan` again"
+            )
+
+    def records(self, session: SparkSession, mapping: Mapping, chunks: Sequence[Chunk]) -> DataFrame:
+        """As `Source.records` says; the chunks' files are read together."""
+        paths = [f"{self.folder.address}/{chunk.source_object}" for chunk in chunks]
+        records = FORMATS[mapping.format].read(session, paths, chunks[0].header, mapping)
+        if len(chunks) == 1:
+            return records.select(*RECORD[1:], "fields", F.lit(chunks[0].origin).alias("origin"))
+        origins = session.createDataFrame(
+            [(self.folder.uri(chunk.source_object), chunk.origin) for chunk in chunks],
+            "file string, origin string",
+        )
+        # One origin a file. Broadcast, because clear records must not be shuffled.
+        return records.join(F.broadcast(origins), on="file", how="inner").select(*RECORD, "fields")
+
+
+def header_problem(header: Sequence[str], mapping: Mapping) -> str:
+    """Why columns of these names do not fit the mapping; '' where they do."""
+    wanted = mapping.source_columns
+    problems = [f"column {name!r} is missing" for name in sorted(wanted - set(header))]
+    problems += [f"column {name!r} is not mapped (map or `ignore` it)" for name in sorted(set(header) - wanted)]
+    problems += [f"column {name!r} stands twice" for name in sorted({n for n in header if header.count(n) > 1})]
+    return "; ".join(problems)
+
+
+def _chunk(name: str, version: Version, found: Looked, mapping: Mapping) -> Chunk:
+    return Chunk(
+        plan_id="",
+        chunk_id=chunk_id_of(mapping.table.name, name, found.sha256),
+        target=mapping.table.name,
+        source_object=name,
+        bytes=version.bytes,
+        mtime_ns=version.mtime_ns,
+        sha256=found.sha256,
+        records=found.records,
+        header=found.header,
+        types=found.types,
+        rule_version=mapping.version,
+        contract_hash=mapping.table.contract_hash,
+    )
+
+
+def _moment(mtime_ns: int) -> str:
+    return datetime.fromtimestamp(mtime_ns / 1e9, UTC).isoformat(timespec="milliseconds")
