@@ -1,39 +1,41 @@
-"""Copy: one chunk, one Delta commit, with every record in its place before anything becomes visible.
+"""Copy: one chunk, one pass, one Delta commit, with every record in its place before anything becomes visible.
 
-A chunk's rows are kept once, tokenised (Spark's cache, spilling to its local folder), and then counted, searched for
-repeated keys and written. So all that the commit must carry is known before the commit: counts, fingerprint, the share
-of bad rows. A process that is killed at any moment leaves either no commit, and the chunk is copied again, or a commit
-that says by itself what it holds, and the ledger takes it over; nothing has to be read back or guessed. A fingerprint
-taken while writing would be cheaper by one pass over the cache, but be lost with a process that dies after the commit.
+The rows of a chunk are counted and their fingerprint is taken on their way into files; then counts, fingerprint and the
+share of bad rows go into the commit with the files (`storage.appending`). A process that is killed at any moment leaves
+either no commit, and the chunk is copied again, or a commit that says by itself what it holds, and the ledger takes it
+over; nothing has to be read back or guessed. Refused rows are written before that commit: a chunk whose transaction
+stands in the target is complete. Rows that share a key are all copied; `settling` finds them across all chunks at once.
 
-Refused rows are written first, the good rows last: a chunk whose transaction stands in the target is complete.
+Where another operator took the job over meanwhile, Delta refuses the commit (`fencing`).
 """
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from datetime import UTC, datetime
 from itertools import islice
 
-from pyspark import StorageLevel
-from pyspark.sql import DataFrame, SparkSession, Window
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from migration.chunks import Chunk, ChunkState, Counts
 from migration.commits import COPY, REPAIR, copy_facts
+from migration.fencing import check_fence, fence
+from migration.healing import counted_rows
 from migration.mapping import Mapping
-from migration.reading import rows_of
-from migration.rows import digest_of, is_good
+from migration.reading import refused_of, rows_of
 from migration.sources.lines import reading_session
+from migration.tally import Tally
 from migration.work import Work
 from spark_jobs.contracts.operations import QUARANTINE_ROWS
 from spark_jobs.errors import PlatformError, TerminalError
 from spark_jobs.storage import delta
-from spark_jobs.storage.delta import Transaction
-from spark_jobs.storage.fingerprints import aggregates, of_row
+from spark_jobs.storage.appending import Append
+from spark_jobs.storage.conflicts import until_committed
+from spark_jobs.storage.delta import Lake, Transaction
 
 log = logging.getLogger(__name__)
 
@@ -48,9 +50,7 @@ def copy_all(work: Work, *, parallel: int = 2, done: Callable[[Chunk], None] = l
     Chunks that failed before are tried again, except those whose verification failed: they need `repair`.
     """
     session = reading_session(work.lake.spark)
-    for mapping in work.mappings:
-        delta.ensure(work.lake, mapping.table)
-    delta.ensure(work.lake, QUARANTINE_ROWS)
+    prepare(work)
     waiting = (chunk for chunk in work.ledger.chunks(work.plan.plan_id) if _is_to_copy(chunk))
     with ThreadPoolExecutor(parallel, thread_name_prefix="copy") as pool:
         running: set[Future[Chunk]] = {pool.submit(copy_chunk, work, session, c) for c in islice(waiting, parallel)}
@@ -63,6 +63,14 @@ def copy_all(work: Work, *, parallel: int = 2, done: Callable[[Chunk], None] = l
         except KeyboardInterrupt:
             work.lake.spark.sparkContext.cancelAllJobs()
             raise
+
+
+def prepare(work: Work) -> None:
+    """Make the targets where they are not there yet, and keep out who held the job's lease before."""
+    for mapping in work.mappings:
+        delta.ensure(work.lake, mapping.table)
+    delta.ensure(work.lake, QUARANTINE_ROWS)
+    fence(work)
 
 
 def _is_to_copy(chunk: Chunk) -> bool:
@@ -91,53 +99,49 @@ def write_chunk(work: Work, session: SparkSession, chunk: Chunk, *, repair: bool
     """
     mapping = work.job.mapping_of(chunk.target)
     work.source.check_unchanged(chunk)
-    rows = rows_of(work, session, mapping, [chunk]).persist(StorageLevel.MEMORY_AND_DISK)
-    try:
-        counts, good = measure(rows, mapping)
-        work.source.check_unchanged(chunk)
-        check_counts(counts, chunk, mapping)
-        work.lease.check()
-        if counts.quarantined:
-            _write_refused(work, rows, chunk)
-        write = _replace_good if repair else _append_good
-        write(work, good, mapping, copy_facts(chunk, counts, run_id=work.run_id, kind=REPAIR if repair else COPY))
-    finally:
-        rows.unpersist()
+    if repair:
+        return _replace(work, session, chunk, mapping)
+    return until_committed(lambda: _append(work, session, chunk, mapping), f"copying {chunk.chunk_id}")
+
+
+def _append(work: Work, session: SparkSession, chunk: Chunk, mapping: Mapping) -> Counts:
+    transaction = Append(Lake(session, work.lake.root), mapping.table)
+    check_fence(work, transaction)
+    if transaction.newest(chunk.origin) >= TRANSACTION:  # committed by a process that was killed, or by another plan
+        ((_, counts),) = counted_rows(work, mapping.table, [chunk])
+        return counts
+    tally = Tally(rows_of(work, session, mapping, [chunk]), mapping)
+    transaction.write(tally.good)
+    counts = _checked(work, session, chunk, tally)
+    work.lease.check()
+    facts = copy_facts(chunk, counts, run_id=work.run_id, kind=COPY)
+    transaction.commit(Transaction(chunk.origin, TRANSACTION), facts=facts)
     return counts
 
 
-def measure(rows: DataFrame, mapping: Mapping) -> tuple[Counts, DataFrame]:
-    """Count the rows by place; the rows that stay: good, and the first of their natural key in the chunk."""
-    digest = digest_of(mapping)
-    refused = F.count(F.when(~is_good(), F.lit(1))).alias("quarantined")
-    left_out = F.coalesce(F.sum("left_out"), F.lit(0)).alias("left_out")
-    total = rows.agg(F.count(F.lit(1)).alias("read"), refused, left_out, *aggregates(digest)).collect()[0]
-    repeated = repeated_in_chunk(rows.where(is_good()).withColumn("digest", digest), mapping.table.key)
-    doubles = of_row(repeated.agg(*aggregates(F.col("digest"))).collect()[0])
-    good = rows.where(is_good())
-    if total["left_out"]:
-        log.info("left out %d identifiers that mean nobody from %s", total["left_out"], mapping.table.name)
-    if doubles.rows:
-        # A line's position is unique in its chunk: the join takes out exactly the repeated lines.
-        good = good.join(repeated.select("origin_position"), on="origin_position", how="left_anti")
-    return Counts(total["read"], total["quarantined"], doubles.rows, of_row(total) - doubles), good
+def _replace(work: Work, session: SparkSession, chunk: Chunk, mapping: Mapping) -> Counts:
+    tally = Tally(rows_of(work, session, mapping, [chunk]), mapping)
+    tally.run()
+    counts = _checked(work, session, chunk, tally)
+    work.lease.check()
+    writer = delta.conform(tally.good, mapping.table).write.format("delta").mode("overwrite")
+    writer = writer.option("replaceWhere", f"origin = '{chunk.origin}'")
+    facts = copy_facts(chunk, counts, run_id=work.run_id, kind=REPAIR)
+    writer.option("userMetadata", json.dumps(facts, sort_keys=True)).save(work.lake.path_of(mapping.table))
+    return counts
 
 
-def repeated_in_chunk(rows: DataFrame, key: Sequence[str]) -> DataFrame:
-    """The rows whose natural key an earlier line has: origin_position and digest.
-
-    Only a 64-bit hash of each key is shuffled for all rows; whole keys are compared where two hashes are equal.
-    """
-    keyed = rows.select(*key, "origin_position", "digest", F.xxhash64(*key).alias("key_hash"))
-    twice = keyed.groupBy("key_hash").agg(F.count(F.lit(1)).alias("rows")).where(F.col("rows") > 1)
-    # `twice` is unique on the hash, so this cannot add rows.
-    suspects = keyed.join(twice, on="key_hash", how="left_semi")
-    first = Window.partitionBy(*key).orderBy("origin_position")
-    return (
-        suspects.withColumn("place", F.row_number().over(first))
-        .where(F.col("place") > 1)
-        .select("origin_position", "digest")
-    )
+def _checked(work: Work, session: SparkSession, chunk: Chunk, tally: Tally) -> Counts:
+    """Counts that may be committed: all records have a place, those without one in the target are in quarantine."""
+    work.source.check_unchanged(chunk)
+    counts = tally.counts
+    check_counts(counts, chunk, tally.mapping)
+    if tally.left_out:
+        log.info("left out %d identifiers that mean nobody from %s", tally.left_out, chunk.chunk_id)
+    if counts.quarantined:
+        refused = refused_of(work, session, tally.mapping, chunk, among=tally.refused)
+        _write_refused(work, refused, chunk)
+    return counts
 
 
 def check_counts(counts: Counts, chunk: Chunk, mapping: Mapping) -> None:
@@ -155,21 +159,9 @@ def check_counts(counts: Counts, chunk: Chunk, mapping: Mapping) -> None:
         )
 
 
-def _append_good(work: Work, good: DataFrame, mapping: Mapping, facts: dict[str, object]) -> None:
-    chunk_id = facts["chunk"]
-    once = Transaction(f"migration/{chunk_id}", TRANSACTION)
-    delta.append(good, work.lake, mapping.table, once=once, facts=facts)
-
-
-def _replace_good(work: Work, good: DataFrame, mapping: Mapping, facts: dict[str, object]) -> None:
-    writer = delta.conform(good, mapping.table).write.format("delta").mode("overwrite")
-    writer = writer.option("replaceWhere", f"origin = 'migration/{facts['chunk']}'")
-    writer.option("userMetadata", json.dumps(facts, sort_keys=True)).save(work.lake.path_of(mapping.table))
-
-
-def _write_refused(work: Work, rows: DataFrame, chunk: Chunk) -> None:
+def _write_refused(work: Work, refused: DataFrame, chunk: Chunk) -> None:
     moment = F.lit(datetime.now(UTC)).cast("timestamp")
-    refused = rows.where(~is_good()).select(
+    rows = refused.select(
         F.lit(work.job.workspace).alias("workspace_id"),
         F.lit(STAGE).alias("stage"),
         F.lit(chunk.target).alias("target"),
@@ -184,12 +176,13 @@ def _write_refused(work: Work, rows: DataFrame, chunk: Chunk) -> None:
         moment.alias("quarantined_at"),
         F.to_date(moment).alias("quarantined_date"),
     )
-    delta.append(refused, work.lake, QUARANTINE_ROWS, once=Transaction(chunk.origin, TRANSACTION))
+    delta.append(rows, work.lake, QUARANTINE_ROWS, once=Transaction(chunk.origin, TRANSACTION))
 
 
 def repair_chunk(work: Work, chunk_id: str) -> Chunk:
     """Replace what the target holds of one chunk by what its file says; then settle and verify again."""
     chunk = work.ledger.chunk(work.plan.plan_id, chunk_id)
+    prepare(work)
     session = reading_session(work.lake.spark)
     if chunk.state in (ChunkState.COPIED, ChunkState.VERIFIED):
         chunk = work.ledger.move(chunk, ChunkState.FAILED, message="repair was asked for")

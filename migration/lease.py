@@ -10,8 +10,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import ColumnElement, insert, select, update
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from migration.ledger import Ledger
@@ -20,14 +21,20 @@ from spark_jobs.errors import RetryableError
 
 LEASE_S = 60
 RENEWAL_S = 15
+NOBODY = "nobody/0/0"
 
 
 @dataclass(slots=True)
 class Lease:
-    """A held lease; `is_lost` turns true where it could not be renewed in time and another process may have it."""
+    """A held lease; `is_lost` turns true where it could not be renewed in time and another process may have it.
+
+    `epoch` is higher than that of every holder before who did not give it back.
+    """
 
     job: str
     owner: str
+    ledger: Ledger
+    epoch: int = 0
     is_lost: bool = False
 
     def check(self) -> None:
@@ -35,11 +42,26 @@ class Lease:
         if self.is_lost:
             raise RetryableError(f"the lease on job {self.job} was lost to another process; see `migration status`")
 
+    def rise_to(self, epoch: int) -> None:
+        """Have an epoch at which no table of the job is yet, where this one is not the highest."""
+        if self.epoch >= epoch:
+            return
+        with self.ledger.engine.begin() as connection:
+            risen = connection.execute(update(LEASES).where(*self.mine).values(epoch=epoch + 1)).rowcount
+        self.is_lost = self.is_lost or risen != 1
+        self.check()
+        self.epoch = epoch + 1
+
+    @property
+    def mine(self) -> tuple[ColumnElement[bool], ...]:
+        """What the lease's row says while this process holds it."""
+        return LEASES.c.job == self.job, LEASES.c.owner == self.owner
+
 
 @contextmanager
 def held(ledger: Ledger, job: str) -> Iterator[Lease]:
     """Hold the job's lease for the block; RetryableError says who has it."""
-    lease = Lease(job, _this_process())
+    lease = Lease(job, _this_process(), ledger)
     _acquire(ledger, lease)
     ended = threading.Event()
     renewal = threading.Thread(target=_renew_until, args=(ended, ledger, lease), daemon=True, name="lease")
@@ -50,7 +72,8 @@ def held(ledger: Ledger, job: str) -> Iterator[Lease]:
         ended.set()
         renewal.join()
         with ledger.engine.begin() as connection:
-            connection.execute(delete(LEASES).where(LEASES.c.job == job, LEASES.c.owner == lease.owner))
+            # The row stays, so that its epoch does.
+            connection.execute(update(LEASES).where(*lease.mine).values(owner=NOBODY, expires_at=""))
 
 
 def _this_process() -> str:
@@ -76,7 +99,8 @@ def _acquire(ledger: Ledger, lease: Lease) -> None:
     values = {"owner": lease.owner, "since": since, "expires_at": until}
     try:
         with ledger.engine.begin() as connection:
-            connection.execute(insert(LEASES).values(job=lease.job, **values))
+            connection.execute(insert(LEASES).values(job=lease.job, epoch=1, **values))
+        lease.epoch = 1
     except IntegrityError:
         with ledger.engine.connect() as connection:
             row = connection.execute(select(LEASES).where(LEASES.c.job == lease.job)).mappings().first()
@@ -85,29 +109,29 @@ def _acquire(ledger: Ledger, lease: Lease) -> None:
         _take_over(ledger, lease, dict(row), values)
 
 
-def _take_over(ledger: Ledger, lease: Lease, found: dict[str, str], values: dict[str, str]) -> None:
+def _take_over(ledger: Ledger, lease: Lease, found: dict[str, Any], values: dict[str, str]) -> None:
     is_free = found["expires_at"] < values["since"] or _is_dead(found["owner"])
     same = (LEASES.c.job == lease.job, LEASES.c.owner == found["owner"], LEASES.c.expires_at == found["expires_at"])
-    taken = 0
+    taken, epoch = 0, found["epoch"] + (found["owner"] != NOBODY)
     if is_free:
         with ledger.engine.begin() as connection:
-            taken = connection.execute(update(LEASES).where(*same).values(**values)).rowcount
+            taken = connection.execute(update(LEASES).where(*same).values(epoch=epoch, **values)).rowcount
     if not taken:
         host, pid, _ = found["owner"].rsplit("/", 2)
         raise RetryableError(
             f"job {lease.job} is run by process {pid} on {host} since {found['since']}; "
             f"wait for it, or end it there: its lease runs out at {found['expires_at']}"
         )
+    lease.epoch = epoch
 
 
 def _renew_until(ended: threading.Event, ledger: Ledger, lease: Lease) -> None:
     valid_until = _now() + timedelta(seconds=LEASE_S)
-    mine = (LEASES.c.job == lease.job, LEASES.c.owner == lease.owner)
     while not ended.wait(RENEWAL_S):
         until = _now() + timedelta(seconds=LEASE_S)
         try:
             with ledger.engine.begin() as connection:
-                renewed = connection.execute(update(LEASES).where(*mine).values(expires_at=_text(until))).rowcount
+                renewed = connection.execute(update(LEASES).where(*lease.mine).values(expires_at=_text(until))).rowcount
         except SQLAlchemyError:
             # The database may be restarting: the lease holds until it runs out.
             lease.is_lost = lease.is_lost or _now() > valid_until

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, RowMapping, Select, Update, create_engine, event, func, insert, select, update
+from sqlalchemy import Engine, RowMapping, Select, Update, create_engine, delete, event, func, insert, select, update
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, SQLAlchemyError
 
 from migration.chunks import Chunk, ChunkState, Counts
-from migration.ledger_schema import CHUNKS, PLANS, STEPS, upgrade
+from migration.ledger_schema import CHUNKS, PLANS, STEPS, SWITCHES, upgrade
 from spark_jobs.errors import PlatformError, RetryableError, TerminalError
 from spark_jobs.storage.fingerprints import Fingerprint
 
@@ -45,9 +45,9 @@ class Step:
     at: str
 
 
-def now() -> str:
-    """This instant as the ledger writes it; the texts sort as the instants do."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+def now(*, earlier_s: int = 0) -> str:
+    """This instant, or one before it, as the ledger writes it; the texts sort as the instants do."""
+    return (datetime.now(UTC) - timedelta(seconds=earlier_s)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 class Ledger:
@@ -77,17 +77,17 @@ class Ledger:
         return Plan(**row) if row else None
 
     def chunks(
-        self, plan_id: str, *, target: str | None = None, states: Iterable[ChunkState] = ChunkState
+        self, plan_id: str, *, target: str | None = None, states: Iterable[ChunkState] = ChunkState, since: str = ""
     ) -> Iterator[Chunk]:
-        """The plan's chunks by id, a page at a time, so that any number of them fits."""
+        """The plan's chunks by id, a page at a time, so that any number of them fits; `since`: those changed then."""
         after = ""
         while True:
             query = select(CHUNKS).where(CHUNKS.c.plan_id == plan_id, CHUNKS.c.chunk_id > after)
-            query = query.where(CHUNKS.c.state.in_([str(state) for state in states]))
+            query = query.where(CHUNKS.c.state.in_([str(state) for state in states]), CHUNKS.c.updated_at >= since)
             query = query if target is None else query.where(CHUNKS.c.target == target)
             with self.engine.connect() as connection:
                 page = connection.execute(query.order_by(CHUNKS.c.chunk_id).limit(PAGE)).mappings().all()
-            yield from map(_chunk_of, page)
+            yield from map(chunk_of, page)
             if len(page) < PAGE:
                 return
             after = page[-1]["chunk_id"]
@@ -99,36 +99,23 @@ class Ledger:
             row = connection.execute(query).mappings().first()
         if row is None:
             raise TerminalError(f"plan {plan_id} has no chunk {chunk_id}; `migration status` lists its chunks")
-        return _chunk_of(row)
+        return chunk_of(row)
+
+    def named(self, plan_id: str, names: Sequence[str]) -> list[Chunk]:
+        """The plan's chunks of these ids, PAGE of them at most; ids that it has not are passed over."""
+        query = select(CHUNKS).where(CHUNKS.c.plan_id == plan_id, CHUNKS.c.chunk_id.in_(names))
+        with self.engine.connect() as connection:
+            return [chunk_of(row) for row in connection.execute(query).mappings()]
 
     def move(self, chunk: Chunk, state: ChunkState, *, counts: Counts | None = None, message: str = "") -> Chunk:
         """Store a legal move; TerminalError where another process has moved the chunk meanwhile."""
         moved = chunk.moved_to(state, counts=counts, message=message)
-        condition = _at(chunk).where(CHUNKS.c.state == str(chunk.state))
+        condition = at(chunk).where(CHUNKS.c.state == str(chunk.state))
         with self.engine.begin() as connection:
             values = {**chunk_values(moved), "updated_at": now()}
             if connection.execute(condition.values(**values)).rowcount != 1:
                 raise TerminalError(f"chunk {chunk.chunk_id} is no longer {chunk.state}; run `migration status`")
         return moved
-
-    def heal(self, plan_id: str, found: Mapping[str, Counts], run_id: str) -> int:
-        """Take over what the target's log says of chunks; how many the ledger had otherwise. One page at a time."""
-        healed = 0
-        with self.engine.begin() as connection:
-            for chunk_id, counts in found.items():
-                query = select(CHUNKS).where(CHUNKS.c.plan_id == plan_id, CHUNKS.c.chunk_id == chunk_id)
-                row = connection.execute(query).mappings().first()
-                if row is None:  # of another plan
-                    continue
-                chunk = _chunk_of(row)
-                values: dict[str, Any] = {"seen_by": run_id}
-                # A chunk that failed its verification stays failed: the log cannot say that its rows are whole.
-                was_verified_red = chunk.state is ChunkState.FAILED and chunk.counts is not None
-                if not was_verified_red and (chunk.counts != counts or chunk.state not in IN_TARGET):
-                    values |= {**chunk_values(chunk.moved_to(ChunkState.COPIED, counts=counts)), "updated_at": now()}
-                    healed += 1
-                connection.execute(_at(chunk).values(**values))
-        return healed
 
     def unseen(self, plan_id: str, target: str, run_id: str) -> Iterator[Chunk]:
         """Chunks that the ledger holds for copied and that this run did not meet in the target's log."""
@@ -147,12 +134,16 @@ class Ledger:
             rows = connection.execute(query.order_by(CHUNKS.c.target, CHUNKS.c.state)).mappings().all()
         return [{k: v if isinstance(v, str) else int(v) for k, v in row.items()} for row in rows]
 
-    def record_step(self, plan_id: str, name: str, facts: Mapping[str, Any]) -> None:
-        """Append a step to the plan's history."""
+    def record_step(self, plan_id: str, name: str, facts: Mapping[str, Any], *, side: str | None = None) -> None:
+        """Append a step to the plan's history; `side` is the one on which the facts' view is from now on."""
         with self.engine.begin() as connection:
             number = connection.execute(select(func.max(STEPS.c.number)).where(STEPS.c.plan_id == plan_id)).scalar()
             values = {"plan_id": plan_id, "number": (number or 0) + 1, "name": name, "at": now()}
             connection.execute(insert(STEPS).values(**values, facts=json.dumps(facts, sort_keys=True)))
+            if side is not None:
+                connection.execute(delete(SWITCHES).where(SWITCHES.c.view == facts["view"]))
+                held = {"view": facts["view"], "side": side, "plan_id": plan_id, "at": now()}
+                connection.execute(insert(SWITCHES).values(**held))
 
     def steps(self, plan_id: str) -> list[Step]:
         """The plan's history, oldest first."""
@@ -177,7 +168,8 @@ def batched(items: Iterable[Chunk], size: int) -> Iterator[list[Chunk]]:
         yield page
 
 
-def _at(chunk: Chunk) -> Update:
+def at(chunk: Chunk) -> Update:
+    """An update of the chunk's row."""
     return update(CHUNKS).where(CHUNKS.c.plan_id == chunk.plan_id, CHUNKS.c.chunk_id == chunk.chunk_id)
 
 
@@ -205,7 +197,8 @@ def chunk_values(chunk: Chunk) -> dict[str, Any]:
     }
 
 
-def _chunk_of(row: RowMapping) -> Chunk:
+def chunk_of(row: RowMapping) -> Chunk:
+    """The chunk in a row."""
     counts = None
     if row["digest_sum"] is not None:
         good = Fingerprint(row["rows_good"], row["digest_xor"], int(row["digest_sum"]))

@@ -75,6 +75,7 @@ LEASES = Table(
     Column("owner", String(300)),
     Column("since", String(32)),
     Column("expires_at", String(32)),
+    Column("epoch", BigInteger),
 )
 
 STEPS = Table(
@@ -84,6 +85,25 @@ STEPS = Table(
     Column("number", Integer, primary_key=True),
     Column("name", String(64)),
     Column("facts", Text),
+    Column("at", String(32)),
+)
+
+MARKS = Table(
+    "marks",
+    METADATA,
+    Column("plan_id", String(32), primary_key=True),
+    Column("target", String(100), primary_key=True),
+    Column("table_id", String(64)),
+    Column("version", BigInteger),
+    Column("transaction_id", String(64)),
+)
+
+SWITCHES = Table(
+    "switches",
+    METADATA,
+    Column("view", String(200), primary_key=True),
+    Column("side", String(8)),
+    Column("plan_id", String(32)),
     Column("at", String(32)),
 )
 
@@ -111,6 +131,14 @@ _STEPS_2 = (
     "ALTER TABLE chunks ADD COLUMN types TEXT NOT NULL DEFAULT '[]'",
     "ALTER TABLE chunks ADD COLUMN part TEXT NOT NULL DEFAULT ''",
     "CREATE INDEX chunks_by_object ON chunks (target, source_object)",
+    "ALTER TABLE leases ADD COLUMN epoch BIGINT NOT NULL DEFAULT 0",
+    """CREATE TABLE marks (
+        plan_id VARCHAR(32) NOT NULL, target VARCHAR(100) NOT NULL, table_id VARCHAR(64) NOT NULL,
+        version BIGINT NOT NULL, transaction_id VARCHAR(64) NOT NULL, PRIMARY KEY (plan_id, target))""",
+    # `trino_catalog.apply` reads it too: which declared body of a switched view is in force, 'old' or 'new'.
+    """CREATE TABLE switches (
+        view VARCHAR(200) PRIMARY KEY, side VARCHAR(8) NOT NULL, plan_id VARCHAR(32) NOT NULL,
+        at VARCHAR(32) NOT NULL)""",
 )
 UPGRADES: dict[int, tuple[str, ...]] = {1: _STEPS_1, 2: _STEPS_2}
 NEWEST = max(UPGRADES)

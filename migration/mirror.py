@@ -12,19 +12,32 @@ from delta.tables import DeltaTable
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
+from migration import marks
 from migration.chunks import Chunk
-from migration.ledger import PAGE, batched
+from migration.ledger import PAGE, batched, now
+from migration.marks import Mark
 from migration.work import Work
 from spark_jobs.contracts.operations import MIGRATION_CHUNKS
 from spark_jobs.storage import delta
+from spark_jobs.storage.appending import Append
 from spark_jobs.storage.conflicts import until_committed
+
+# Hosts that wrote to the ledger may have clocks that differ by this much.
+OVERLAP_S = 60
 
 
 def mirror(work: Work) -> None:
-    """Make the table say what the ledger says of this plan; rows that are equal already are not written again."""
+    """Make the table say what the ledger says of this plan; only chunks that changed since the last time are looked at.
+
+    Rows that are equal already are not written again.
+    """
     delta.ensure(work.lake, MIGRATION_CHUNKS)
-    for page in batched(work.ledger.chunks(work.plan.plan_id), PAGE):
+    of, table_id = (work.plan.plan_id, MIGRATION_CHUNKS.name), Append(work.lake, MIGRATION_CHUNKS).table_id
+    mark, begun = marks.read(work.ledger, *of), now(earlier_s=OVERLAP_S)
+    since = mark.transaction_id if mark and mark.table_id == table_id else ""
+    for page in batched(work.ledger.chunks(work.plan.plan_id, since=since), PAGE):
         until_committed(lambda page=page: _merge(work, page), "mirroring the ledger")  # type: ignore[misc]
+    marks.remember(work.ledger, of, Mark(table_id, 0, begun))
 
 
 def _merge(work: Work, page: list[Chunk]) -> None:

@@ -1,7 +1,7 @@
-"""The one place where clear identifiers and raw lines leave the rows: they go in, tokens and sealed bytes come out.
+"""The one place where clear identifiers and raw records leave the rows: they go in, tokens and sealed bytes come out.
 
-One kernel does both, because only here it is known which lines are refused for an identifier. It stands directly above
-the parse: before it there is no shuffle, no sort and no cache, so nothing clear can reach a disk (see `rows.py`).
+One kernel does both, because only here it is known which records are refused for an identifier. It stands directly
+above the parse: before it there is no shuffle, no sort and no cache, so nothing clear reaches a disk (see `rows.py`).
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ class ClearColumn:
 
 
 def protect(rows: DataFrame, columns: Sequence[ClearColumn], *, key_file: Path) -> DataFrame:
-    """Tokens in place of clear identifiers, sealed bytes in place of raw lines.
+    """Tokens in place of clear identifiers, sealed bytes in place of raw records, where the rows have `raw`.
 
-    In:  rows with `clear_0`..., `raw` (the line's bytes) and `reason` (null where the row is good so far).
-    Out: the same rows with `token_0`... (16 bytes or null), `sealed` (null where good), `kid`, `reason` completed, and
-         `left_out`: how many identifiers that mean nobody were left out of the row.
+    In:  rows with `clear_0`..., `reason` (null where the row is good so far), and maybe `raw` (the record's bytes).
+    Out: the same rows with `token_0`... (16 bytes or null), `kid`, `reason` completed, `left_out`: how many identifiers
+         that mean nobody were left out of the row, and `sealed` (null where good or where there is no `raw`).
     """
     leaving = {"raw", "reason", *(f"clear_{column.number}" for column in columns)}
     kept = [field for field in rows.schema.fields if field.name not in leaving]
@@ -44,20 +44,25 @@ def protect(rows: DataFrame, columns: Sequence[ClearColumn], *, key_file: Path) 
         + [f"`{name}` binary" for name in tokens]
         + ["reason string", "left_out bigint", "sealed binary", "kid string"]
     )
-    wanted = tuple(columns)
+    wanted, has_raw = tuple(columns), "raw" in rows.columns
 
     def kernel(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
-        return protect_batches(batches, wanted, names, key_file=key_file)
+        return protect_batches(batches, wanted, names, key_file=key_file, has_raw=has_raw)
 
     return rows.mapInArrow(kernel, ddl)
 
 
 def protect_batches(
-    batches: Iterable[pa.RecordBatch], columns: Sequence[ClearColumn], kept: Sequence[str], *, key_file: Path
+    batches: Iterable[pa.RecordBatch],
+    columns: Sequence[ClearColumn],
+    kept: Sequence[str],
+    *,
+    key_file: Path,
+    has_raw: bool = True,
 ) -> Iterator[pa.RecordBatch]:
     """The kernel of `protect`: whole batches in, whole batches out."""
     wanted = [_token_column(column) for column in columns]
-    carried = [*kept, "reason", "raw"]
+    carried = [*kept, "reason", *(["raw"] if has_raw else [])]
     refused = (
         _refused(batch, columns, kept) for batch in tokenise_batches(batches, wanted, carried, key_file=key_file)
     )
@@ -70,7 +75,7 @@ def _token_column(column: ClearColumn) -> TokenColumn:
 
 
 def _refused(batch: pa.RecordBatch, columns: Sequence[ClearColumn], kept: Sequence[str]) -> pa.RecordBatch:
-    """The batch with one reason a row, and the raw bytes only where there is one."""
+    """The batch with one reason a row, and the raw bytes only where there is a reason."""
     # A row that the parse refused has no clear identifiers any more: its first reason stands.
     reasons, left_out = [batch.column("reason")], pa.repeat(pa.scalar(0, pa.int64()), batch.num_rows)
     for column in columns:
@@ -83,7 +88,8 @@ def _refused(batch: pa.RecordBatch, columns: Sequence[ClearColumn], kept: Sequen
         else:
             reasons.append(pc.binary_join_element_wise(f"{column.identifier.source}: ", why, ""))
     reason = pc.coalesce(*reasons)
-    sealed = pc.if_else(pc.is_null(reason), pa.scalar(None, pa.binary()), batch.column("raw"))
+    raw = batch.column("raw") if "raw" in batch.schema.names else pa.nulls(batch.num_rows, pa.binary())
+    sealed = pc.if_else(pc.is_null(reason), pa.scalar(None, pa.binary()), raw)
     tokens = [f"token_{column.number}" for column in columns]
     arrays = [batch.column(name) for name in (*kept, *tokens)]
     names = [*kept, *tokens, "reason", "left_out", "sealed"]

@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from functools import reduce
 
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from migration.chunks import Chunk
 from migration.mapping import Mapping
-from migration.rows import mapped_rows
+from migration.rows import mapped_rows, refused_rows
 from migration.sources.lines import reading_session
+from migration.tally import PLACES
 from migration.work import Work
 
 
@@ -19,6 +21,16 @@ def rows_of(work: Work, session: SparkSession, mapping: Mapping, chunks: Sequenc
     """Mapped rows (`rows.mapped_rows`) of chunks that have one layout."""
     records = work.source.records(session, mapping, chunks)
     return mapped_rows(records, chunks[0].header, mapping, workspace=work.job.workspace, key_file=work.key_file)
+
+
+def refused_of(
+    work: Work, session: SparkSession, mapping: Mapping, chunk: Chunk, *, among: Sequence[int] | None
+) -> DataFrame:
+    """Refused records (`rows.refused_rows`) of a chunk; `among`: remainders of their lines (`Tally.refused`)."""
+    records = work.source.records(session, mapping, [chunk])
+    if among is not None:
+        records = records.where(F.pmod("line", F.lit(PLACES)).isin(list(among)))
+    return refused_rows(records, chunk.header, mapping, key_file=work.key_file)
 
 
 def source_rows(work: Work, mapping: Mapping) -> DataFrame:

@@ -20,7 +20,9 @@ from spark_jobs.contracts.core import WORKSPACE
 from spark_jobs.storage.delta import row_digest
 
 # What a mapped row carries beside the target's columns.
-PLACE = ("reason", "sealed", "kid", "left_out", "block_start", "line")
+PLACE = ("reason", "left_out", "block_start", "line")
+# What is kept of a refused record.
+REFUSED = ("origin", "block_start", "line", "reason", "sealed", "kid")
 
 
 def mapped_rows(
@@ -28,15 +30,26 @@ def mapped_rows(
 ) -> DataFrame:
     """Rows of the target table and their place.
 
-    In:  records (`Source.records`) of files with this header.
+    In:  records (`Source.records`) of this header.
     Out: the contract's columns in its order and types, and PLACE; `reason` is null where the row is good.
     """
-    typed = apply_rules(records, header, mapping)
-    safe = protect(typed, _clear_columns(mapping), key_file=key_file)
+    typed = apply_rules(records.drop("raw"), header, mapping)
+    # Rows without identifiers have nothing to do in Python: it would take longer than all the rest.
+    safe = protect(typed, _clear_columns(mapping), key_file=key_file) if mapping.identifiers else typed
+    if not mapping.identifiers:
+        safe = safe.withColumn("left_out", F.lit(0).cast("bigint"))
     columns = {**_token_values(mapping), WORKSPACE.name: F.lit(workspace)}
     columns["origin_position"] = position_of(F.col("block_start"), F.col("line"))
     contract = [columns.get(name, F.col(name)).cast(kind).alias(name) for name, kind in mapping.table.types.items()]
     return safe.select(*contract, *PLACE)
+
+
+def refused_rows(records: DataFrame, header: Sequence[str], mapping: Mapping, *, key_file: Path) -> DataFrame:
+    """REFUSED of the records that the target does not get, their bytes sealed; the same that `mapped_rows` refuses."""
+    typed = apply_rules(records, header, mapping)
+    if not mapping.identifiers:
+        typed = typed.where(~is_good())
+    return protect(typed, _clear_columns(mapping), key_file=key_file).where(~is_good()).select(*REFUSED)
 
 
 def is_good() -> Column:

@@ -70,6 +70,18 @@ def key_hashes(table: Table) -> tuple[Column, Column]:
     return F.xxhash64(*table.key).alias("key_a"), F.xxhash64(F.lit("b"), *table.key).alias("key_b")
 
 
+def repeated_keys(rows: DataFrame, table: Table) -> DataFrame:
+    """Natural keys that more than one row has. In: rows of the table. Out: key_a, key_b.
+
+    Half of the key is shuffled for all rows, and the whole key of those where the halves are equal.
+    """
+    key_a, key_b = key_hashes(table)
+    twice = rows.select(key_a).groupBy("key_a").agg(F.count(F.lit(1)).alias("n")).where(F.col("n") > 1)
+    # Unique on the hash, so this cannot add rows.
+    suspects = rows.select(key_a, key_b).join(twice, on="key_a", how="left_semi")
+    return suspects.groupBy("key_a", "key_b").agg(F.count(F.lit(1)).alias("n")).where(F.col("n") > 1).drop("n")
+
+
 def repeated_live(rows: DataFrame, table: Table) -> DataFrame:
     """Live rows that share a natural key with another row. Migrated rows among themselves are verification's matter.
 

@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 
 SHADOWED, CUTTING_OVER, CUT_OVER = "shadowed", "cutting over", "cut over"
 ROLLED_BACK, FINISHED = "rolled back", "finished"
+OLD, NEW = "old", "new"  # `trino_catalog.apply` reads these in the ledger
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,7 @@ def cut_over(work: Work, client: Trino) -> dict[str, Any]:
     versions = pass_barrier(work)
     new, old = view_statement(switch.new), view_statement(switch.old)
     facts = {"view": switch.view, "versions": versions}
+    work.lease.check()
 
     def switched() -> None:
         client.ask(new)
@@ -67,10 +69,11 @@ def cut_over(work: Work, client: Trino) -> dict[str, Any]:
         client.ask(old)
 
     def noted_back() -> None:
-        work.ledger.record_step(work.plan.plan_id, ROLLED_BACK, {**facts, "reason": "cut-over did not complete"})
+        why = {**facts, "reason": "cut-over did not complete"}
+        work.ledger.record_step(work.plan.plan_id, ROLLED_BACK, why, side=OLD)
 
-    def note(name: str) -> Callable[[], None]:
-        return lambda: work.ledger.record_step(work.plan.plan_id, name, facts)
+    def note(name: str, side: str | None = None) -> Callable[[], None]:
+        return lambda: work.ledger.record_step(work.plan.plan_id, name, facts, side=side)
 
     def answers() -> None:
         client.ask(f"SELECT 1 FROM lake.{switch.view} LIMIT 1")
@@ -83,7 +86,7 @@ def cut_over(work: Work, client: Trino) -> dict[str, Any]:
             Step("note what is about to happen", note(CUTTING_OVER), noted_back),
             Step(f"switch {switch.view} to the new tables", switched, back),
             Step(f"ask {switch.view}", answers, nothing),
-            Step("note that it happened", note(CUT_OVER), nothing),
+            Step("note that it happened", note(CUT_OVER, NEW), nothing),
         ]
     )
     return facts
@@ -93,9 +96,10 @@ def roll_back(work: Work, client: Trino) -> dict[str, Any]:
     """Switch the view back to the old side; the new tables and what is written to them stay. Safe to repeat."""
     switch = switch_of(work)
     _refuse_finished(work)
+    work.lease.check()
     client.ask(view_statement(switch.old))
     facts = {"view": switch.view}
-    work.ledger.record_step(work.plan.plan_id, ROLLED_BACK, facts)
+    work.ledger.record_step(work.plan.plan_id, ROLLED_BACK, facts, side=OLD)
     return facts
 
 

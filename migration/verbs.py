@@ -11,9 +11,9 @@ from typing import Any
 
 from migration import drafts, report
 from migration.chunks import ChunkState
-from migration.commits import heal
 from migration.copying import copy_all, repair_chunk
 from migration.deriving import derive
+from migration.healing import heal
 from migration.jobfile import Job, load_job
 from migration.lease import held
 from migration.ledger import Ledger, Plan, open_ledger

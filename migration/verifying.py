@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from collections.abc import Mapping as Keys
 from dataclasses import dataclass
-from functools import reduce
 from typing import Any
 
 from pyspark import StorageLevel
-from pyspark.sql import Column, DataFrame, Row, Window
+from pyspark.sql import DataFrame, Row, Window
 from pyspark.sql import functions as F
 
 from migration.chunks import Chunk, ChunkState, Counts
@@ -23,22 +23,19 @@ from migration.differences import differing_lines
 from migration.mapping import Mapping
 from migration.reading import source_rows
 from migration.rows import digest_of, is_good
-from migration.settling import key_hashes, repeated_live
+from migration.settling import key_hashes, repeated_keys, repeated_live
 from migration.work import Work
 from spark_jobs.contracts.operations import QUARANTINE_ROWS
 from spark_jobs.contracts.schema import Table
 from spark_jobs.errors import TerminalError
 from spark_jobs.storage import delta
 from spark_jobs.storage.delta import row_digest
-from spark_jobs.storage.fingerprints import Fingerprint, aggregates
+from spark_jobs.storage.fingerprints import Fingerprint, aggregates, of_row
 
 log = logging.getLogger(__name__)
 
 VERIFIED = "verified"
 SHOWN = 10
-_FINGERPRINT = ("rows", "digest_xor", "digest_sum")
-# Parts of a comparison of which not only the rows are counted.
-SIDES = ("read", "repeated", "target")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,22 +50,30 @@ class Found:
 def verify_table(work: Work, mapping: Mapping) -> dict[str, Any]:
     """Compare one target with its source, chunk by chunk, and store each chunk as verified or failed.
 
-    Returns what an auditor wants to see; TerminalError names what differs.
+    Returns what an auditor wants to see; TerminalError names what differs. Where no row was ever taken out of a chunk,
+    each side is read once and only sums leave a task. Otherwise what had to go is found anew, from the source alone.
     """
     table = mapping.table
     _check_ready(work, table)
     version = delta.current_version(work.lake, table)
     target = delta.read(work.lake, table, version=version)
-    source = _source_digests(work, mapping).persist(StorageLevel.MEMORY_AND_DISK)
+    is_settled = any(
+        row["rows_duplicate"] for row in work.ledger.totals(work.plan.plan_id) if row["target"] == table.name
+    )
+    source, stored = source_digests(work, mapping), target_digests(target, table)
+    if is_settled:
+        source = source.persist(StorageLevel.MEMORY_AND_DISK)
     try:
-        repeated = _repeated(source.where("is_good"))
-        stored = _target_digests(target, table)
-        problems = _compare(work, table, _sides(work, table, (source, repeated, stored)))
-        kept = _without(source.where("is_good"), repeated)
+        good = source.where("is_good")
+        repeated = _repeated(good) if is_settled else good.limit(0)
+        digests = {"read": source, "repeated": repeated, "target": stored, "sealed": _sealed(work, table)}
+        problems = _compare(work, table, _sides(work, table, digests))
+        kept = _without(good, repeated)
         lines = differing_lines(kept, stored, list(problems)[:SHOWN]) if problems else []
     finally:
         source.unpersist()
-    standing = repeated_live(target, table).limit(SHOWN).count()
+    twice = repeated_live(target, table) if is_settled else repeated_keys(target, table)
+    standing = twice.limit(SHOWN).count()
     if problems or standing:
         raise TerminalError(_report(table, problems, lines, standing))
     facts = {"table": table.name, "version": version, "columns": column_facts(target, table)}
@@ -90,12 +95,14 @@ def _check_ready(work: Work, table: Table) -> None:
         work.source.check_unchanged(chunk)
 
 
-def _source_digests(work: Work, mapping: Mapping) -> DataFrame:
+def source_digests(work: Work, mapping: Mapping) -> DataFrame:
+    """What the source says: origin, origin_position, digest (null where refused), the key's hashes, is_good."""
     rows = source_rows(work, mapping).withColumn("digest", digest_of(mapping)).withColumn("is_good", is_good())
     return rows.select("origin", "origin_position", "digest", *key_hashes(mapping.table), "is_good")
 
 
-def _target_digests(target: DataFrame, table: Table) -> DataFrame:
+def target_digests(target: DataFrame, table: Table) -> DataFrame:
+    """What stands in the target: origin, origin_position, digest, the key's hashes."""
     rows = target.withColumn("digest", row_digest(table.types))
     return rows.select("origin", "origin_position", "digest", *key_hashes(table))
 
@@ -112,36 +119,35 @@ def _repeated(rows: DataFrame) -> DataFrame:
     return suspects.withColumn("place", F.row_number().over(first)).where(F.col("place") > 1).drop("place")
 
 
+def _sealed(work: Work, table: Table) -> DataFrame:
+    """A row per refused record that is kept."""
+    rows = delta.read(work.lake, QUARANTINE_ROWS).where((F.col("stage") == STAGE) & (F.col("target") == table.name))
+    return rows.select("origin", F.lit(None).cast("bigint").alias("digest"))
+
+
 def _without(rows: DataFrame, repeated: DataFrame) -> DataFrame:
     # A line's position is unique in its chunk: the join takes out exactly the repeated lines.
     return rows.join(repeated, on=["origin", "origin_position"], how="left_anti")
 
 
-def _sides(work: Work, table: Table, rows: tuple[DataFrame, DataFrame, DataFrame]) -> DataFrame:
-    """One row per chunk of the plan: both sides' numbers, 0 where a side has nothing of it."""
-    source, repeated, stored = rows
+def _sides(work: Work, table: Table, digests: Keys[str, DataFrame]) -> DataFrame:
+    """One row per chunk of the plan: both sides' numbers, null where a side has nothing of it.
+
+    In: rows of origin and digest by side; the digest of a refused record is null. Each side is reduced to a row
+    a chunk by itself, so that a task evaluates the sums of its own side alone.
+    """
     chunks = work.ledger.chunks(work.plan.plan_id, target=table.name)
-    origins = work.lake.spark.createDataFrame([(chunk.origin,) for chunk in chunks], "origin string")
-    sealed = delta.read(work.lake, QUARANTINE_ROWS).where((F.col("stage") == STAGE) & (F.col("target") == table.name))
-    nothing = F.lit(None).cast("bigint")
-    parts = {
-        "chunk": origins.withColumn("digest", nothing),
-        "read": source.where("is_good"),
-        "refused": source.where("NOT is_good"),
-        "sealed": sealed.withColumn("digest", nothing),
-        "repeated": repeated,
-        "target": stored,
-    }
-    labelled = [part.select("origin", "digest", F.lit(name).alias("part")) for name, part in parts.items()]
-    everything = reduce(DataFrame.union, labelled).groupBy("origin")
-    counts = [F.count_if(F.col("part") == name).alias(name) for name in ("chunk", "refused", "sealed")]
-    prints = [column for side in SIDES for column in _fingerprint(side)]
-    return everything.agg(*counts, *prints).where(F.col("chunk") == 1)
+    sides = work.lake.spark.createDataFrame([(chunk.origin,) for chunk in chunks], "origin string")
+    for side, rows in digests.items():
+        # Both have every chunk once, so this join cannot add rows.
+        sides = sides.join(summed(rows, f"{side}_"), on="origin", how="left")
+    return sides
 
 
-def _fingerprint(side: str) -> list[Column]:
-    of_side = aggregates(F.when(F.col("part") == side, F.col("digest")))
-    return [column.alias(f"{side}_{name}") for column, name in zip(of_side, _FINGERPRINT, strict=True)]
+def summed(rows: DataFrame, prefix: str = "") -> DataFrame:
+    """One row per chunk: the fingerprint of its rows and how many were refused. In: origin, digest."""
+    refused = F.count_if(F.col("digest").isNull()).alias(f"{prefix}refused")
+    return rows.groupBy("origin").agg(*aggregates(F.col("digest"), prefix), refused)
 
 
 def _compare(work: Work, table: Table, sides: DataFrame) -> dict[str, str]:
@@ -162,12 +168,11 @@ def _compare(work: Work, table: Table, sides: DataFrame) -> dict[str, str]:
 
 
 def _found(row: Row) -> Found:
-    good, repeated, target = (
-        Fingerprint(row[f"{side}_rows"], row[f"{side}_digest_xor"], int(row[f"{side}_digest_sum"])) for side in SIDES
-    )
+    numbers = row.asDict()
+    good, repeated, target = (of_row(numbers, f"{side}_") for side in ("read", "repeated", "target"))
     # Fingerprints are a group: what must stand in the target is what was read without what was repeated.
-    source = Counts(good.rows + row["refused"], row["refused"], repeated.rows, good - repeated)
-    return Found(source, target, row["sealed"])
+    refused, sealed = numbers["read_refused"] or 0, numbers["sealed_refused"] or 0
+    return Found(Counts(good.rows + refused, refused, repeated.rows, good - repeated), target, sealed)
 
 
 def _problems(chunk: Chunk, found: Found) -> Iterator[str]:

@@ -8,27 +8,49 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 # Root may not run PostgreSQL; the package brings the first user, every system has the second.
 USERS = ("postgres", "nobody")
 
 
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server that runs; `url` is the SQLAlchemy URL of an empty database."""
+
+    url: str
+    folder: Path
+    control: tuple[str, ...]
+
+    def stop(self) -> None:
+        """Stop it at once, as a crash would."""
+        _run([*self.control, "-m", "immediate", "-w", "stop"], self.folder)
+
+    def start(self) -> None:
+        """Start it again with what it has."""
+        options = f"-k {self.folder} -c listen_addresses='' -c fsync=off"
+        _run([*self.control, "-l", str(self.folder / "log"), "-o", options, "-w", "start"], self.folder)
+
+
 @contextmanager
-def running_postgres() -> Iterator[str]:
-    """The SQLAlchemy URL of an empty database; the server and its files are gone afterwards."""
+def running_postgres() -> Iterator[Server]:
+    """A server with an empty database; it and its files are gone afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="databank-pg-"))
     prefix = _as_other_user(folder)
-    data, socket = str(folder / "data"), str(folder)
+    data = str(folder / "data")
+    server = Server(
+        f"postgresql+psycopg://ledger@/postgres?host={folder}",
+        folder,
+        (*prefix, _tool("pg_ctl"), "-D", data),
+    )
     try:
         _run([*prefix, _tool("initdb"), "-D", data, "-U", "ledger", "--auth=trust", "-E", "UTF8", "--no-sync"], folder)
-        options = f"-k {socket} -c listen_addresses='' -c fsync=off"
-        log = str(folder / "log")
-        _run([*prefix, _tool("pg_ctl"), "-D", data, "-l", log, "-o", options, "-w", "start"], folder)
+        server.start()
         try:
-            yield f"postgresql+psycopg://ledger@/postgres?host={socket}"
+            yield server
         finally:
-            _run([*prefix, _tool("pg_ctl"), "-D", data, "-m", "immediate", "-w", "stop"], folder)
+            server.stop()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

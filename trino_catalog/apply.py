@@ -1,7 +1,8 @@
 """`python -m trino_catalog.apply`: registers the platform's tables in Trino, creates its views, and checks both.
 
 Safe to repeat. A table is found by its path under the storage root; a view waits until everything it reads is there.
-Which side a switched view is on (old system or new tables) is left to `migration cutover` and `rollback`.
+Which of its two declared bodies a switched view has (old system or new tables) is what the migration's ledger says;
+`migration cutover` and `rollback` write it there.
 """
 
 from __future__ import annotations
@@ -13,8 +14,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import create_engine, inspect, make_url, text
+from sqlalchemy.exc import SQLAlchemyError
+
 from spark_jobs.contracts.tables import TABLES
-from spark_jobs.errors import TerminalError, ended
+from spark_jobs.errors import RetryableError, TerminalError, ended
 from spark_jobs.settings import Settings, Workspace, load
 from trino_catalog.connection import Trino, connected, literal, values
 from trino_catalog.definitions import LEGACY, View, load_old_sides, load_views
@@ -22,6 +26,7 @@ from trino_catalog.registration import check_tables, ensure_schemas, location_of
 
 # Made of the settings: views join it for the calendar of each row's workspace.
 WORKSPACES = "core.workspaces"
+SWITCHES = "switches"  # the ledger's table; `migration` writes it
 _OLD_SIDE = "legacy.legacy."
 
 
@@ -58,7 +63,7 @@ def apply(trino: Trino, settings: Settings, *, legacy: str | None = None, only: 
         views = load_views()
         ensure_schemas(trino, settings.storage_root, [WORKSPACES, *(view.name for view in views)])
         create_workspaces(trino, settings.workspaces)
-        facts |= create_views(trino, views, old_sides=load_old_sides() if legacy is not None else {})
+        facts |= create_views(trino, chosen_sides(trino, views, sides_in(settings.ledger_url), has_legacy=bool(legacy)))
     return facts
 
 
@@ -90,20 +95,55 @@ def show_old_files(trino: Trino, folder: str) -> None:
         trino.ask(path.read_text(encoding="utf-8").replace("${location}", location_of(files)))
 
 
-def create_views(trino: Trino, views: Iterable[View], *, old_sides: Mapping[str, View]) -> dict[str, Any]:
-    """Create or renew each view whose sources are there; of a view with an old side, the side that it is on stays."""
+def sides_in(ledger_url: str) -> dict[str, str]:
+    """View to `old` or `new`, as the migration's ledger holds it; empty where there is no ledger yet."""
+    url = make_url(ledger_url)
+    if url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():
+        return {}
+    engine = create_engine(url)
+    try:
+        if not inspect(engine).has_table(SWITCHES):
+            return {}
+        with engine.connect() as connection:
+            rows = connection.execute(text(f"SELECT view, side FROM {SWITCHES}")).all()
+            return {str(row[0]): str(row[1]) for row in rows}
+    except SQLAlchemyError as error:
+        shown_url = url.render_as_string(hide_password=True)
+        raise RetryableError(f"the ledger {shown_url} does not answer: {error.args[0]}; start it first") from error
+    finally:
+        engine.dispose()
+
+
+def chosen_sides(
+    trino: Trino, views: Iterable[View], sides: Mapping[str, str], *, has_legacy: bool
+) -> tuple[View, ...]:
+    """Each view with the body that is in force.
+
+    A view of which the ledger says nothing yet begins on the old side where an old system is shown, and stays there.
+    """
+    old_sides, present = load_old_sides(), shown(trino)
+    chosen = []
+    for view in views:
+        old = old_sides.get(view.name)
+        if old is None:
+            chosen.append(view)
+            continue
+        is_old = has_legacy if view.name not in present else _is_on_old_side(trino, view)
+        chosen.append(old if sides.get(view.name, "old" if is_old else "new") == "old" else view)
+    return tuple(chosen)
+
+
+def create_views(trino: Trino, views: Iterable[View]) -> dict[str, Any]:
+    """Create or renew each view whose sources are there."""
     present = shown(trino)
     made, waiting = [], {}
     for view in views:
-        if view.name in present and _is_on_old_side(trino, view):
-            continue
-        if view.name not in present and view.name in old_sides:
-            trino.ask(old_sides[view.name].statement)
-        elif missing := sorted(set(view.sources) - present):
+        # The old system's files are not among the platform's tables: Trino itself says where one is missing.
+        missing = sorted(name for name in set(view.sources) - present if not name.startswith(f"{LEGACY.name}."))
+        if missing:
             waiting[view.name] = missing
             continue
-        else:
-            trino.ask(view.statement)
+        trino.ask(view.statement)
         present.add(view.name)
         made.append(view.name)
     return {"views": made, "waiting": waiting}

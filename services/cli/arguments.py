@@ -19,7 +19,7 @@ _PROCESSES: Mapping[str, Mapping[str, tuple[tuple[str, ...], str]]] = {
     "tags": {"run": (("spark_jobs", "tags"), "compute the tags of every person")},
     "bundle": {"*": (("services", "bundle"), "the one file that hosts without internet are installed from")},
     "cluster": {"*": (("services", "cluster"), "install, verify and change the platform on your servers")},
-    "upkeep": {"delta-audit": (("spark_jobs", "delta-audit"), "are logs whole and all files there; changes nothing")},
+    "upkeep": {"audit": (("spark_jobs", "delta-audit"), "are logs whole and all files there; changes nothing")},
 }
 _AREAS = {
     "migration": "history from old systems",

@@ -118,9 +118,7 @@ def spark_writes_what_trino_reads(cluster: Cluster, lake_root: str, write: Any) 
     finally:
         hdfs.InsecureClient(cluster.hdfs_url, user="databank").delete(where.split(":8020", 1)[-1], recursive=True)
     if [tuple(row) for row in asked] != [(_ROWS, total)]:
-        raise TerminalError(
-            f"Trino read {asked}, Spark wrote {_ROWS} rows with the sum {total}; run `upkeep delta-audit`"
-        )
+        raise TerminalError(f"Trino read {asked}, Spark wrote {_ROWS} rows with the sum {total}; run `upkeep audit`")
     return f"{_ROWS} rows written by Spark, the same {_ROWS} read by `bi` over HTTPS"
 
 

@@ -8,7 +8,7 @@ import json
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import UTC, datetime
 
 from pyspark.sql import DataFrame, SparkSession
@@ -178,7 +178,8 @@ def _basis(work: Work, observed: DataFrame) -> Basis:
         .unionByName(linked.withColumn("part", F.lit("linked")))
         .collect()
     }
-    text = json.dumps([rule_version(), *[[str(parts[name][i]) for i in range(3)] for name in ("seen", "linked")]])
+    prints = [astuple(fingerprints.of_row(parts[name])) for name in ("seen", "linked")]
+    text = json.dumps([rule_version(), *[list(map(str, numbers)) for numbers in prints]])
     snapshot_id = hashlib.sha256(text.encode()).hexdigest()[:32]
     return Basis(snapshot_id, pairs, int(parts["linked"]["rows"]), int(parts["seen"]["sightings"] or 0))
 

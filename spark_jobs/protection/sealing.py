@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from spark_jobs.protection.keys import RootKeys, load_root_keys
@@ -50,8 +51,10 @@ def seal_batches(batches: Iterable[pa.RecordBatch], name: str, *, key_file: Path
     cipher = AESGCM(keys.derive(PURPOSE))
     for batch in batches:
         kept = [column for column in batch.schema.names if column != name]
-        sealed = [None if value is None else _sealed(cipher, value) for value in batch.column(name).to_pylist()]
-        arrays = [*(batch.column(column) for column in kept), pa.array(sealed, pa.binary())]
+        sealed = [_sealed(cipher, value) for value in batch.column(name).drop_null().to_pylist()]
+        is_there = batch.column(name).is_valid()
+        placed = pc.replace_with_mask(pa.nulls(batch.num_rows, pa.binary()), is_there, pa.array(sealed, pa.binary()))
+        arrays = [*(batch.column(column) for column in kept), placed]
         arrays.append(pa.array([keys.active] * batch.num_rows, pa.string()))
         yield pa.RecordBatch.from_arrays(arrays, names=[*kept, name, "kid"])
 

@@ -1,13 +1,14 @@
 """Fingerprints of many rows: equal means the same rows, whatever their order, files or partitions.
 
 Count, bit_xor and exact sum of the row digests: bit_xor alone misses a row that came twice more, a 64-bit sum
-overflows. They form a group, so that rows can be taken out again and parts added up.
+overflows. They form a group, so that rows can be taken out again and parts added up. Digests are summed in three pieces
+of 20, 22 and 22 bits, which takes 2^41 rows; sums of decimals, which would take more, cost four times as much.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 
 from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
@@ -40,18 +41,27 @@ class Fingerprint:
 EMPTY = Fingerprint(0, 0, 0)
 
 
-def aggregates(digest: Column) -> tuple[Column, Column, Column]:
-    """The three aggregates over a digest column, named rows, digest_xor, digest_sum."""
-    return (
-        F.count(digest).alias("rows"),
-        F.coalesce(F.bit_xor(digest), F.lit(0)).alias("digest_xor"),
-        F.coalesce(F.sum(digest.cast("decimal(20,0)")), F.lit(0)).alias("digest_sum"),
+# What `aggregates` makes.
+PARTS = ("rows", "digest_xor", "digest_high", "digest_middle", "digest_low")
+_PIECE = 22
+_MASK = (1 << _PIECE) - 1
+
+
+def aggregates(digest: Column, prefix: str = "") -> list[Column]:
+    """The aggregates over a digest column, named `prefix` and PARTS."""
+    pieces = (
+        F.shiftright(digest, 2 * _PIECE),
+        F.shiftright(digest, _PIECE).bitwiseAND(F.lit(_MASK)),
+        digest.bitwiseAND(F.lit(_MASK)),
     )
+    found = (F.count(digest), F.bit_xor(digest), *map(F.sum, pieces))
+    return [column.alias(f"{prefix}{name}") for column, name in zip(found, PARTS, strict=True)]
 
 
-def of_row(row: Row) -> Fingerprint:
+def of_row(row: Row | Mapping[str, int | None], prefix: str = "") -> Fingerprint:
     """The fingerprint in a row of `aggregates`."""
-    return Fingerprint(int(row["rows"]), int(row["digest_xor"]), int(Decimal(row["digest_sum"])))
+    rows, xor, high, middle, low = (int(row[f"{prefix}{name}"] or 0) for name in PARTS)
+    return Fingerprint(rows, xor, (high << 2 * _PIECE) + (middle << _PIECE) + low)
 
 
 def fingerprint(rows: DataFrame, table: Table) -> Fingerprint:

@@ -53,7 +53,7 @@ def test_a_flipped_byte_in_a_commit_is_an_error(found: dict[str, Any]) -> None:
 
 def test_an_empty_newest_commit_is_an_error_and_says_what_to_do(found: dict[str, Any]) -> None:
     assert "00000000000000000003.json is empty, wanted the actions of a commit" in str(found["emptied"])
-    assert "upkeep delta-audit" in str(found["emptied"])
+    assert "upkeep audit" in str(found["emptied"])
 
 
 def test_concurrent_writers_all_land_and_leave_nothing(found: dict[str, Any]) -> None:

@@ -6,24 +6,29 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from pyspark.sql import DataFrame
+from delta.exceptions import ConcurrentTransactionException
 from pyspark.sql import functions as F
+from sqlalchemy import update
 
 from migration import copying, reading
 from migration.chunks import Chunk, ChunkState, Counts
-from migration.commits import heal
-from migration.copying import copy_all, repair_chunk
-from migration.mapping import Mapping
+from migration.copying import copy_all, prepare, repair_chunk
+from migration.fencing import check_fence
+from migration.healing import heal
+from migration.ledger_schema import LEASES
 from migration.mirror import mirror
 from migration.work import Work
 from spark_jobs.contracts.core import ORDER_LINES
 from spark_jobs.contracts.operations import MIGRATION_CHUNKS, QUARANTINE_ROWS
-from spark_jobs.errors import TerminalError
+from spark_jobs.errors import RetryableError, TerminalError
 from spark_jobs.protection.keys import load_root_keys
 from spark_jobs.protection.sealing import unseal
 from spark_jobs.storage import delta
+from spark_jobs.storage.appending import Append
+from spark_jobs.storage.delta import Transaction
 from spark_jobs.storage.fingerprints import fingerprint
 from tests.clear_text import clear_values_in
 from tests.migration_files import OldSystem, fingerprints, line, old_system, planned
@@ -54,12 +59,12 @@ def test_every_record_has_its_place(work) -> None:
     copy_all(work)
     counts = [chunk.counts for chunk in work.ledger.chunks(work.plan.plan_id)]
     places = [(c.read, c.good.rows, c.quarantined, c.duplicate) for c in counts if c]
-    assert places == [(5, 2, 2, 1), (4, 3, 1, 0)]
+    assert places == [(5, 3, 2, 0), (4, 3, 1, 0)]
     rows = delta.read(work.lake, ORDER_LINES).select("order_id", "origin_position").collect()
-    assert {(row.order_id, row.origin_position) for row in rows} == {
-        *(("1", 2), ("2", 4)),
-        *(("11", 3), ("12", 4), ("13", 5)),
-    }
+    assert sorted((row.order_id, row.origin_position) for row in rows) == [
+        *(("1", 2), ("1", 5), ("11", 3), ("12", 4), ("13", 5)),
+        ("2", 4),
+    ]
 
 
 def test_refused_lines_are_kept_sealed_with_reason_file_and_line(work) -> None:
@@ -92,9 +97,10 @@ def test_the_commit_says_what_it_holds(work) -> None:
     lines = [json.loads(text) for path in sorted(log.glob("*.json")) for text in path.read_text().splitlines()]
     facts = [json.loads(one["commitInfo"].get("userMetadata", "{}")) for one in lines if "commitInfo" in one]
     names = ("read", "rows", "quarantined", "duplicate")
-    told = {fact["chunk"]: tuple(fact[name] for name in names) for fact in facts if fact}
-    assert sorted(told.values()) == [(4, 3, 1, 0), (5, 2, 2, 1)]
-    assert {one["txn"]["appId"] for one in lines if "txn" in one} == {f"migration/{chunk_id}" for chunk_id in told}
+    told = {fact["chunk"]: tuple(fact[name] for name in names) for fact in facts if "chunk" in fact}
+    assert sorted(told.values()) == [(4, 3, 1, 0), (5, 3, 2, 0)]
+    applications = Counter(one["txn"]["appId"] for one in lines if "txn" in one)
+    assert applications == dict.fromkeys(["migration/lease/history", *(f"migration/{name}" for name in told)], 1)
 
 
 def test_copying_again_changes_nothing(work) -> None:
@@ -120,7 +126,7 @@ def test_a_chunk_that_is_copied_again_after_its_commit_is_not_there_twice(work, 
     monkeypatch.undo()
     committed = versions(work)
     copy_all(work, parallel=1)  # without healing: the transaction alone keeps the rows from coming twice
-    assert delta.read(work.lake, ORDER_LINES).count() == 5
+    assert delta.read(work.lake, ORDER_LINES).count() == 6
     assert delta.read(work.lake, QUARANTINE_ROWS).count() == 3
     assert versions(work) == committed + 1  # the other chunk's
     first = fingerprints(work.ledger, work.plan.plan_id)
@@ -162,14 +168,13 @@ def test_a_file_that_changed_after_planning_is_refused_and_nothing_written(work,
 
 
 def test_a_file_that_changes_while_it_is_read_is_refused(work, old, monkeypatch) -> None:
-    measure = copying.measure
+    checked = copying._checked
 
-    def change_after_reading(rows: DataFrame, mapping: Mapping) -> tuple[Counts, DataFrame]:
-        found = measure(rows, mapping)
+    def change_after_reading(*args: Any) -> Counts:
         old.put("a", [line(1)])
-        return found
+        return checked(*args)
 
-    monkeypatch.setattr(copying, "measure", change_after_reading)
+    monkeypatch.setattr(copying, "_checked", change_after_reading)
     with pytest.raises(TerminalError, match="changed after it was planned"):
         copy_all(work, parallel=1)
     assert delta.read(work.lake, ORDER_LINES).count() == 0
@@ -204,6 +209,39 @@ def test_a_file_without_good_records_is_copied_too(tmp_path, lake, key_file) -> 
         assert counts == {(0, 0): 1, (2, 0): 1}
 
 
+def test_who_lost_the_lease_without_noticing_is_refused_by_delta(work, old, lake, key_file) -> None:
+    copy_all(work)
+    zombie = Append(lake, ORDER_LINES)  # begun in time, and then its process slept
+    check_fence(work, zombie)
+    take_the_lease_away(work)
+    with planned(old, lake, key_file) as heir:
+        assert heir.lease.epoch > work.lease.epoch
+        prepare(heir)
+        zombie.write(delta.read(lake, ORDER_LINES).withColumn("origin", F.lit("migration/zombie")))
+        with pytest.raises(ConcurrentTransactionException):
+            zombie.commit(Transaction("migration/zombie", 1), facts={})
+        with pytest.raises(RetryableError, match="its targets are at epoch 2, this process holds epoch 1"):
+            check_fence(work, Append(lake, ORDER_LINES))
+        check_fence(heir, Append(lake, ORDER_LINES))
+    assert delta.read(lake, ORDER_LINES).count() == 6
+
+
+def test_a_ledger_from_a_backup_rises_above_the_epochs_of_its_tables(work, old, key_file, tmp_path) -> None:
+    work.lease.rise_to(7)
+    copy_all(work)
+    with planned(old, work.lake, key_file, ledger=tmp_path / "restored.sqlite") as restored:
+        assert restored.lease.epoch == 1
+        prepare(restored)
+        assert restored.lease.epoch == 9
+        check_fence(restored, Append(work.lake, ORDER_LINES))
+
+
+def take_the_lease_away(work: Work) -> None:
+    """Another host's process held it, as far as the ledger knows, and it has run out."""
+    with work.ledger.engine.begin() as connection:
+        connection.execute(update(LEASES).values(owner="elsewhere/1/1", expires_at=""))
+
+
 def test_repair_replaces_what_the_target_holds_of_a_chunk(work) -> None:
     copy_all(work)
     wanted = fingerprints(work.ledger, work.plan.plan_id)
@@ -213,7 +251,7 @@ def test_repair_replaces_what_the_target_holds_of_a_chunk(work) -> None:
     repair_chunk(work, chunk_id)
     heal(work, ORDER_LINES)
     assert fingerprints(work.ledger, work.plan.plan_id) == wanted
-    assert delta.read(work.lake, ORDER_LINES).count() == 5
+    assert delta.read(work.lake, ORDER_LINES).count() == 6
 
 
 def test_another_mapping_after_copying_is_refused(old, lake, key_file) -> None:
@@ -235,7 +273,7 @@ def test_the_mirror_shows_the_ledger_and_is_not_rewritten_without_need(work) -> 
     version = delta.current_version(work.lake, MIGRATION_CHUNKS)
     mirror(work)
     rows = delta.read(work.lake, MIGRATION_CHUNKS).collect()
-    assert {(row.state, row.rows_good) for row in rows} == {("copied", 2), ("copied", 3)}
+    assert {(row.state, row.rows_good) for row in rows} == {("copied", 3)}
     files = Path(work.lake.path_of(MIGRATION_CHUNKS), "_delta_log", f"{version + 1:020d}.json")
     assert not files.exists() or '"add"' not in files.read_text()
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from pyspark.sql import functions as F
 
-from migration.commits import heal
 from migration.copying import copy_all
+from migration.healing import heal
 from migration.settling import settle
 from migration.switching import CUT_OVER, ROLLED_BACK, SHADOWED, cut_over, finish, roll_back
 from migration.verifying import verify_table

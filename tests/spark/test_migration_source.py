@@ -61,7 +61,7 @@ def test_a_good_line_becomes_a_row_of_the_contract(read) -> None:
     assert (row.quantity, row.sales_value, row.retail_disc) == (0, Decimal("0.50"), Decimal("0.00"))
     assert (row.ordered_at, row.ordered_date) == (utc("2017-01-06 12:00"), date(2017, 1, 6))
     assert (row.subject_type, row.subject_scope, len(row.subject_token)) == ("member_no", "grocery", TOKEN_BYTES)
-    assert (row.origin, row.origin_position, row.reason, row.sealed) == ("migration/t/c", 2, None, None)
+    assert (row.origin, row.origin_position, row.reason) == ("migration/t/c", 2, None)
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,10 @@ from pyspark.sql import functions as F
 
 from migration import settling
 from migration.chunks import Chunk, ChunkState
-from migration.commits import changes_since, heal
+from migration.commits import changes_since
 from migration.copying import copy_all, repair_chunk
 from migration.deriving import derive
+from migration.healing import heal
 from migration.reading import source_rows
 from migration.settling import Settled, settle
 from migration.verifying import verify_table

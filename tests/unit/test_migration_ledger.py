@@ -13,11 +13,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import create_engine, delete, insert, text, update
 
-from migration import drafts
+from migration import drafts, marks
 from migration.chunks import Chunk, ChunkState, Counts
 from migration.lease import held
 from migration.ledger import Ledger, Plan, open_ledger
 from migration.ledger_schema import LEASES, METADATA, NEWEST, UPGRADES, VERSIONS, version_of
+from migration.marks import Change, Mark
 from spark_jobs.errors import RetryableError, TerminalError
 from spark_jobs.storage.fingerprints import Fingerprint
 from tests.migration_files import keep_plan
@@ -28,8 +29,8 @@ COUNTS = Counts(10, 2, 1, Fingerprint(7, -(2**63), 7 * (2**63 - 1)))
 
 @pytest.fixture(scope="module")
 def postgres() -> Iterator[str]:
-    with running_postgres() as url:
-        yield url
+    with running_postgres() as server:
+        yield server.url
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -138,8 +139,11 @@ def test_of_two_who_move_a_chunk_one_is_told(ledger) -> None:
 def test_healing_takes_over_counts_once_and_leaves_red_chunks_red(ledger) -> None:
     red = chunk(2, state=ChunkState.FAILED, counts=COUNTS, message="verification: lost")
     keep_plan(ledger, plan(), [chunk(1), red, chunk(3, state=ChunkState.VERIFIED, counts=COUNTS)])
-    found = {one.chunk_id: COUNTS for one in (chunk(1), red, chunk(3))} | {"core.products/unknown": COUNTS}
-    assert [ledger.heal("p1", found, "run-1") for _ in range(2)] == [1, 0]
+    names = [one.chunk_id for one in (chunk(1), red, chunk(3))] + ["core.products/unknown"]
+    found = [Change(name, counts=COUNTS) for name in names]
+    of, mark = ("p1", "core.products"), Mark("t", 5, "x")
+    assert [marks.replay(ledger, of, found, mark, run_id="run-1") for _ in range(2)] == [1, 0]
+    assert marks.read(ledger, *of) == mark
     assert [one.state for one in ledger.chunks("p1")] == ["copied", "failed", "verified"]
     assert ledger.chunk("p1", chunk(1).chunk_id).counts == COUNTS
     assert list(ledger.unseen("p1", "core.products", "run-1")) == []
@@ -147,6 +151,27 @@ def test_healing_takes_over_counts_once_and_leaves_red_chunks_red(ledger) -> Non
         chunk(1).chunk_id,
         chunk(3).chunk_id,
     ]
+
+
+def test_what_left_a_chunk_is_taken_from_the_counts_that_were_before_it(ledger) -> None:
+    keep_plan(ledger, plan(), [chunk(1)])
+    one, taken = chunk(1).chunk_id, Fingerprint(2, 5, 9)
+    of = ("p1", "core.products")
+    marks.replay(ledger, of, [Change(one, taken=taken), Change(one, counts=COUNTS)], Mark("t", 1, "a"), run_id="r")
+    assert ledger.chunk("p1", one).counts == COUNTS
+    marks.replay(ledger, of, [Change(one, taken=taken)], Mark("t", 2, "b"), run_id="r")
+    assert ledger.chunk("p1", one).counts == Counts(10, 2, 3, COUNTS.good - taken)
+
+
+def test_a_new_plan_inherits_what_the_last_one_knows_of_its_chunks(ledger) -> None:
+    keep_plan(ledger, plan(), [chunk(1), chunk(2)])
+    known = [Change(chunk(1).chunk_id, counts=COUNTS)]
+    marks.replay(ledger, ("p1", "core.products"), known, Mark("t", 4, "x"), run_id="r")
+    keep_plan(ledger, plan("p2"), [chunk(1), chunk(3)])
+    assert marks.inherit(ledger, ("p2", "core.products"), "another table", run_id="s") is None
+    assert marks.inherit(ledger, ("p2", "core.products"), "t", run_id="s") == Mark("t", 4, "x")
+    assert [(one.state, one.counts) for one in ledger.chunks("p2")] == [("copied", COUNTS), ("planned", None)]
+    assert marks.read(ledger, "p2", "core.products") == Mark("t", 4, "x")
 
 
 def test_steps_keep_their_order_and_facts(ledger) -> None:

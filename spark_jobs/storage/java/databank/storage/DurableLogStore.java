@@ -73,7 +73,7 @@ public final class DurableLogStore extends HDFSLogStore {
       if (file.getLen() == 0 && COMMIT.matcher(file.getPath().getName()).matches()) {
         throw new IOException(
             file.getPath() + " is empty, wanted the actions of a commit; a power loss may have cut it: restore it from "
-                + "the backup, and let no writer start before `databank upkeep delta-audit` finds nothing");
+                + "the backup, and let no writer start before `databank upkeep audit` finds nothing");
       }
     }
     return found.iterator();

@@ -1,0 +1,61 @@
+"""The fence: who lost the job's lease without noticing cannot commit, because Delta itself refuses it.
+
+A lease that was taken from its holder has a higher epoch than before. Its new holder begins by committing the epoch to
+every target, as a transaction of the application `migration/lease/JOB`. The commit of a chunk reads that application:
+one that began before a take-over meets a transaction that came between and is refused by Delta, one that began after it
+finds an epoch that is not its own. Between a look at the ledger and a commit something may happen; here nothing can.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from migration.lease import Lease
+from migration.work import Work
+from spark_jobs.contracts.schema import Table
+from spark_jobs.errors import RetryableError
+from spark_jobs.storage.appending import Append
+from spark_jobs.storage.conflicts import until_committed
+from spark_jobs.storage.delta import Transaction
+
+FENCE = "migration.fence"
+
+
+def fence(work: Work) -> None:
+    """Put this operator's epoch into every target; they must be there.
+
+    The ledger may be older than the tables, restored from a backup: then the epoch rises above what they hold.
+    """
+    app_id = _application(work.lease)
+    found = [(mapping.table, Append(work.lake, mapping.table).newest(app_id)) for mapping in work.mappings]
+    work.lease.rise_to(max(epoch for _, epoch in found))
+    for table, epoch in found:
+        if epoch != work.lease.epoch:
+            until_committed(partial(_raise, work, table), f"fencing {table.name}")
+
+
+def _raise(work: Work, table: Table) -> None:
+    transaction, app_id, epoch = Append(work.lake, table), _application(work.lease), work.lease.epoch
+    found = transaction.newest(app_id)
+    if found >= epoch:
+        raise _taken_over(work.lease, found)
+    facts = {"kind": FENCE, "run": work.run_id, "job": work.lease.job, "epoch": epoch}
+    transaction.commit(Transaction(app_id, epoch), facts=facts)
+
+
+def check_fence(work: Work, transaction: Append) -> None:
+    """RetryableError where the table is fenced for another operator; the transaction fails if that happens later."""
+    found = transaction.newest(_application(work.lease))
+    if found != work.lease.epoch:
+        raise _taken_over(work.lease, found)
+
+
+def _taken_over(lease: Lease, found: int) -> RetryableError:
+    return RetryableError(
+        f"job {lease.job} was taken over: its targets are at epoch {found}, this process holds epoch {lease.epoch}; "
+        "nothing was written; see `migration status`"
+    )
+
+
+def _application(lease: Lease) -> str:
+    return f"migration/lease/{lease.job}"

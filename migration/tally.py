@@ -1,0 +1,61 @@
+"""Counting on the way: where a chunk's rows go, and the fingerprint of the good ones, in the pass that writes them.
+
+Spark's observations are what a task counted of the rows that it passed on. They are exact where rows pass once: in the
+last stage of a job, which a chunk's rows never leave, because nothing between source and files shuffles them.
+"""
+
+from __future__ import annotations
+
+from pyspark.sql import DataFrame, Observation
+from pyspark.sql import functions as F
+
+from migration.chunks import Counts
+from migration.mapping import Mapping
+from migration.rows import digest_of, is_good
+from spark_jobs.storage.fingerprints import aggregates, of_row
+
+# Refused records are looked for among the lines whose position leaves one of these remainders: a bitmap of 4 KB.
+PLACES = 32_768
+# With more remainders than this, nearly all lines would have to be looked at anyway.
+MOST_REMAINDERS = 2_048
+
+
+class Tally:
+    """What one pass over mapped rows counts; complete when `good` has been written, or after `run`."""
+
+    def __init__(self, rows: DataFrame, mapping: Mapping) -> None:
+        """In: `rows.mapped_rows`."""
+        self.mapping = mapping
+        self._all, self._kept = Observation(), Observation()
+        place = F.when(~is_good(), F.pmod("line", F.lit(PLACES)))
+        watched = rows.observe(
+            self._all,
+            F.count(F.lit(1)).alias("read"),
+            F.count("reason").alias("refused"),
+            F.coalesce(F.sum("left_out"), F.lit(0)).alias("left_out"),
+            F.bitmap_construct_agg(place).alias("places"),
+        )
+        digest = digest_of(mapping)
+        self.good = watched.where(is_good()).observe(self._kept, *aggregates(digest))
+
+    def run(self) -> None:
+        """Count without writing."""
+        self.good.write.format("noop").mode("overwrite").save()
+
+    @property
+    def counts(self) -> Counts:
+        """Where the records went; none is a duplicate yet."""
+        seen = self._all.get
+        return Counts(seen["read"], seen["refused"], 0, of_row(self._kept.get))
+
+    @property
+    def left_out(self) -> int:
+        """How many identifiers that mean nobody were left out of good rows."""
+        return int(self._all.get["left_out"])
+
+    @property
+    def refused(self) -> list[int] | None:
+        """The remainders of `line` by PLACES that refused records have; None where they are too many to help."""
+        bitmap = self._all.get["places"]
+        found = [8 * n + bit for n, byte in enumerate(bitmap) if byte for bit in range(8) if byte >> bit & 1]
+        return found if len(found) <= MOST_REMAINDERS else None

@@ -1,0 +1,142 @@
+"""Faults beneath a copy: a full disk, a database that goes away, an old ledger; afterwards nothing differs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+from sqlalchemy import update
+
+from migration import copying
+from migration.chunks import Chunk, Counts
+from migration.copying import copy_all
+from migration.healing import heal
+from migration.ledger import open_ledger
+from migration.ledger_schema import LEASES
+from migration.settling import settle
+from migration.sources.lines import reading_session
+from migration.verifying import verify_table
+from migration.work import Work
+from spark_jobs.contracts.core import ORDER_LINES
+from spark_jobs.errors import RetryableError
+from spark_jobs.storage import delta
+from spark_jobs.storage.delta import Lake
+from spark_jobs.storage.fingerprints import Fingerprint, fingerprint
+from tests.migration_files import OldSystem, fingerprints, line, old_system, planned
+from tests.postgres import running_postgres
+
+LINES = 4_000
+
+
+@pytest.fixture
+def old(tmp_path) -> OldSystem:
+    system = old_system(tmp_path / "old")
+    system.put("a", [line(number, number) for number in range(10)])
+    system.put("b", [line(number, number) for number in range(100, 100 + LINES)])
+    system.put("c", [line(3, 3), "broken"])  # line 3 of a again
+    return system
+
+
+@pytest.fixture
+def begin(old, key_file) -> Callable[..., AbstractContextManager[Work]]:
+    """Plan the files for a lake, as an operator does who starts the job (again)."""
+    return lambda lake, **ledger: planned(old, lake, key_file, **ledger)
+
+
+@pytest.fixture
+def undisturbed(begin, spark, tmp_path) -> tuple[dict[str, object], Fingerprint]:
+    """What ledger and target say where nothing happened."""
+    with begin(Lake(spark, str(tmp_path / "quiet" / "lake"))) as work:
+        return ended(work)
+
+
+def ended(work: Work) -> tuple[dict[str, object], Fingerprint]:
+    """Copy what is left, settle and verify; what ledger and target say then."""
+    heal(work, ORDER_LINES)
+    copy_all(work)
+    settle(work.lake, ORDER_LINES, run_id=work.run_id)
+    heal(work, ORDER_LINES)
+    verify_table(work, work.mappings[0])
+    return fingerprints(work.ledger, work.plan.plan_id), fingerprint(delta.read(work.lake, ORDER_LINES), ORDER_LINES)
+
+
+@contextmanager
+def small_disk(folder: Path, size: str) -> Iterator[Callable[[str], None]]:
+    """A file system of this size on a folder; what is yielded makes it larger."""
+    if os.geteuid() != 0:
+        pytest.skip("only root may mount a small file system")
+    folder.mkdir(parents=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "small", str(folder)], check=True)
+    try:
+        yield lambda larger: subprocess.run(
+            ["mount", "-o", f"remount,size={larger}", str(folder)], check=True
+        ).check_returncode()
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def test_a_disk_that_fills_under_the_target(begin, undisturbed, spark, tmp_path) -> None:
+    with small_disk(tmp_path / "disk", "300k") as enlarge:
+        lake = Lake(spark, str(tmp_path / "disk" / "lake"))
+        with begin(lake, ledger=tmp_path / "ledger.sqlite") as work:
+            with pytest.raises(Exception, match=r"No space left on device|cannot write"):
+                copy_all(work, parallel=1)
+            copied = [counts for counts in fingerprints(work.ledger, work.plan.plan_id).values() if counts]
+            assert len(copied) == 1, "the disk was full at another moment"
+        enlarge("64m")
+        with begin(lake, ledger=tmp_path / "ledger.sqlite") as work:
+            assert ended(work) == undisturbed
+
+
+def test_a_database_that_goes_away_in_the_middle(begin, undisturbed, lake, monkeypatch) -> None:
+    write_chunk = copying.write_chunk
+    stopped: list[str] = []
+    with running_postgres() as server:
+
+        def stop_behind(work: Work, session: SparkSession, chunk: Chunk, *, repair: bool = False) -> Counts:
+            counts = write_chunk(work, session, chunk, repair=repair)
+            if "transactions-b" in chunk.chunk_id and not stopped:
+                server.stop()  # the commit stands, and the ledger cannot hear of it
+                stopped.append(chunk.chunk_id)
+            return counts
+
+        monkeypatch.setattr(copying, "write_chunk", stop_behind)
+        with (
+            pytest.raises(RetryableError, match=r"the ledger .* does not answer"),
+            begin(lake, ledger_url=server.url) as work,
+        ):
+            copy_all(work, parallel=1)
+        assert stopped
+        server.start()
+        the_process_ended(server.url)
+        with begin(lake, ledger_url=server.url) as work:
+            assert ended(work) == undisturbed
+
+
+def the_process_ended(ledger_url: str) -> None:
+    """Here it goes on with the next test; its lease would be free at once otherwise, as `_is_dead` finds."""
+    with open_ledger(ledger_url) as ledger, ledger.engine.begin() as connection:
+        connection.execute(update(LEASES).values(expires_at=""))
+
+
+def test_a_ledger_from_yesterday(begin, undisturbed, lake, tmp_path) -> None:
+    ledger, yesterday = tmp_path / "ledger.sqlite", tmp_path / "yesterday.sqlite"
+    with begin(lake, ledger=ledger) as work:
+        first = next(work.ledger.chunks(work.plan.plan_id))
+        copying.prepare(work)
+        copying.copy_chunk(work, reading_session(lake.spark), first)
+    shutil.copy(ledger, yesterday)
+    with begin(lake, ledger=ledger) as work:
+        assert ended(work) == undisturbed
+        version = delta.current_version(lake, ORDER_LINES)
+    shutil.copy(yesterday, ledger)
+    with begin(lake, ledger=ledger) as work:
+        assert heal(work, ORDER_LINES) == 3
+        assert ended(work) == undisturbed
+    assert delta.current_version(lake, ORDER_LINES) == version  # nothing was written again
