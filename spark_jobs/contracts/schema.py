@@ -11,9 +11,11 @@ from typing import Literal
 PersonalData = Literal["none", "pseudonym", "personal", "sensitive"]
 
 # Every table carries these. Deletion vectors stay off because switching them off later, while some exist, brings
-# deleted rows back in Trino.
+# deleted rows back in Trino. Transactions are remembered for so long: each chunk of a migration is one, and every
+# checkpoint of the log would hold all of them for ever; the ledger knows what was copied before.
 BASE_PROPERTIES = {
     "delta.enableDeletionVectors": "false",
+    "delta.setTransactionRetentionDuration": "interval 60 days",
 }
 
 _TRINO_SIMPLE = {

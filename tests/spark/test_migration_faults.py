@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pyspark.sql import SparkSession
@@ -26,6 +27,7 @@ from migration.work import Work
 from spark_jobs.contracts.core import ORDER_LINES
 from spark_jobs.errors import RetryableError
 from spark_jobs.storage import delta
+from spark_jobs.storage.appending import Append
 from spark_jobs.storage.delta import Lake
 from spark_jobs.storage.fingerprints import Fingerprint, fingerprint
 from tests.migration_files import OldSystem, fingerprints, line, old_system, planned
@@ -117,6 +119,35 @@ def test_a_database_that_goes_away_in_the_middle(begin, undisturbed, lake, monke
         the_process_ended(server.url)
         with begin(lake, ledger_url=server.url) as work:
             assert ended(work) == undisturbed
+
+
+def test_a_ledger_that_is_lost_after_delta_forgot_the_chunks(begin, undisturbed, lake, tmp_path) -> None:
+    with begin(lake) as work:
+        assert ended(work) == undisturbed
+        first = next(work.ledger.chunks(work.plan.plan_id))
+    forget_old_commits(lake, first)
+    version = delta.current_version(lake, ORDER_LINES)
+    with begin(lake, ledger=tmp_path / "new.sqlite") as work:
+        assert heal(work, ORDER_LINES) == 3  # from the rows themselves
+        assert ended(work) == undisturbed
+    assert delta.current_version(lake, ORDER_LINES) == version
+
+
+def forget_old_commits(lake: Lake, chunk: Chunk) -> None:
+    """As Delta does in time: transactions expire, and commits before a checkpoint are removed."""
+    path = lake.path_of(ORDER_LINES)
+    expiry = "'delta.setTransactionRetentionDuration' = 'interval 0 seconds'"
+    lake.spark.sql(f"ALTER TABLE delta.`{path}` SET TBLPROPERTIES ({expiry})")
+    jvm: Any = lake.spark._jvm
+    logs = jvm.org.apache.spark.sql.delta.DeltaLog
+    logs.forTable(lake.spark._jsparkSession, path).checkpoint()
+    commits = sorted(Path(path, "_delta_log").glob("*.json"))
+    for commit in commits[:-1]:
+        commit.unlink()
+    for checksum in Path(path, "_delta_log").glob(".*.crc"):
+        checksum.unlink()
+    logs.clearCache()
+    assert Append(lake, ORDER_LINES).newest(chunk.origin) == -1, "Delta still knows"
 
 
 def the_process_ended(ledger_url: str) -> None:
