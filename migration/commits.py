@@ -1,8 +1,10 @@
 """What the targets' logs say of chunks. Delta is the truth: whatever the ledger lost or never heard is read from here.
 
-Two kinds of commits carry facts (userMetadata). A copy: the counts and the fingerprint of one chunk. A settlement: what
-was taken out of which chunks because another row with the same key stays. The ledger's numbers are always the copy's
-minus all settlements', so taking them over any number of times, after any crash, ends in the same numbers.
+Commits carry facts (userMetadata). A copy: the counts and the fingerprint of one chunk. A settlement: what was taken
+out of which chunks because another row with the same key stays. A requeue: which refused rows of a chunk came in by
+mended rules. The ledger's numbers are always the copy's minus all settlements' plus all requeues', so taking them over
+any number of times, after any crash, ends in the same numbers. A fourth kind, without rows, says that all of a job's
+rows count as written by mended rules.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any
 
-from pyspark.sql import DataFrame, DataFrameReader, Row
+from pyspark.sql import Column, DataFrame, DataFrameReader, Row
 from pyspark.sql import functions as F
 
 from migration.chunks import Chunk, ChunkState, Counts
@@ -30,12 +32,14 @@ log = logging.getLogger(__name__)
 COPY = "migration.copy"
 SETTLE = "migration.settle"
 REPAIR = "migration.repair"
+REQUEUE = "migration.requeue"
+RULES = "migration.rules"
 
 _CHANGE = "commitInfo struct<userMetadata: string>, remove struct<dataChange: boolean>"
 _COMMIT = "commitInfo struct<userMetadata: string>"
 _FACTS = (
-    "kind string, chunk string, rule_version string, contract_hash string, read bigint, quarantined bigint, "
-    "duplicate bigint, rows bigint, digest_xor bigint, digest_sum decimal(38,0), "
+    "kind string, job string, chunk string, rule_version string, contract_hash string, read bigint, "
+    "quarantined bigint, duplicate bigint, rows bigint, digest_xor bigint, digest_sum decimal(38,0), "
     "losers map<string, struct<rows: bigint, digest_xor: bigint, digest_sum: decimal(38,0)>>"
 )
 
@@ -62,20 +66,33 @@ def settle_facts(losers: Mapping[str, Fingerprint], *, live: int, run_id: str) -
     return {"kind": SETTLE, "run": run_id, "live": live, "losers": by_chunk}
 
 
+def requeue_facts(chunk: Chunk, moved: Fingerprint, *, rule_version: str, run_id: str, reason: str) -> dict[str, Any]:
+    """What the commit of a chunk's requeued rows carries: how many left the quarantine for the target, and which."""
+    said = {"kind": REQUEUE, "run": run_id, "plan": chunk.plan_id, "chunk": chunk.chunk_id, "reason": reason}
+    return {**said, "rule_version": rule_version, "contract_hash": chunk.contract_hash, **_fingerprint_facts(moved)}
+
+
+def rules_facts(work: Work, rule_version: str, *, reason: str) -> dict[str, Any]:
+    """What the commit carries that makes mended rules the job's: all its rows in the table count as written by them."""
+    said = {"kind": RULES, "run": work.run_id, "plan": work.plan.plan_id, "job": work.job.name, "reason": reason}
+    return {**said, "rule_version": rule_version}
+
+
 def _fingerprint_facts(good: Fingerprint) -> dict[str, int]:
     return {"rows": good.rows, "digest_xor": good.digest_xor, "digest_sum": good.digest_sum}
 
 
-def heal(work: Work, table: Table) -> int:
+def heal(work: Work, table: Table, *, may_mend: bool = False) -> int:
     """Make the ledger say what the target's log says; how many chunks it had otherwise.
 
     A log that Delta has cleaned (after 30 days) no longer names old chunks: then the ledger is believed for them.
+    `may_mend`: chunks that were copied by another mapping are no reason to stop.
     """
     healed = 0
     if delta.exists(work.lake, table):
-        facts = _chunk_facts(_facts(work.lake, table))
-        for page in _pages(facts.toLocalIterator()):
-            _check_rules(work, page)
+        for page in _pages(_chunk_facts(work, table).toLocalIterator()):
+            if not may_mend:
+                _check_rules(work, page)
             healed += work.ledger.heal(work.plan.plan_id, {row["chunk"]: _counts(row) for row in page}, work.run_id)
     unseen = work.ledger.unseen(work.plan.plan_id, table.name, work.run_id)
     for number, chunk in enumerate(unseen):
@@ -86,6 +103,11 @@ def heal(work: Work, table: Table) -> int:
     if healed:
         log.info("ledger of plan %s healed from %s: %d chunks", work.plan.plan_id, table.name, healed)
     return healed
+
+
+def has_other_rules(work: Work, table: Table) -> bool:
+    """True where the log says that a chunk of the plan was written by another mapping than the job's."""
+    return any(_of_other_rules(work, page) for page in _pages(_chunk_facts(work, table).toLocalIterator()))
 
 
 def changes_since(lake: Lake, table: Table, version: int) -> str:
@@ -117,51 +139,72 @@ def _facts(lake: Lake, table: Table) -> DataFrame:
         F.contains("text", F.lit('"migration.'))
     )
     facts = ours.select("version", F.from_json("text", _FACTS).alias("facts")).select("version", "facts.*")
-    return facts.where(F.col("kind").isin(COPY, REPAIR, SETTLE))
+    return facts.where(F.col("kind").isin(COPY, REPAIR, SETTLE, REQUEUE, RULES))
 
 
 def _log(lake: Lake) -> DataFrameReader:
     return lake.spark.read.option("pathGlobFilter", "*.json")
 
 
-def _chunk_facts(facts: DataFrame) -> DataFrame:
-    """One row per chunk: its newest copy or repair, and what the settlements after that took out."""
-    names = ("rule_version", "contract_hash", "read", "quarantined", "duplicate", "rows", "digest_xor", "digest_sum")
-    copies = facts.where(F.col("kind") != SETTLE).groupBy("chunk")
-    newest = copies.agg(F.max_by(F.struct("version", *names), F.col("version")).alias("copy"))
-    settled = facts.where(F.col("kind") == SETTLE)
-    losers = settled.select(F.col("version").alias("settled_at"), F.explode("losers").alias("chunk", "taken"))
-    is_later = F.col("settled_at") > F.col("copy.version")
-    # A chunk has one newest copy, so each loser's entry meets one row at most.
-    taken = newest.join(losers, on="chunk", how="inner").where(is_later).groupBy("chunk")
-    sums = taken.agg(
-        F.sum("taken.rows").alias("taken_rows"),
-        F.bit_xor("taken.digest_xor").alias("taken_xor"),
-        F.sum("taken.digest_sum").alias("taken_sum"),
+def _chunk_facts(work: Work, table: Table) -> DataFrame:
+    """One row per chunk: its newest copy or repair, what later commits changed of it, and its newest rule_version."""
+    facts = _facts(work.lake, table)
+    names = ("contract_hash", "read", "quarantined", "duplicate", "rows", "digest_xor", "digest_sum")
+    copies = facts.where(F.col("kind").isin(COPY, REPAIR)).groupBy("chunk")
+    newest = copies.agg(F.max_by(F.struct("version", *names), F.col("version")).alias("copy"), _newest_rules("copied"))
+    # A chunk has one newest copy, so each change meets one row at most.
+    changes = newest.join(_changes(facts), on="chunk", how="inner").where(F.col("version") > F.col("copy.version"))
+    sums = changes.groupBy("chunk").agg(
+        F.sum("rows").alias("left_rows"),
+        F.bit_xor("digest_xor").alias("left_xor"),
+        F.sum("digest_sum").alias("left_sum"),
+        F.sum("requeued").alias("requeued"),
+        _newest_rules("mended"),
     )
-    return newest.join(sums, on="chunk", how="left").select("chunk", "copy.*", "taken_rows", "taken_xor", "taken_sum")
+    adopted = facts.where((F.col("kind") == RULES) & (F.col("job") == work.job.name)).agg(_newest_rules("adopted"))
+    rules = F.greatest("copied", "mended", "adopted").getField("rule_version").alias("rule_version")
+    joined = newest.join(sums, on="chunk", how="left").crossJoin(adopted)  # one row
+    return joined.select("chunk", "copy.*", "left_rows", "left_xor", "left_sum", "requeued", rules)
+
+
+def _changes(facts: DataFrame) -> DataFrame:
+    """What commits after the copy took out of a chunk; what a requeue brought in left with a minus."""
+    losers = facts.where(F.col("kind") == SETTLE).select("version", F.explode("losers").alias("chunk", "lost"))
+    none, unknown = F.lit(0).cast("bigint").alias("requeued"), F.lit(None).cast("string").alias("rule_version")
+    settled = losers.select("chunk", "version", "lost.*", none, unknown)
+    rows, total = (-F.col("rows")).alias("rows"), (-F.col("digest_sum")).alias("digest_sum")
+    requeued = F.col("rows").alias("requeued")
+    came = facts.where(F.col("kind") == REQUEUE)
+    return settled.union(came.select("chunk", "version", rows, "digest_xor", total, requeued, "rule_version"))
+
+
+def _newest_rules(name: str) -> Column:
+    rules = F.struct("version", "rule_version")
+    return F.max(F.when(F.col("rule_version").isNotNull(), rules)).alias(name)
 
 
 def _counts(row: Row) -> Counts:
     copied = Fingerprint(row["rows"], row["digest_xor"], int(row["digest_sum"]))
-    taken = Fingerprint(row["taken_rows"] or 0, row["taken_xor"] or 0, int(row["taken_sum"] or 0))
-    return Counts(row["read"], row["quarantined"], row["duplicate"] + taken.rows, copied - taken)
+    left = Fingerprint(row["left_rows"] or 0, row["left_xor"] or 0, int(row["left_sum"] or 0))
+    requeued = row["requeued"] or 0
+    settled = left.rows + requeued
+    return Counts(row["read"], row["quarantined"] - requeued, row["duplicate"] + settled, copied - left)
 
 
 def _check_rules(work: Work, page: list[Row]) -> None:
     """Refuse a chunk that was copied by another mapping: its transaction would keep the new rows out in silence."""
+    if others := _of_other_rules(work, page):
+        raise TerminalError(
+            f"chunk {others[0]['chunk']} was copied with mapping version {others[0]['rule_version']}, the job has "
+            "another one; bring the old mapping back, or, where it was mended for refused rows, run `migration requeue`"
+        )
+
+
+def _of_other_rules(work: Work, page: list[Row]) -> list[Row]:
+    """The chunks of the plan that were written by another mapping than the job's."""
     version = {mapping.table.name: mapping.version for mapping in work.job.mappings}
-    for row in page:
-        wanted = version.get(row["chunk"].split("/")[0])
-        if wanted and row["rule_version"] != wanted and _is_planned(work, row["chunk"]):
-            raise TerminalError(
-                f"chunk {row['chunk']} was copied with mapping version {row['rule_version']}, the job has {wanted}; "
-                "bring the old mapping back, or write the new one's rows with `migration copy --repair CHUNK`"
-            )
-
-
-def _is_planned(work: Work, chunk_id: str) -> bool:
-    return any(chunk_id == chunk.chunk_id for chunk in work.ledger.chunks(work.plan.plan_id))
+    rows = {row["chunk"]: row for row in page if row["rule_version"] != version.get(row["chunk"].split("/")[0])}
+    return [rows[chunk.chunk_id] for chunk in work.ledger.named(work.plan.plan_id, rows)]
 
 
 def _is_log_complete(lake: Lake, table: Table) -> bool:

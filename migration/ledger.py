@@ -101,6 +101,12 @@ class Ledger:
             raise TerminalError(f"plan {plan_id} has no chunk {chunk_id}; `migration status` lists its chunks")
         return _chunk_of(row)
 
+    def named(self, plan_id: str, chunk_ids: Iterable[str]) -> list[Chunk]:
+        """Those chunks of these ids that the plan has, at most PAGE of them, by id."""
+        query = select(CHUNKS).where(CHUNKS.c.plan_id == plan_id, CHUNKS.c.chunk_id.in_(list(chunk_ids)))
+        with self.engine.connect() as connection:
+            return [_chunk_of(row) for row in connection.execute(query.order_by(CHUNKS.c.chunk_id)).mappings()]
+
     def move(self, chunk: Chunk, state: ChunkState, *, counts: Counts | None = None, message: str = "") -> Chunk:
         """Store a legal move; TerminalError where another process has moved the chunk meanwhile."""
         moved = chunk.moved_to(state, counts=counts, message=message)
