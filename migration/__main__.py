@@ -15,6 +15,7 @@ from spark_jobs.errors import ended
 _PURPOSES = {
     "plan": "freeze which files are taken, exactly as they are now",
     "copy": "copy every chunk that is not copied yet; every record gets its place",
+    "requeue": "map refused records anew by the mended mapping, and go on with it",
     "settle": "of rows with one natural key keep exactly one, across files and the live stream",
     "verify": "read source and target again and compare them without tolerance",
     "derive": "make orders and purchase events from the order lines",
@@ -52,6 +53,9 @@ def _add_special(name: str, verb: argparse.ArgumentParser) -> None:
         verb.add_argument("--parallel", type=_positive, default=2, metavar="N", help="chunks at a time (default 2)")
     if name == "copy":
         verb.add_argument("--repair", metavar="CHUNK", help="replace what the target holds of one chunk")
+    if name == "requeue":
+        verb.add_argument("--chunk", metavar="CHUNK", help="records of this chunk only; default: of all")
+        verb.add_argument("--reason", metavar="TEXT", default="", help="why, for the plan's history")
     if name in ("verify", "finish", "run"):
         verb.add_argument("--report", metavar="DIR", help="where the report is written; default: the data directory")
     if name == "run":

@@ -56,7 +56,8 @@ class Chunk:
     """One source object of one plan. `records` and `sha256` were taken when it was planned; `header` is its own.
 
     `types` are those of the header's columns, none where every field is text. `part` says which part of its object a
-    chunk is, in the words of its source; '' for all of it.
+    chunk is, in the words of its source; '' for all of it. `written_by` is the version of the mapping that its rows in
+    the target were written by.
     """
 
     plan_id: str
@@ -72,6 +73,7 @@ class Chunk:
     contract_hash: str
     types: tuple[str, ...] = ()
     part: str = ""
+    written_by: str = ""
     state: ChunkState = ChunkState.PLANNED
     counts: Counts | None = None
     message: str = ""
@@ -90,7 +92,9 @@ class Chunk:
         """The chunk in another state; TerminalError where that move is not legal."""
         if state not in NEXT_STATES[self.state]:
             raise TerminalError(f"chunk {self.chunk_id}: {self.state} cannot become {state}; run `migration status`")
-        return replace(self, state=state, counts=counts or self.counts, message=message)
+        is_written = state is ChunkState.COPIED and counts is not None
+        written_by = self.rule_version if is_written else self.written_by
+        return replace(self, state=state, counts=counts or self.counts, message=message, written_by=written_by)
 
 
 def chunk_id_of(target: str, source_object: str, sha256: str) -> str:

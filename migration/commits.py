@@ -1,8 +1,9 @@
 """What the targets' logs say of chunks. Delta is the truth: whatever the ledger lost or never heard is read from here.
 
-Two kinds of commits carry facts (userMetadata). A copy: the counts and the fingerprint of one chunk. A settlement: what
-was taken out of which chunks because another row with the same key stays. The ledger's numbers are always the newest
-copy's minus all settlements' after it (`healing`).
+Commits carry facts (userMetadata). A copy: the counts and the fingerprint of one chunk. A settlement: what was taken
+out of which chunks because another row with the same key stays. A requeue: which refused rows of a chunk came in by
+mended rules. The ledger's numbers are always the newest copy's with all changes after it (`healing`). A fourth kind,
+without rows, says that all of a job's rows count as written by mended rules.
 """
 
 from __future__ import annotations
@@ -24,8 +25,10 @@ from spark_jobs.storage.fingerprints import Fingerprint
 COPY = "migration.copy"
 SETTLE = "migration.settle"
 REPAIR = "migration.repair"
+REQUEUE = "migration.requeue"
+RULES = "migration.rules"
 
-_REWRITES = rf'"({COPY}|{REPAIR}|{SETTLE})"'
+_REWRITES = rf'"({COPY}|{REPAIR}|{SETTLE}|{REQUEUE})"'
 _COMMIT = "commitInfo struct<userMetadata: string, txnId: string>"
 _CHANGE = "commitInfo struct<userMetadata: string>, remove struct<dataChange: boolean>"
 
@@ -50,6 +53,18 @@ def settle_facts(losers: Mapping[str, Fingerprint], *, live: int, run_id: str) -
     """What the commit of a settlement carries: the fingerprint of what left each chunk, and how many live rows."""
     by_chunk = {chunk_id: _fingerprint_facts(taken) for chunk_id, taken in losers.items()}
     return {"kind": SETTLE, "run": run_id, "live": live, "losers": by_chunk}
+
+
+def requeue_facts(chunk: Chunk, moved: Fingerprint, *, rule_version: str, run_id: str, reason: str) -> dict[str, Any]:
+    """What the commit of a chunk's requeued rows carries: how many left the quarantine for the target, and which."""
+    said = {"kind": REQUEUE, "run": run_id, "plan": chunk.plan_id, "chunk": chunk.chunk_id, "reason": reason}
+    return {**said, "rule_version": rule_version, "contract_hash": chunk.contract_hash, **_fingerprint_facts(moved)}
+
+
+def rules_facts(plan_id: str, job: str, rule_version: str, *, run_id: str, reason: str) -> dict[str, Any]:
+    """What the commit carries that makes mended rules the job's: all its rows in the table count as written by them."""
+    said = {"kind": RULES, "run": run_id, "plan": plan_id, "job": job, "reason": reason}
+    return {**said, "rule_version": rule_version}
 
 
 def _fingerprint_facts(good: Fingerprint) -> dict[str, int]:

@@ -20,6 +20,8 @@ from migration.chunks import Chunk, ChunkState, Counts
 from migration.commits import (
     COPY,
     REPAIR,
+    REQUEUE,
+    RULES,
     SETTLE,
     counts_of,
     facts_in,
@@ -44,8 +46,11 @@ COMMITS_AT_A_TIME = 2_000
 NOTHING = Mark("", -1, "")
 
 
-def heal(work: Work, table: Table) -> int:
-    """Make the ledger say what the target's log says; how many chunks it had otherwise."""
+def heal(work: Work, table: Table, *, may_mend: bool = False) -> int:
+    """Make the ledger say what the target's log says; how many chunks it had otherwise.
+
+    `may_mend`: chunks that were copied by another mapping are no reason to stop.
+    """
     plan_id = work.plan.plan_id
     if not delta.exists(work.lake, table):
         return _lost(work, table)
@@ -57,11 +62,14 @@ def heal(work: Work, table: Table) -> int:
     for begin in range(max(since.version + 1, oldest), state.version + 1, COMMITS_AT_A_TIME):
         versions = range(begin, min(begin + COMMITS_AT_A_TIME, state.version + 1))
         facts = [fact for _, fact in facts_in(work.lake, table, versions)]
-        _check_rules(work, table, facts)
         here = Mark(state.table_id, versions[-1], transaction_id(work.lake, table, versions[-1]) or "")
-        healed += marks.replay(work.ledger, (plan_id, table.name), list(_changes(facts)), here, run_id=work.run_id)
+        healed += marks.replay(
+            work.ledger, (plan_id, table.name), list(_changes(work, facts)), here, run_id=work.run_id
+        )
     if is_first or since is NOTHING:
         healed += _unheard(work, table, is_whole=oldest == 0)
+    if not may_mend:
+        _check_rules(work, table)
     if healed:
         log.info("ledger of plan %s healed from %s: %d chunks", plan_id, table.name, healed)
     return healed
@@ -78,29 +86,33 @@ def _remembered(work: Work, table: Table, state: Append, *, oldest: int) -> Mark
     return mark if (transaction_id(work.lake, table, mark.version) or "") == mark.transaction_id else NOTHING
 
 
-def _changes(facts: Iterable[dict[str, Any]]) -> Iterator[marks.Change]:
-    """What each commit says of each chunk: its new counts, or what left it."""
+def _changes(work: Work, facts: Iterable[dict[str, Any]]) -> Iterator[marks.Change]:
+    """What each commit says of each chunk."""
     for fact in facts:
         if fact["kind"] in (COPY, REPAIR):
-            yield marks.Change(fact["chunk"], counts=counts_of(fact))
+            yield marks.Change(fact["chunk"], counts=counts_of(fact), written_by=fact["rule_version"])
+        elif fact["kind"] == REQUEUE:
+            yield marks.Change(fact["chunk"], requeued=fingerprint_of(fact), written_by=fact["rule_version"])
+        elif fact["kind"] == RULES and fact["job"] == work.job.name:
+            yield marks.Change(written_by=fact["rule_version"])
         elif fact["kind"] == SETTLE:
             for chunk_id, taken in fact["losers"].items():
                 yield marks.Change(chunk_id, taken=fingerprint_of(taken))
 
 
-def _check_rules(work: Work, table: Table, facts: list[dict[str, Any]]) -> None:
+def _check_rules(work: Work, table: Table) -> None:
     """Refuse a chunk that was copied by another mapping: its transaction would keep the new rows out in silence."""
+    if chunk := other_rules(work, table):
+        raise TerminalError(
+            f"chunk {chunk.chunk_id} was copied with mapping version {chunk.written_by}, the job has another one; "
+            "bring the old mapping back, or, where it was mended for refused rows, run `migration requeue`"
+        )
+
+
+def other_rules(work: Work, table: Table) -> Chunk | None:
+    """A chunk of the plan that was written by another mapping than the job's, as far as the ledger has heard."""
     wanted = next(mapping.version for mapping in work.mappings if mapping.table.name == table.name)
-    for fact in facts:
-        if fact["kind"] in (COPY, REPAIR) and fact["rule_version"] != wanted and _is_planned(work, fact["chunk"]):
-            raise TerminalError(
-                f"chunk {fact['chunk']} was copied with mapping version {fact['rule_version']}, the job has {wanted}; "
-                "bring the old mapping back, or write the new one's rows with `migration copy --repair CHUNK`"
-            )
-
-
-def _is_planned(work: Work, chunk_id: str) -> bool:
-    return any(True for _ in work.ledger.named(work.plan.plan_id, [chunk_id]))
+    return work.ledger.of_other_rules(work.plan.plan_id, table.name, wanted)
 
 
 def _lost(work: Work, table: Table) -> int:

@@ -12,7 +12,20 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, RowMapping, Select, Update, create_engine, delete, event, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Engine,
+    RowMapping,
+    Select,
+    Update,
+    create_engine,
+    delete,
+    event,
+    func,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, SQLAlchemyError
 
@@ -102,10 +115,20 @@ class Ledger:
         return chunk_of(row)
 
     def named(self, plan_id: str, names: Sequence[str]) -> list[Chunk]:
-        """The plan's chunks of these ids, PAGE of them at most; ids that it has not are passed over."""
+        """The plan's chunks of these ids, PAGE of them at most, by id; ids that it has not are passed over."""
         query = select(CHUNKS).where(CHUNKS.c.plan_id == plan_id, CHUNKS.c.chunk_id.in_(names))
         with self.engine.connect() as connection:
-            return [chunk_of(row) for row in connection.execute(query).mappings()]
+            return [chunk_of(row) for row in connection.execute(query.order_by(CHUNKS.c.chunk_id)).mappings()]
+
+    def of_other_rules(self, plan_id: str, target: str, rule_version: str) -> Chunk | None:
+        """A chunk whose rows in the target were written by another mapping than this one."""
+        query = select(CHUNKS).where(
+            CHUNKS.c.plan_id == plan_id, CHUNKS.c.target == target, CHUNKS.c.state.in_(IN_TARGET)
+        )
+        query = query.where(CHUNKS.c.written_by.not_in(["", rule_version])).limit(1)
+        with self.engine.connect() as connection:
+            row = connection.execute(query).mappings().first()
+        return chunk_of(row) if row else None
 
     def move(self, chunk: Chunk, state: ChunkState, *, counts: Counts | None = None, message: str = "") -> Chunk:
         """Store a legal move; TerminalError where another process has moved the chunk meanwhile."""
@@ -170,7 +193,12 @@ def batched(items: Iterable[Chunk], size: int) -> Iterator[list[Chunk]]:
 
 def at(chunk: Chunk) -> Update:
     """An update of the chunk's row."""
-    return update(CHUNKS).where(CHUNKS.c.plan_id == chunk.plan_id, CHUNKS.c.chunk_id == chunk.chunk_id)
+    return update(CHUNKS).where(*key_of(chunk))
+
+
+def key_of(chunk: Chunk) -> tuple[ColumnElement[bool], ...]:
+    """What the chunk's row is found by."""
+    return CHUNKS.c.plan_id == chunk.plan_id, CHUNKS.c.chunk_id == chunk.chunk_id
 
 
 def plan_values(plan: Plan) -> dict[str, str]:
@@ -181,7 +209,10 @@ def plan_values(plan: Plan) -> dict[str, str]:
 def chunk_values(chunk: Chunk) -> dict[str, Any]:
     """A chunk as a row; `seen_by` and `updated_at` are the ledger's own."""
     plain = ("plan_id", "chunk_id", "target", "source_object", "bytes", "mtime_ns", "sha256", "records")
-    values = {name: getattr(chunk, name) for name in (*plain, "rule_version", "contract_hash", "message", "part")}
+    values = {
+        name: getattr(chunk, name)
+        for name in (*plain, "rule_version", "contract_hash", "message", "part", "written_by")
+    }
     counts = chunk.counts
     return {
         **values,
@@ -205,7 +236,7 @@ def chunk_of(row: RowMapping) -> Chunk:
         counts = Counts(row["rows_read"], row["rows_quarantined"], row["rows_duplicate"], good)
     plain = ("plan_id", "chunk_id", "target", "source_object", "bytes", "mtime_ns", "sha256", "records")
     return Chunk(
-        **{name: row[name] for name in (*plain, "rule_version", "contract_hash", "message", "part")},
+        **{name: row[name] for name in (*plain, "rule_version", "contract_hash", "message", "part", "written_by")},
         header=tuple(json.loads(row["header"])),
         types=tuple(json.loads(row["types"])),
         state=ChunkState(row["state"]),

@@ -55,6 +55,7 @@ CHUNKS = Table(
     Column("types", Text),
     Column("part", Text),
     Column("rule_version", String(32)),
+    Column("written_by", String(32)),
     Column("contract_hash", String(32)),
     Column("state", String(16)),
     Column("rows_read", BigInteger),
@@ -130,6 +131,7 @@ _STEPS_1 = (
 _STEPS_2 = (
     "ALTER TABLE chunks ADD COLUMN types TEXT NOT NULL DEFAULT '[]'",
     "ALTER TABLE chunks ADD COLUMN part TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE chunks ADD COLUMN written_by VARCHAR(32) NOT NULL DEFAULT ''",
     "CREATE INDEX chunks_by_object ON chunks (target, source_object)",
     "ALTER TABLE leases ADD COLUMN epoch BIGINT NOT NULL DEFAULT 0",
     """CREATE TABLE marks (

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from sqlalchemy import Connection, and_, delete, insert, select
+from sqlalchemy import Connection, and_, delete, insert, select, update
 
 from migration.chunks import Chunk, ChunkState, Counts
-from migration.ledger import IN_TARGET, PAGE, Ledger, at, chunk_of, chunk_values, now
+from migration.ledger import IN_TARGET, PAGE, Ledger, at, chunk_of, chunk_values, key_of, now
 from migration.ledger_schema import CHUNKS, MARKS
-from spark_jobs.storage.fingerprints import Fingerprint
+from spark_jobs.storage.fingerprints import EMPTY, Fingerprint
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,17 +24,26 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What one commit says of one chunk: its counts from now on, or what left it."""
+    """What one commit says of one chunk: its counts from now on, what left it, or what came in from the quarantine.
 
-    chunk_id: str
+    `written_by` is the version of the mapping that did it; without a chunk's id it is that of all chunks from now on.
+    """
+
+    chunk_id: str = ""
     counts: Counts | None = None
-    taken: Fingerprint | None = None
+    taken: Fingerprint = EMPTY
+    requeued: Fingerprint = EMPTY
+    written_by: str = ""
 
-    def applied_to(self, found: Counts | None) -> Counts | None:
-        """The counts after the change; None where nothing is known that could change."""
-        if self.counts is not None or found is None or self.taken is None:
-            return self.counts or found
-        return Counts(found.read, found.quarantined, found.duplicate + self.taken.rows, found.good - self.taken)
+    def applied_to(self, chunk: Chunk) -> Chunk:
+        """The chunk after the change; as it was where nothing is known of it that could change."""
+        written_by = self.written_by or chunk.written_by
+        found = self.counts or chunk.counts
+        if found is None:
+            return chunk
+        good, out = found.good - self.taken + self.requeued, found.quarantined - self.requeued.rows
+        counts = Counts(found.read, out, found.duplicate + self.taken.rows, good)
+        return replace(chunk, counts=counts, written_by=written_by)
 
 
 def read(ledger: Ledger, plan_id: str, target: str) -> Mark | None:
@@ -56,11 +65,14 @@ def replay(ledger: Ledger, of: tuple[str, str], changes: Sequence[Change], until
     plan_id, _ = of
     with ledger.engine.begin() as connection:
         found = _chunks(connection, plan_id, sorted({change.chunk_id for change in changes}))
-        counts = {chunk_id: chunk.counts for chunk_id, chunk in found.items()}
+        changed = dict(found)
         for change in changes:
-            if change.chunk_id in found:  # others are of another plan
-                counts[change.chunk_id] = change.applied_to(counts[change.chunk_id])
-        healed = sum(_take_over(connection, found[chunk_id], held, run_id) for chunk_id, held in counts.items())
+            if not change.chunk_id:
+                _all_written_by(connection, of, change.written_by)
+                changed = {chunk_id: replace(one, written_by=change.written_by) for chunk_id, one in changed.items()}
+            elif change.chunk_id in changed:  # others are of another plan
+                changed[change.chunk_id] = change.applied_to(changed[change.chunk_id])
+        healed = sum(_take_over(connection, chunk, changed[chunk_id], run_id) for chunk_id, chunk in found.items())
         _remember(connection, of, until)
     return healed
 
@@ -87,9 +99,9 @@ def inherit(ledger: Ledger, of: tuple[str, str], table_id: str, *, run_id: str) 
         same = and_(old.c.chunk_id == new.c.chunk_id, new.c.plan_id == plan_id, new.c.target == target)
         known = select(old).join(new, same).where(old.c.plan_id == row["plan_id"], old.c.state.in_(IN_TARGET))
         for heard in connection.execute(known).mappings().all():
-            chunk = chunk_of(heard)
-            mine = replace(chunk, plan_id=plan_id, state=ChunkState.PLANNED, counts=None)
-            _take_over(connection, mine, chunk.counts, run_id)
+            known_as = replace(chunk_of(heard), plan_id=plan_id)
+            mine = chunk_of(connection.execute(select(CHUNKS).where(*key_of(known_as))).mappings().one())
+            _take_over(connection, mine, replace(mine, counts=known_as.counts, written_by=known_as.written_by), run_id)
         mark = Mark(row["table_id"], row["version"], row["transaction_id"])
         _remember(connection, of, mark)
     return mark
@@ -111,14 +123,19 @@ def _chunks(connection: Connection, plan_id: str, names: list[str]) -> dict[str,
     return found
 
 
-def _take_over(connection: Connection, chunk: Chunk, counts: Counts | None, run_id: str) -> int:
-    """Store the counts; 1 where the ledger had others."""
+def _all_written_by(connection: Connection, of: tuple[str, str], rule_version: str) -> None:
+    mine = (CHUNKS.c.plan_id == of[0], CHUNKS.c.target == of[1], CHUNKS.c.state.in_(IN_TARGET))
+    connection.execute(update(CHUNKS).where(*mine).values(written_by=rule_version))
+
+
+def _take_over(connection: Connection, chunk: Chunk, heard: Chunk, run_id: str) -> int:
+    """Store what was heard of a chunk; 1 where the ledger had other counts."""
     # A chunk that failed its verification stays failed: the log cannot say that its rows are whole.
     was_verified_red = chunk.state is ChunkState.FAILED and chunk.counts is not None
-    is_known = chunk.counts == counts and chunk.state in IN_TARGET
-    if counts is None or was_verified_red or is_known:
-        connection.execute(at(chunk).values(seen_by=run_id))
+    is_known = chunk.counts == heard.counts and chunk.state in IN_TARGET
+    if heard.counts is None or was_verified_red or is_known:
+        connection.execute(at(chunk).values(seen_by=run_id, written_by=heard.written_by))
         return 0
-    values = chunk_values(chunk.moved_to(ChunkState.COPIED, counts=counts))
+    values = chunk_values(replace(chunk.moved_to(ChunkState.COPIED, counts=heard.counts), written_by=heard.written_by))
     connection.execute(at(chunk).values(**values, seen_by=run_id, updated_at=now()))
     return 1

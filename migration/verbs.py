@@ -20,6 +20,7 @@ from migration.ledger import Ledger, Plan, open_ledger
 from migration.mirror import mirror
 from migration.planning import Draft, draft_plan
 from migration.progress import shown
+from migration.requeueing import requeue
 from migration.settling import settle
 from migration.shadowing import check_equal, compare, load_questions
 from migration.sources.opening import open_source
@@ -36,6 +37,7 @@ from trino_catalog.connection import connected
 log = logging.getLogger(__name__)
 
 Facts = dict[str, Any]
+REQUEUE = "requeue"
 
 
 def execute(verb: str, args: argparse.Namespace) -> Facts:
@@ -54,7 +56,7 @@ def execute(verb: str, args: argparse.Namespace) -> Facts:
             facts = {"plan": plan.plan_id, **drafted}
             try:
                 for mapping in job.mappings:
-                    heal(work, mapping.table)
+                    heal(work, mapping.table, may_mend=verb == REQUEUE)
                 facts |= VERBS[verb](work, settings, args)
             finally:
                 mirror(work)
@@ -83,10 +85,10 @@ def _plan_for(
     if plan is None:
         wanted = f"plan {args.plan}" if args.plan else f"a plan of job {job.name}"
         raise TerminalError(f"the ledger has no {wanted}; run `migration plan` first")
-    if plan.job_version != job.version:
+    if plan.job_version != job.version and verb != REQUEUE:
         raise TerminalError(
             f"plan {plan.plan_id} was made with other mappings ({plan.job_version}, now {job.version}); "
-            "bring them back, or run `migration plan` again"
+            "bring them back, run `migration plan` again, or, if they were mended for refused rows, `migration requeue`"
         )
     return plan, {}
 
@@ -135,6 +137,11 @@ def _copied(work: Work, _settings: Settings, args: argparse.Namespace) -> Facts:
     with shown(sum(row["chunks"] for row in left), sum(row["bytes"] for row in left)) as done:
         copy_all(work, parallel=args.parallel, done=done)
     return {"copied": sum(row["chunks"] for row in left), **_totals(work)}
+
+
+def _requeued(work: Work, _settings: Settings, args: argparse.Namespace) -> Facts:
+    found = requeue(work, chunk_id=args.chunk, reason=args.reason)
+    return {"requeued": found.good, "refused_again": found.refused, "complete": found.is_complete, **_totals(work)}
 
 
 def _settled(work: Work, _settings: Settings, _args: argparse.Namespace) -> Facts:
@@ -223,6 +230,7 @@ _IN_TARGET = (ChunkState.COPIED, ChunkState.VERIFIED)
 VERBS: Mapping[str, Callable[[Work, Settings, argparse.Namespace], Facts]] = {
     "plan": _planned,
     "copy": _copied,
+    REQUEUE: _requeued,
     "settle": _settled,
     "verify": _verified,
     "derive": _derived,

@@ -41,6 +41,10 @@ class CsvLines:
         is_header = (F.col("block_start") == 0) & (F.col("line") == 1)
         return split_fields(read_lines(session, paths).where(~is_header), header, mapping.dialect)
 
+    def parse(self, records: DataFrame, header: Sequence[str], mapping: Mapping) -> DataFrame:
+        """Kept lines once more, by what the mapping says of them now."""
+        return split_fields(records.withColumn("value", F.col("raw").cast("string")), header, mapping.dialect)
+
 
 def _header(first_line: bytes, dialect: Dialect) -> list[str]:
     text = first_line.removeprefix(codecs.BOM_UTF8).rstrip(b"\r\n").decode(dialect.encoding)

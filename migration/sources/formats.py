@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from pyspark.sql import DataFrame, SparkSession
 
@@ -36,4 +36,15 @@ class Format(Protocol):
         """The records of files with one layout: file (Spark's URI), block_start, line, raw, fields, reason.
 
         They mean what `Source.records` says, and no shuffle is needed for them.
+        """
+
+
+@runtime_checkable
+class KeptFormat(Protocol):
+    """A format whose records can be read once more from the bytes that quarantine keeps of them."""
+
+    def parse(self, records: DataFrame, header: Sequence[str], mapping: Mapping) -> DataFrame:
+        """What `Format.read` gives, without the files.
+
+        In:  file, block_start, line, and `raw` as `read` gave it. No shuffle is needed here either.
         """

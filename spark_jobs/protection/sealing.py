@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from spark_jobs.errors import TerminalError
 from spark_jobs.protection.keys import RootKeys, load_root_keys
 
 if TYPE_CHECKING:
@@ -27,8 +28,7 @@ def seal(content: bytes, keys: RootKeys) -> bytes:
 
 def unseal(sealed: bytes, keys: RootKeys, *, kid: str) -> bytes:
     """The bytes that were sealed; cryptography.exceptions.InvalidTag where a bit was changed."""
-    nonce, body = sealed[:NONCE_BYTES], sealed[NONCE_BYTES:]
-    return AESGCM(keys.derive(PURPOSE, kid)).decrypt(nonce, body, None)
+    return _opened(AESGCM(keys.derive(PURPOSE, kid)), sealed)
 
 
 def seal_column(rows: DataFrame, name: str, *, key_file: Path) -> DataFrame:
@@ -59,6 +59,40 @@ def seal_batches(batches: Iterable[pa.RecordBatch], name: str, *, key_file: Path
         yield pa.RecordBatch.from_arrays(arrays, names=[*kept, name, "kid"])
 
 
+def unseal_column(rows: DataFrame, name: str, *, key_file: Path) -> DataFrame:
+    """Open the sealed binary column `name` by the key that `kid` names: the reverse of `seal_column`.
+
+    Out: the same rows, `name` in clear, without `kid`. They must not be shuffled, cached or written as they are.
+    """
+    kept = [field for field in rows.schema.fields if field.name not in (name, "kid")]
+    ddl = ", ".join(f"`{field.name}` {field.dataType.simpleString()}" for field in kept)
+
+    def kernel(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+        return unseal_batches(batches, name, key_file=key_file)
+
+    return rows.mapInArrow(kernel, f"{ddl}, `{name}` binary")
+
+
+def unseal_batches(batches: Iterable[pa.RecordBatch], name: str, *, key_file: Path) -> Iterator[pa.RecordBatch]:
+    """The batches with column `name` in clear and last, without `kid`; TerminalError where a key is missing."""
+    keys = load_root_keys(key_file)
+    for batch in batches:
+        sealed, kids = batch.column(name).to_pylist(), batch.column("kid").to_pylist()
+        if unknown := sorted(set(kids) - set(keys.by_kid)):
+            raise TerminalError(
+                f"root key file {key_file} has no key {', '.join(unknown)}; restore it from your backup"
+            )
+        ciphers = {kid: AESGCM(keys.derive(PURPOSE, kid)) for kid in set(kids)}
+        opened = [_opened(ciphers[kid], value) for kid, value in zip(kids, sealed, strict=True)]
+        kept = [column for column in batch.schema.names if column not in (name, "kid")]
+        arrays = [*(batch.column(column) for column in kept), pa.array(opened, pa.binary())]
+        yield pa.RecordBatch.from_arrays(arrays, names=[*kept, name])
+
+
 def _sealed(cipher: AESGCM, content: bytes) -> bytes:
     nonce = os.urandom(NONCE_BYTES)
     return nonce + cipher.encrypt(nonce, content, None)
+
+
+def _opened(cipher: AESGCM, sealed: bytes) -> bytes:
+    return cipher.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], None)

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from spark_jobs.contracts.identifiers import IDENTIFIER_TYPES, normalise, refusal
 from spark_jobs.errors import TerminalError
 from spark_jobs.protection.keys import create_root_key_file, load_root_keys
-from spark_jobs.protection.sealing import seal, unseal
+from spark_jobs.protection.sealing import seal, seal_batches, unseal, unseal_batches
 from spark_jobs.protection.tokens import TokenColumn, Tokeniser, replace_columns
 
 
@@ -81,6 +81,21 @@ def test_batches_lose_the_clear_column_and_say_why_a_value_was_refused(key_file:
     assert result["phone_token"] == [token, None, None, token]
     assert result["phone_reason"] == [None, "a constant that means nobody", None, None]
     assert set(result) == {"line", "phone_token", "phone_reason"}
+
+
+def test_sealed_batches_open_again_by_the_key_that_each_row_names(key_file: Path) -> None:
+    lines = [b"one", b"", "三".encode()]
+    batch = pa.RecordBatch.from_pydict({"line": [2, 3, 4], "raw": lines})
+    sealed = list(seal_batches([batch], "raw", key_file=key_file))
+    assert not set(sealed[0].column("raw").to_pylist()) & set(lines)
+    (opened,) = unseal_batches(sealed, "raw", key_file=key_file)
+    assert opened.to_pydict() == batch.to_pydict()
+
+
+def test_a_key_that_is_gone_is_named_with_what_to_do(key_file: Path) -> None:
+    batch = pa.RecordBatch.from_pydict({"raw": [b"x" * 40], "kid": ["k0"]})
+    with pytest.raises(TerminalError, match="has no key k0; restore it"):
+        list(unseal_batches([batch], "raw", key_file=key_file))
 
 
 def test_sealed_bytes_open_only_unchanged(key_file: Path) -> None:

@@ -1,0 +1,40 @@
+"""Refused records as records again: their kept bytes are opened and parsed by what the mapping says now."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from migration.chunks import Chunk
+from migration.mapping import Mapping
+from migration.sources.files import FORMATS, header_problem
+from migration.sources.formats import KeptFormat
+from migration.sources.source import RECORD
+from spark_jobs.errors import TerminalError
+from spark_jobs.protection.sealing import unseal_column
+
+
+def kept_records(refused: DataFrame, mapping: Mapping, chunks: Sequence[Chunk], *, key_file: Path) -> DataFrame:
+    """As `Source.records` says, of the refused records of chunks that have one layout; no shuffle is needed.
+
+    In:  rows of `quarantine.rows`, read in a session of `reading_session`.
+    """
+    parsing: object = FORMATS.get(mapping.format)
+    if not isinstance(parsing, KeptFormat):
+        raise TerminalError(
+            f"{mapping.table.name}: refused records of format {mapping.format} cannot be read from what is kept of "
+            "them; `migration copy --repair CHUNK` reads them from their source"
+        )
+    if problem := header_problem(chunks[0].header, mapping):
+        raise TerminalError(
+            f"the mended mapping of {mapping.table.name} does not fit {chunks[0].source_object} any more: {problem}; "
+            "mend the mapping"
+        )
+    # Of a record's file only the name is of use here, so its origin stands for it.
+    file, line = F.col("origin").alias("file"), F.col("position").alias("line")
+    sealed = refused.select(file, "block_start", line, F.col("sealed").alias("raw"), "kid")
+    records = parsing.parse(unseal_column(sealed, "raw", key_file=key_file), chunks[0].header, mapping)
+    return records.withColumnRenamed("file", "origin").select(*RECORD, "fields")
