@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import (
-    ColumnElement,
     Engine,
     RowMapping,
     Select,
@@ -193,12 +192,7 @@ def batched(items: Iterable[Chunk], size: int) -> Iterator[list[Chunk]]:
 
 def at(chunk: Chunk) -> Update:
     """An update of the chunk's row."""
-    return update(CHUNKS).where(*key_of(chunk))
-
-
-def key_of(chunk: Chunk) -> tuple[ColumnElement[bool], ...]:
-    """What the chunk's row is found by."""
-    return CHUNKS.c.plan_id == chunk.plan_id, CHUNKS.c.chunk_id == chunk.chunk_id
+    return update(CHUNKS).where(CHUNKS.c.plan_id == chunk.plan_id, CHUNKS.c.chunk_id == chunk.chunk_id)
 
 
 def plan_values(plan: Plan) -> dict[str, str]:

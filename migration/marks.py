@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from sqlalchemy import Connection, and_, delete, insert, select, update
+from sqlalchemy import Connection, and_, bindparam, delete, insert, select, update
 
 from migration.chunks import Chunk, ChunkState, Counts
-from migration.ledger import IN_TARGET, PAGE, Ledger, at, chunk_of, chunk_values, key_of, now
+from migration.ledger import IN_TARGET, PAGE, Ledger, chunk_of, chunk_values, now
 from migration.ledger_schema import CHUNKS, MARKS
 from spark_jobs.storage.fingerprints import EMPTY, Fingerprint
 
@@ -72,7 +72,7 @@ def replay(ledger: Ledger, of: tuple[str, str], changes: Sequence[Change], until
                 changed = {chunk_id: replace(one, written_by=change.written_by) for chunk_id, one in changed.items()}
             elif change.chunk_id in changed:  # others are of another plan
                 changed[change.chunk_id] = change.applied_to(changed[change.chunk_id])
-        healed = sum(_take_over(connection, chunk, changed[chunk_id], run_id) for chunk_id, chunk in found.items())
+        healed = _take_over(connection, [(chunk, changed[name]) for name, chunk in found.items()], run_id)
         _remember(connection, of, until)
     return healed
 
@@ -98,10 +98,13 @@ def inherit(ledger: Ledger, of: tuple[str, str], table_id: str, *, run_id: str) 
         old, new = CHUNKS.alias("old"), CHUNKS.alias("new")
         same = and_(old.c.chunk_id == new.c.chunk_id, new.c.plan_id == plan_id, new.c.target == target)
         known = select(old).join(new, same).where(old.c.plan_id == row["plan_id"], old.c.state.in_(IN_TARGET))
-        for heard in connection.execute(known).mappings().all():
-            known_as = replace(chunk_of(heard), plan_id=plan_id)
-            mine = chunk_of(connection.execute(select(CHUNKS).where(*key_of(known_as))).mappings().one())
-            _take_over(connection, mine, replace(mine, counts=known_as.counts, written_by=known_as.written_by), run_id)
+        heard = {one["chunk_id"]: chunk_of(one) for one in connection.execute(known).mappings()}
+        mine = _chunks(connection, plan_id, sorted(heard))
+        pairs = [
+            (one, replace(one, counts=heard[name].counts, written_by=heard[name].written_by))
+            for name, one in mine.items()
+        ]
+        _take_over(connection, pairs, run_id)
         mark = Mark(row["table_id"], row["version"], row["transaction_id"])
         _remember(connection, of, mark)
     return mark
@@ -128,14 +131,23 @@ def _all_written_by(connection: Connection, of: tuple[str, str], rule_version: s
     connection.execute(update(CHUNKS).where(*mine).values(written_by=rule_version))
 
 
-def _take_over(connection: Connection, chunk: Chunk, heard: Chunk, run_id: str) -> int:
-    """Store what was heard of a chunk; 1 where the ledger had other counts."""
-    # A chunk that failed its verification stays failed: the log cannot say that its rows are whole.
-    was_verified_red = chunk.state is ChunkState.FAILED and chunk.counts is not None
-    is_known = chunk.counts == heard.counts and chunk.state in IN_TARGET
-    if heard.counts is None or was_verified_red or is_known:
-        connection.execute(at(chunk).values(seen_by=run_id, written_by=heard.written_by))
-        return 0
-    values = chunk_values(replace(chunk.moved_to(ChunkState.COPIED, counts=heard.counts), written_by=heard.written_by))
-    connection.execute(at(chunk).values(**values, seen_by=run_id, updated_at=now()))
-    return 1
+def _take_over(connection: Connection, heard: Sequence[tuple[Chunk, Chunk]], run_id: str) -> int:
+    """Store what was heard of chunks, each as the ledger has it and as it is; how many had other counts."""
+    seen, other = [], []
+    for chunk, now_is in heard:
+        # A chunk that failed its verification stays failed: the log cannot say that its rows are whole.
+        was_verified_red = chunk.state is ChunkState.FAILED and chunk.counts is not None
+        is_known = chunk.counts == now_is.counts and chunk.state in IN_TARGET
+        key = {"plan": chunk.plan_id, "chunk": chunk.chunk_id, "seen_by": run_id}
+        if now_is.counts is None or was_verified_red or is_known:
+            seen.append({**key, "written_by": now_is.written_by})
+        else:
+            moved = replace(chunk.moved_to(ChunkState.COPIED, counts=now_is.counts), written_by=now_is.written_by)
+            other.append({**key, **chunk_values(moved), "updated_at": now()})
+    for rows in (seen, other):
+        if rows:
+            connection.execute(_AT_KEY, rows)
+    return len(other)
+
+
+_AT_KEY = update(CHUNKS).where(CHUNKS.c.plan_id == bindparam("plan"), CHUNKS.c.chunk_id == bindparam("chunk"))

@@ -41,71 +41,74 @@ class _Clock:
     def __exit__(self, *_args: object) -> None:
         self.cpu_s, self.wall_s = cpu.seconds() - self.cpu, time.monotonic() - self.began
 
-    def facts(self, process: int) -> dict[str, Any]:
-        return {"cpu_s": self.cpu_s, "wall_s": self.wall_s, "memory_mb": cpu.peak_memory_mb(process)}
+    def facts(self, memory_mb: int) -> dict[str, Any]:
+        return {"cpu_s": self.cpu_s, "wall_s": self.wall_s, "memory_mb": memory_mb}
 
 
 @contextmanager
-def _spark(target: Path) -> Iterator[SparkSession]:
+def spark_in(target: Path) -> Iterator[SparkSession]:
+    """Spark with two cores; Delta has been used once, so that its classes are loaded."""
     from spark_jobs.settings import SparkSettings  # noqa: PLC0415 - peers need no Spark
     from spark_jobs.storage.session import session  # noqa: PLC0415
 
     jars = tuple(os.environ["DATABANK_SPARK_JARS"].split(","))
     with session(SparkSettings("local[2]", DRIVER_MB, str(target / "spark"), jars), "bench") as spark:
-        spark.range(1000).write.format("delta").save(str(target / "warm"))  # classes are loaded, Delta is there
+        spark.range(1000).write.format("delta").save(str(target / "warm"))
         yield spark
 
 
-def _java(spark: SparkSession) -> int:
+def java_memory_mb(spark: SparkSession) -> int:
+    """The most memory that Spark's Java has held so far, in MB."""
     jvm: Any = spark._jvm  # noqa: SLF001 - PySpark has no name for it
-    return int(jvm.java.lang.ProcessHandle.current().pid())
+    return cpu.peak_memory_mb(int(jvm.java.lang.ProcessHandle.current().pid()))
 
 
 def _rows(rows: int, source: Path, target: Path) -> dict[str, Any]:
     from bench.migration.rows import write_rows  # noqa: PLC0415
 
-    with _spark(target) as spark:
+    with spark_in(target) as spark:
         write_rows(spark, source, rows, max(1, rows // ROWS_A_FILE))
     return {}
 
 
 def _plain(_rows: int, source: Path, target: Path) -> dict[str, Any]:
-    with _spark(target) as spark:
+    with spark_in(target) as spark:
         spark.conf.unset("spark.sql.parquet.compression.codec")
         with _Clock() as clock:
             spark.read.parquet(str(source)).write.format("delta").save(str(target / "plain"))
-        return clock.facts(_java(spark))
+        return clock.facts(java_memory_mb(spark))
 
 
 @contextmanager
-def _work(source: Path, target: Path) -> Iterator[tuple[SparkSession, Work]]:
+def work_in(source: Path, target: Path) -> Iterator[tuple[SparkSession, Work]]:
+    """A plan over the rows, with an empty lake and a ledger in `target`."""
     from bench.migration.rows import planned  # noqa: PLC0415
     from spark_jobs.protection.keys import create_root_key_file  # noqa: PLC0415
 
     key_file = target / "keys" / "root.json"
     create_root_key_file(key_file)
-    with _spark(target) as spark, planned(spark, source, target, key_file) as work:
+    with spark_in(target) as spark, planned(spark, source, target, key_file) as work:
         yield spark, work
 
 
 def _copy(_rows: int, source: Path, target: Path) -> dict[str, Any]:
     from migration.copying import copy_all  # noqa: PLC0415
 
-    with _work(source, target) as (spark, work):
+    with work_in(source, target) as (spark, work):
         with _Clock() as clock:
             copy_all(work)
-        return clock.facts(_java(spark))
+        return clock.facts(java_memory_mb(spark))
 
 
 def _verified_copy(_rows: int, source: Path, target: Path) -> dict[str, Any]:
     from migration.copying import copy_all  # noqa: PLC0415
     from migration.verifying import verify_table  # noqa: PLC0415
 
-    with _work(source, target) as (spark, work):
+    with work_in(source, target) as (spark, work):
         with _Clock() as clock:
             copy_all(work)
             verify_table(work, work.mappings[0])
-        return clock.facts(_java(spark))
+        return clock.facts(java_memory_mb(spark))
 
 
 def _verify_side(side: str) -> Callable[[int, Path, Path], dict[str, Any]]:
@@ -115,7 +118,7 @@ def _verify_side(side: str) -> Callable[[int, Path, Path], dict[str, Any]]:
         from migration.settling import repeated_keys  # noqa: PLC0415
         from spark_jobs.storage import delta  # noqa: PLC0415
 
-        with _work(source, target) as (spark, work):
+        with work_in(source, target) as (spark, work):
             copy_all(work)
             mapping = work.mappings[0]
             stored = delta.read(work.lake, mapping.table)
@@ -126,7 +129,7 @@ def _verify_side(side: str) -> Callable[[int, Path, Path], dict[str, Any]]:
             }
             with _Clock() as clock:
                 parts[side]()
-            return clock.facts(_java(spark))
+            return clock.facts(java_memory_mb(spark))
 
     return measured
 
@@ -141,7 +144,7 @@ def _duckdb(_rows: int, source: Path, target: Path) -> dict[str, Any]:
             f"COPY (SELECT * FROM read_parquet('{source}/*.parquet')) TO '{target}/duckdb.parquet' "
             "(FORMAT parquet, COMPRESSION zstd)"
         )
-    return clock.facts(os.getpid())
+    return clock.facts(cpu.peak_memory_mb(os.getpid()))
 
 
 def _delta_rs(_rows: int, source: Path, target: Path) -> dict[str, Any]:
@@ -151,7 +154,7 @@ def _delta_rs(_rows: int, source: Path, target: Path) -> dict[str, Any]:
     with _Clock() as clock:
         reader = ds.dataset(source, format="parquet").scanner().to_reader()
         deltalake.write_deltalake(str(target / "delta-rs"), reader)
-    return clock.facts(os.getpid())
+    return clock.facts(cpu.peak_memory_mb(os.getpid()))
 
 
 MEASURES: Mapping[str, Callable[[int, Path, Path], dict[str, Any]]] = {

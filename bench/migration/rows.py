@@ -56,12 +56,17 @@ def write_rows(spark: SparkSession, folder: Path, rows: int, files: int) -> None
         generated.write.mode("overwrite").option("compression", "zstd").parquet(str(folder))
 
 
+def job_over(source: str) -> Job:
+    """A job that copies the rows as they are."""
+    rules = tuple(Cast(column.name, column.name) for column in COLUMNS)
+    mapping = Mapping(TABLE, "*.parquet", "parquet", Dialect(), "UTC", 0.0, rules, (), "bench")
+    return Job("bench", WORKSPACE_NAME, source, (mapping,), None, None, None, "bench")
+
+
 @contextmanager
 def planned(spark: SparkSession, source: Path, folder: Path, key_file: Path) -> Iterator[Work]:
     """A plan over all files, ready to be copied into an empty lake in `folder`."""
-    rules = tuple(Cast(column.name, column.name) for column in COLUMNS)
-    mapping = Mapping(TABLE, "*.parquet", "parquet", Dialect(), "UTC", 0.0, rules, (), "bench")
-    job = Job("bench", WORKSPACE_NAME, str(source), (mapping,), None, None, None, "bench")
+    job = job_over(str(source))
     with open_ledger(f"sqlite:///{folder}/ledger.sqlite") as ledger, held(ledger, job.name) as lease:
         draft = draft_plan(job, ledger, open_source(job.source))
         if draft.refused:
