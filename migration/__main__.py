@@ -46,11 +46,15 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_special(name: str, verb: argparse.ArgumentParser) -> None:
-    verb.set_defaults(repair=None, report=None, without_refused=False, cutover=False, parallel=2)
+    verb.set_defaults(
+        repair=None, report=None, without_refused=False, cutover=False, parallel=None, rate=None, now=False
+    )
     if name in ("plan", "run"):
         verb.add_argument("--without-refused", action="store_true", help="plan without the files that cannot be taken")
     if name in ("copy", "run"):
-        verb.add_argument("--parallel", type=_positive, default=2, metavar="N", help="chunks at a time (default 2)")
+        verb.add_argument("--parallel", type=_positive, metavar="N", help="chunks at a time; default: the job's, or 2")
+        verb.add_argument("--rate", metavar="BYTES", help="bytes a second, such as 50MB; default: the job's")
+        verb.add_argument("--now", action="store_true", help="begin outside of the job's hours as well")
     if name == "copy":
         verb.add_argument("--repair", metavar="CHUNK", help="replace what the target holds of one chunk")
     if name == "requeue":

@@ -18,6 +18,7 @@ from migration.jobfile import Job, load_job
 from migration.lease import held
 from migration.ledger import Ledger, Plan, open_ledger
 from migration.mirror import mirror
+from migration.pace import overridden
 from migration.planning import Draft, draft_plan
 from migration.progress import shown
 from migration.requeueing import requeue
@@ -134,8 +135,10 @@ def _copied(work: Work, _settings: Settings, args: argparse.Namespace) -> Facts:
         repair_chunk(work, args.repair)
         return {"repaired": args.repair}
     left = [row for row in work.ledger.totals(work.plan.plan_id) if row["state"] not in _IN_TARGET]
-    with shown(sum(row["chunks"] for row in left), sum(row["bytes"] for row in left)) as done:
-        copy_all(work, parallel=args.parallel, done=done)
+    with shown(sum(row["chunks"] for row in left), sum(row["bytes"] for row in left)) as watch:
+        copy_all(
+            work, pace=overridden(work.job.pace, parallel=args.parallel, rate=args.rate, is_now=args.now), watch=watch
+        )
     return {"copied": sum(row["chunks"] for row in left), **_totals(work)}
 
 
