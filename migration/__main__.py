@@ -83,15 +83,17 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from migration import report, verbs  # noqa: PLC0415 - `--help` must not wait for pyspark
-
     if args.verb == "status":
-        states = verbs.show_status(args)
+        from migration import status  # noqa: PLC0415 - it needs no Spark
+
+        states = status.states(args)
         if args.json:
             sys.stdout.write(json.dumps(states) + "\n")
         else:
-            report.print_status(states)
+            status.print_status(states)
         return 0
+    from migration import verbs  # noqa: PLC0415 - `--help` must not wait for pyspark
+
     facts: Mapping[str, Any] = verbs.execute(args.verb, args)
     sys.stdout.write(json.dumps(facts) + "\n" if args.json else "".join(f"{k}: {v}\n" for k, v in facts.items()))
     return 0

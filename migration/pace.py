@@ -32,6 +32,8 @@ _MINUTE = timedelta(minutes=1)
 _DAY_MINUTES = 24 * 60
 # A window that opens once a day may fall into an hour that clocks skip, and then into a day of 25 hours.
 _HORIZON_MINUTES = 3 * _DAY_MINUTES
+_WEEK_MINUTES = 7 * _DAY_MINUTES
+_FORESEEN = timedelta(days=3_650)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +79,31 @@ class Pace:
         minutes = (first + number * _MINUTE for number in range(1, _HORIZON_MINUTES))
         return next(minute for minute in minutes if self.is_open(minute))
 
+    def end_of(self, moment: datetime, work: timedelta) -> datetime | None:
+        """When so much work ends that begins now and rests outside of windows; None where nobody can foresee it.
+
+        To the minute within a week; beyond, every week is taken for as long as the next one.
+        """
+        if work > _FORESEEN:
+            return None
+        if not self.windows:
+            return moment + work
+        left = work
+        for number in range(_WEEK_MINUTES):
+            if self.is_open(moment + number * _MINUTE):
+                if left <= _MINUTE:
+                    return moment + number * _MINUTE + left
+                left -= _MINUTE
+        return moment + _WEEK_MINUTES * _MINUTE * (work / (work - left))
+
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """The next chunk begins at `until` and not before, and why."""
+    """The next chunk begins at `until` and not before, and why; `is_closed`: because no window is open."""
 
     until: datetime
     reason: str
+    is_closed: bool = False
 
 
 @dataclass(slots=True)
@@ -106,7 +126,7 @@ class Schedule:
         if until == filled:
             return Wait(until, f"{self.pace.bytes_per_s or 0:,} bytes a second")
         hours = ", ".join(map(str, self.pace.windows))
-        return Wait(until, f"outside of {hours} {self.pace.zone.key}")
+        return Wait(until, f"outside of {hours} {self.pace.zone.key}", is_closed=True)
 
     def began(self, moment: datetime, size: int) -> None:
         """A chunk of so many bytes began."""

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sqlalchemy import and_, or_, select
+from sqlalchemy import ColumnElement, and_, func, or_, select
 
 from migration.chunks import Chunk, ChunkState
 from migration.ledger import PAGE, Ledger
 from migration.ledger_schema import CHUNKS
 from migration.pace import NAME, NEWEST
+from migration.tracking import Amount
+
+
+def left(ledger: Ledger, plan_id: str) -> dict[str, Amount]:
+    """Chunks, bytes and planned records that are not copied yet, by target."""
+    sums = (func.count(), func.sum(CHUNKS.c.bytes), func.sum(CHUNKS.c.records))
+    query = select(CHUNKS.c.target, *sums).where(CHUNKS.c.plan_id == plan_id, _is_waiting())
+    with ledger.engine.connect() as connection:
+        rows = connection.execute(query.group_by(CHUNKS.c.target)).all()
+    return {target: Amount(*map(int, numbers)) for target, *numbers in rows}
 
 
 def to_copy(ledger: Ledger, plan_id: str, order: str = NAME) -> Iterator[Chunk]:
@@ -17,10 +27,7 @@ def to_copy(ledger: Ledger, plan_id: str, order: str = NAME) -> Iterator[Chunk]:
 
     Those that failed before are tried again, but not those that have rows in the target.
     """
-    # A chunk whose verification failed has counts: it needs a repair.
-    is_failed = and_(CHUNKS.c.state == str(ChunkState.FAILED), CHUNKS.c.digest_sum.is_(None))
-    is_waiting = or_(CHUNKS.c.state.in_([str(ChunkState.PLANNED), str(ChunkState.COPYING)]), is_failed)
-    query = select(CHUNKS.c.chunk_id, CHUNKS.c.mtime_ns).where(CHUNKS.c.plan_id == plan_id, is_waiting)
+    query = select(CHUNKS.c.chunk_id, CHUNKS.c.mtime_ns).where(CHUNKS.c.plan_id == plan_id, _is_waiting())
     time = CHUNKS.c.mtime_ns.desc() if order == NEWEST else CHUNKS.c.mtime_ns
     sorted_by = (CHUNKS.c.chunk_id,) if order == NAME else (time, CHUNKS.c.chunk_id)
     query = query.order_by(*sorted_by).limit(PAGE)
@@ -38,3 +45,9 @@ def to_copy(ledger: Ledger, plan_id: str, order: str = NAME) -> Iterator[Chunk]:
             is_further = CHUNKS.c.mtime_ns < last_time if order == NEWEST else CHUNKS.c.mtime_ns > last_time
             follows = or_(is_further, and_(CHUNKS.c.mtime_ns == last_time, follows))
         page = query.where(follows)
+
+
+def _is_waiting() -> ColumnElement[bool]:
+    # A chunk whose verification failed has counts: it needs a repair.
+    is_failed = and_(CHUNKS.c.state == str(ChunkState.FAILED), CHUNKS.c.digest_sum.is_(None))
+    return or_(CHUNKS.c.state.in_([str(ChunkState.PLANNED), str(ChunkState.COPYING)]), is_failed)

@@ -143,7 +143,7 @@ def test_no_chunk_begins_outside_and_those_that_run_end() -> None:
     waits = run(clock, pace("12:00-12:01"), [chunk(n) for n in range(5)])
     day = 24 * 3600
     assert clock.began == [(0, 0), (0, 1), (40, 2), (40, 3), (day, 4)]
-    assert waits == [Wait(BEGIN + timedelta(days=1), "outside of 12:00-12:01 UTC"), None]
+    assert waits == [Wait(BEGIN + timedelta(days=1), "outside of 12:00-12:01 UTC", is_closed=True), None]
 
 
 @pytest.mark.parametrize("begun", [pytest.param(0, id="nothing runs"), pytest.param(1, id="a chunk runs")])
@@ -243,3 +243,21 @@ def test_the_command_line_goes_before_the_job() -> None:
     assert now == Pace(1_000_000_000, (), ZoneInfo("UTC"), 8, NEWEST)
     with pytest.raises(TerminalError, match="--rate 'x' is no rate"):
         overridden(job, parallel=None, rate="x", is_now=False)
+
+
+@pytest.mark.parametrize(
+    ("windows", "hours", "ends"),
+    [
+        pytest.param([], 5, "2026-03-02T17:00", id="all day"),
+        pytest.param(["22:00-06:00"], 5, "2026-03-03T03:00", id="this night"),
+        pytest.param(["22:00-06:00"], 8.5, "2026-03-03T22:30", id="two nights"),
+        pytest.param(["22:00-06:00"], 8 * 70, "2026-05-11T12:00", id="ten weeks of nights"),
+    ],
+)
+def test_the_end_of_work_that_rests_by_day_is_foreseen(windows, hours, ends) -> None:
+    found = pace(*windows).end_of(BEGIN, timedelta(hours=hours))
+    assert found == datetime.fromisoformat(ends).replace(tzinfo=UTC)
+
+
+def test_an_end_that_nobody_can_foresee_is_none() -> None:
+    assert pace("22:00-06:00").end_of(BEGIN, timedelta(days=100_000)) is None
