@@ -57,6 +57,7 @@ def copy_all(work: Work, *, pace: Pace = Pace(), watch: Watch = UNWATCHED) -> No
     with ThreadPoolExecutor(pace.parallel, thread_name_prefix="copy") as pool:
 
         def start(chunk: Chunk) -> Future[Chunk]:
+            watch.began(chunk)
             return pool.submit(copy_chunk, work, session, chunk)
 
         try:

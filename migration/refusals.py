@@ -19,7 +19,8 @@ MOST_REASONS = 1_000
 def count_refusals(work: Work) -> None:
     """Count anew what is in quarantine for the job's tables and workspace, and put it into the ledger."""
     rows = []
-    if delta.exists(work.lake, QUARANTINE_ROWS):
+    quarantined = sum(row["rows_quarantined"] for row in work.ledger.totals(work.plan.plan_id))
+    if quarantined and delta.exists(work.lake, QUARANTINE_ROWS):
         targets = [mapping.table.name for mapping in work.mappings]
         mine = (F.col("stage") == STAGE) & (F.col("workspace_id") == work.job.workspace) & F.col("target").isin(targets)
         refused = delta.read(work.lake, QUARANTINE_ROWS).where(mine).groupBy("target", "reason")

@@ -64,8 +64,8 @@ def _lines(state: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _pace(activity: Mapping[str, Any]) -> Iterator[str]:
-    late = f"{activity['recent_records_per_s']:,.0f} rows/s, {_bytes(activity['recent_bytes_per_s'])}/s"
-    whole = f"{activity['records_per_s']:,.0f} rows/s, {_bytes(activity['bytes_per_s'])}/s"
+    late = f"{activity['recent_records_per_s']:,.0f} rows/s, {amount_of_bytes(activity['recent_bytes_per_s'])}/s"
+    whole = f"{activity['records_per_s']:,.0f} rows/s, {amount_of_bytes(activity['bytes_per_s'])}/s"
     yield f"pace       {late} in the last 5 minutes; {whole} since it began"
     if wait := activity["wait"]:
         yield f"waits      until {_moment(wait['until'])} ({wait['reason']})"
@@ -78,7 +78,7 @@ def _chunks(state: Mapping[str, Any]) -> Table:
     grid = _grid("chunks", "size", "done", *shown)
     for one in state["targets"]:
         states = [f"{one['states'].get(name, 0):,}" for name in shown]
-        grid.add_row(one["target"], f"{one['chunks']:,}", _bytes(one["bytes"]), _share(one), *states)
+        grid.add_row(one["target"], f"{one['chunks']:,}", amount_of_bytes(one["bytes"]), _share(one), *states)
     return grid
 
 
@@ -125,7 +125,8 @@ def _short(message: str) -> str:
     return text if len(text) <= MESSAGE_CHARACTERS else f"{text[:MESSAGE_CHARACTERS]}..."
 
 
-def _bytes(amount: float) -> str:
+def amount_of_bytes(amount: float) -> str:
+    """With the largest unit that fits, of thousands."""
     for unit in ("B", "kB", "MB", "GB", "TB"):
         if amount < 1000 or unit == "TB":
             return f"{amount:,.0f} {unit}" if unit == "B" else f"{amount:,.1f} {unit}"

@@ -21,7 +21,7 @@ from migration.ledger import Ledger, Plan, open_ledger
 from migration.mirror import mirror
 from migration.pace import overridden
 from migration.planning import Draft, draft_plan
-from migration.progress import shown
+from migration.progress_table import write_progress
 from migration.refusals import count_refusals
 from migration.requeueing import requeue
 from migration.settling import settle
@@ -29,6 +29,7 @@ from migration.shadowing import check_equal, compare, load_questions
 from migration.sources.opening import open_source
 from migration.switching import SHADOWED, cut_over, finish, roll_back, switch_of
 from migration.verifying import verify_table
+from migration.watching import attempted, watched
 from migration.work import Work
 from spark_jobs.errors import TerminalError
 from spark_jobs.settings import Settings, load
@@ -64,7 +65,8 @@ def execute(verb: str, args: argparse.Namespace) -> Facts:
                 facts |= told(work, verb, lambda: VERBS[verb](work, settings, args))
             finally:
                 mirror(work)
-                count_refusals(work)
+                attempted("counting refusals", partial(count_refusals, work))
+                attempted("writing migration.progress", partial(write_progress, work))
             _count(run, ledger, plan)
         return facts
 
@@ -130,12 +132,12 @@ def _copied(work: Work, _settings: Settings, args: argparse.Namespace) -> Facts:
     if args.repair:
         repair_chunk(work, args.repair)
         return {"repaired": args.repair}
-    left = [row for row in work.ledger.totals(work.plan.plan_id) if row["state"] not in _IN_TARGET]
-    with shown(sum(row["chunks"] for row in left), sum(row["bytes"] for row in left)) as watch:
-        copy_all(
-            work, pace=overridden(work.job.pace, parallel=args.parallel, rate=args.rate, is_now=args.now), watch=watch
-        )
-    return {"copied": sum(row["chunks"] for row in left), **_totals(work)}
+    pace = overridden(work.job.pace, parallel=args.parallel, rate=args.rate, is_now=args.now)
+    with watched(work, pace) as watch:
+        copy_all(work, pace=pace, watch=watch)
+    found = watch.figures()
+    done = {"copied": found.total.chunks, "copied_bytes": found.total.bytes, "copied_records": found.total.records}
+    return {**done, "copied_in_s": round(found.work_s, 1), **_totals(work)}
 
 
 def _requeued(work: Work, _settings: Settings, args: argparse.Namespace) -> Facts:

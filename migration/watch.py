@@ -9,7 +9,10 @@ from migration.pace import Wait
 
 
 class Watch(Protocol):
-    """Somebody who watches a copy; called in the thread that starts the chunks, so it must return at once."""
+    """Somebody who watches a copy; called by the thread that starts the chunks, so it must return at once."""
+
+    def began(self, chunk: Chunk) -> None:
+        """A chunk began."""
 
     def copied(self, chunk: Chunk) -> None:
         """A chunk was copied."""
@@ -20,6 +23,9 @@ class Watch(Protocol):
 
 class _Nobody:
     """Nobody watches."""
+
+    def began(self, chunk: Chunk) -> None:
+        """Of no interest."""
 
     def copied(self, chunk: Chunk) -> None:
         """Of no interest."""
