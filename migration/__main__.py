@@ -46,11 +46,15 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_special(name: str, verb: argparse.ArgumentParser) -> None:
-    verb.set_defaults(repair=None, report=None, without_refused=False, cutover=False, parallel=2)
+    verb.set_defaults(
+        repair=None, report=None, without_refused=False, cutover=False, parallel=None, rate=None, now=False
+    )
     if name in ("plan", "run"):
         verb.add_argument("--without-refused", action="store_true", help="plan without the files that cannot be taken")
     if name in ("copy", "run"):
-        verb.add_argument("--parallel", type=_positive, default=2, metavar="N", help="chunks at a time (default 2)")
+        verb.add_argument("--parallel", type=_positive, metavar="N", help="chunks at a time; default: the job's, or 2")
+        verb.add_argument("--rate", metavar="BYTES", help="bytes a second, such as 50MB; default: the job's")
+        verb.add_argument("--now", action="store_true", help="begin outside of the job's hours as well")
     if name == "copy":
         verb.add_argument("--repair", metavar="CHUNK", help="replace what the target holds of one chunk")
     if name == "requeue":
@@ -79,15 +83,17 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from migration import report, verbs  # noqa: PLC0415 - `--help` must not wait for pyspark
-
     if args.verb == "status":
-        states = verbs.show_status(args)
+        from migration import status  # noqa: PLC0415 - it needs no Spark
+
+        states = status.states(args)
         if args.json:
             sys.stdout.write(json.dumps(states) + "\n")
         else:
-            report.print_status(states)
+            status.print_status(states)
         return 0
+    from migration import verbs  # noqa: PLC0415 - `--help` must not wait for pyspark
+
     facts: Mapping[str, Any] = verbs.execute(args.verb, args)
     sys.stdout.write(json.dumps(facts) + "\n" if args.json else "".join(f"{k}: {v}\n" for k, v in facts.items()))
     return 0

@@ -13,10 +13,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
-from itertools import islice
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -26,9 +24,13 @@ from migration.commits import COPY, REPAIR, copy_facts
 from migration.fencing import check_fence, fence
 from migration.healing import counted_rows
 from migration.mapping import Mapping
+from migration.pace import Pace
+from migration.pacing import paced
 from migration.reading import refused_of, rows_of
 from migration.sources.lines import reading_session
 from migration.tally import Tally
+from migration.waiting import to_copy
+from migration.watch import UNWATCHED, Watch
 from migration.work import Work
 from spark_jobs.contracts.operations import QUARANTINE_ROWS
 from spark_jobs.errors import PlatformError, TerminalError
@@ -41,25 +43,25 @@ log = logging.getLogger(__name__)
 
 STAGE = "migration"
 TRANSACTION = 1  # the same for every attempt: the chunk's id alone decides whether its rows are there
-TO_COPY = (ChunkState.PLANNED, ChunkState.COPYING)
 
 
-def copy_all(work: Work, *, parallel: int = 2, done: Callable[[Chunk], None] = lambda _chunk: None) -> None:
-    """Copy every chunk that is not copied yet, by name; after a failure the running chunks end, no other begins.
+def copy_all(work: Work, *, pace: Pace = Pace(), watch: Watch = UNWATCHED) -> None:  # noqa: B008 - it is frozen
+    """Copy every chunk that is not copied yet, as the pace allows; after a failure the running ones end, none begins.
 
     Chunks that failed before are tried again, except those whose verification failed: they need `repair`.
     """
     session = reading_session(work.lake.spark)
     prepare(work)
-    waiting = (chunk for chunk in work.ledger.chunks(work.plan.plan_id) if _is_to_copy(chunk))
-    with ThreadPoolExecutor(parallel, thread_name_prefix="copy") as pool:
-        running: set[Future[Chunk]] = {pool.submit(copy_chunk, work, session, c) for c in islice(waiting, parallel)}
+    waiting = to_copy(work.ledger, work.plan.plan_id, pace.order)
+    with ThreadPoolExecutor(pace.parallel, thread_name_prefix="copy") as pool:
+
+        def start(chunk: Chunk) -> Future[Chunk]:
+            watch.began(chunk)
+            return pool.submit(copy_chunk, work, session, chunk)
+
         try:
-            while running:
-                ended, running = wait(running, return_when=FIRST_COMPLETED)
-                for future in ended:
-                    done(future.result())
-                running |= {pool.submit(copy_chunk, work, session, chunk) for chunk in islice(waiting, len(ended))}
+            for chunk in paced(waiting, start, pace, check=work.lease.check, waits=watch.waits):
+                watch.copied(chunk)
         except KeyboardInterrupt:
             work.lake.spark.sparkContext.cancelAllJobs()
             raise
@@ -71,10 +73,6 @@ def prepare(work: Work) -> None:
         delta.ensure(work.lake, mapping.table)
     delta.ensure(work.lake, QUARANTINE_ROWS)
     fence(work)
-
-
-def _is_to_copy(chunk: Chunk) -> bool:
-    return chunk.state in TO_COPY or (chunk.state is ChunkState.FAILED and chunk.counts is None)
 
 
 def copy_chunk(work: Work, session: SparkSession, chunk: Chunk, *, repair: bool = False) -> Chunk:

@@ -9,6 +9,7 @@ from pathlib import Path
 from migration.documents import key_problems, read_yaml, version_of
 from migration.mapping import Mapping
 from migration.mapping_file import load_mapping
+from migration.pace import Pace, pace_of, pace_problems
 from spark_jobs.contracts.core import ORDER_LINES
 from spark_jobs.errors import TerminalError
 
@@ -20,6 +21,7 @@ _JOB_KEYS: dict[str, tuple[type, bool]] = {
     "derive": (dict, False),
     "shadow": (str, False),
     "cutover": (dict, False),
+    "pace": (dict, False),
 }
 _DERIVE_KEYS: dict[str, tuple[type, bool]] = {"app": (str, True), "terminal": (str, True)}
 _CUTOVER_KEYS: dict[str, tuple[type, bool]] = {"view": (str, True), "new": (str, True), "old": (str, True)}
@@ -54,6 +56,7 @@ class Job:
     shadow: Path | None
     switch: Switch | None
     version: str
+    pace: Pace = Pace()  # noqa: RUF009 - it is frozen
 
     def mapping_of(self, target: str) -> Mapping:
         """The mapping that fills a table."""
@@ -67,6 +70,7 @@ def load_job(path: Path, *, source: str | None = None) -> Job:
     for key, wanted in (("derive", _DERIVE_KEYS), ("cutover", _CUTOVER_KEYS)):
         if key in given:
             problems += key_problems(f"{path} [{key}]", given[key], wanted)
+    problems += pace_problems(f"{path} [pace]", given.get("pace", {}))
     if problems:
         raise TerminalError("; ".join(problems))
     folder = path.parent
@@ -84,6 +88,7 @@ def load_job(path: Path, *, source: str | None = None) -> Job:
         shadow=folder / given["shadow"] if "shadow" in given else None,
         switch=Switch(switch["view"], folder / switch["new"], folder / switch["old"]) if switch else None,
         version=version_of([given["job"], given["workspace"], sorted(mapping.version for mapping in mappings)]),
+        pace=pace_of(given.get("pace", {})),
     )
 
 

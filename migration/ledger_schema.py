@@ -108,6 +108,27 @@ SWITCHES = Table(
     Column("at", String(32)),
 )
 
+ACTIVITIES = Table(
+    "activities",
+    METADATA,
+    Column("plan_id", String(32), primary_key=True),
+    Column("verb", String(32)),
+    Column("run_id", String(64)),
+    Column("began_at", String(32)),
+    Column("updated_at", String(32)),
+    Column("facts", Text),
+)
+
+REFUSALS = Table(
+    "refusals",
+    METADATA,
+    Column("plan_id", String(32), primary_key=True),
+    Column("target", String(100), primary_key=True),
+    Column("reason", Text, primary_key=True),
+    Column("records", BigInteger),
+    Column("counted_at", String(32)),
+)
+
 _STEPS_1 = (
     """CREATE TABLE plans (
         plan_id VARCHAR(32) PRIMARY KEY, job VARCHAR(200) NOT NULL, job_version VARCHAR(32) NOT NULL,
@@ -142,7 +163,15 @@ _STEPS_2 = (
         view VARCHAR(200) PRIMARY KEY, side VARCHAR(8) NOT NULL, plan_id VARCHAR(32) NOT NULL,
         at VARCHAR(32) NOT NULL)""",
 )
-UPGRADES: dict[int, tuple[str, ...]] = {1: _STEPS_1, 2: _STEPS_2}
+_STEPS_3 = (
+    """CREATE TABLE activities (
+        plan_id VARCHAR(32) PRIMARY KEY, verb VARCHAR(32) NOT NULL, run_id VARCHAR(64) NOT NULL,
+        began_at VARCHAR(32) NOT NULL, updated_at VARCHAR(32) NOT NULL, facts TEXT NOT NULL)""",
+    """CREATE TABLE refusals (
+        plan_id VARCHAR(32) NOT NULL, target VARCHAR(100) NOT NULL, reason TEXT NOT NULL, records BIGINT NOT NULL,
+        counted_at VARCHAR(32) NOT NULL, PRIMARY KEY (plan_id, target, reason))""",
+)
+UPGRADES: dict[int, tuple[str, ...]] = {1: _STEPS_1, 2: _STEPS_2, 3: _STEPS_3}
 NEWEST = max(UPGRADES)
 
 

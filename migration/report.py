@@ -8,11 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from pyspark.sql import functions as F
-from rich.console import Console
-from rich.table import Table as Grid
 
 from migration.copying import STAGE
-from migration.ledger import Ledger, Plan
+from migration.overview import overview
 from migration.work import Work
 from spark_jobs.contracts.operations import QUARANTINE_ROWS
 from spark_jobs.storage import delta
@@ -25,7 +23,7 @@ def final_report(work: Work) -> dict[str, Any]:
     """The whole migration as JSON can hold it; chunks one by one stand in `migration.chunks`."""
     return {
         "format": FORMAT,
-        "plan": status(work.ledger, work.plan),
+        "plan": _plan(work),
         "job_version": work.plan.job_version,
         "source": work.plan.source,
         "tables": list(_tables(work)),
@@ -49,34 +47,9 @@ def report_folder(storage_root: str) -> Path:
     return Path() if is_remote else Path(storage_root.removeprefix("file://")).parent / "migration"
 
 
-def status(ledger: Ledger, plan: Plan) -> dict[str, Any]:
-    """Where a plan stands: chunks, bytes and records by table and state, and what happened last."""
-    steps = ledger.steps(plan.plan_id)
-    return {
-        "plan": plan.plan_id,
-        "job": plan.job,
-        "created_at": plan.created_at,
-        "tables": ledger.totals(plan.plan_id),
-        "last_step": {"name": steps[-1].name, "at": steps[-1].at} if steps else None,
-    }
-
-
-def print_status(states: list[dict[str, Any]]) -> None:
-    """The same as tables for a person."""
-    console = Console()
-    if not states:
-        console.print("no plan yet; `migration plan` makes one")
-    for state in states:
-        last = state["last_step"]
-        title = f"{state['job']} plan {state['plan']}" + (f", {last['name']} at {last['at']}" if last else "")
-        grid = Grid(title=title, title_justify="left")
-        for name in ("table", "state", "chunks", "MB", "records", "good", "quarantined", "duplicate"):
-            grid.add_column(name, justify="left" if name in ("table", "state") else "right")
-        for row in state["tables"]:
-            numbers = [row["records"], row["rows_good"], row["rows_quarantined"], row["rows_duplicate"]]
-            figures = [f"{row['chunks']:,}", f"{row['bytes'] / 1e6:,.1f}", *(f"{number:,}" for number in numbers)]
-            grid.add_row(row["target"], row["state"], *figures)
-        console.print(grid)
+def _plan(work: Work) -> dict[str, Any]:
+    found = overview(work.ledger, work.plan)
+    return {name: found[name] for name in ("plan", "job", "created_at", "tables", "last_step")}
 
 
 def _tables(work: Work) -> Iterator[dict[str, Any]]:

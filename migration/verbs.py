@@ -4,28 +4,32 @@ from __future__ import annotations
 
 import argparse
 import logging
-import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from migration import drafts, report
+from migration import activity, drafts, report
 from migration.chunks import ChunkState
 from migration.copying import copy_all, repair_chunk
 from migration.deriving import derive
 from migration.healing import heal
+from migration.history import told
 from migration.jobfile import Job, load_job
 from migration.lease import held
 from migration.ledger import Ledger, Plan, open_ledger
 from migration.mirror import mirror
+from migration.pace import overridden
 from migration.planning import Draft, draft_plan
-from migration.progress import shown
+from migration.progress_table import write_progress
+from migration.refusals import count_refusals
 from migration.requeueing import requeue
 from migration.settling import settle
 from migration.shadowing import check_equal, compare, load_questions
 from migration.sources.opening import open_source
 from migration.switching import SHADOWED, cut_over, finish, roll_back, switch_of
 from migration.verifying import verify_table
+from migration.watching import attempted, watched
 from migration.work import Work
 from spark_jobs.errors import TerminalError
 from spark_jobs.settings import Settings, load
@@ -54,22 +58,17 @@ def execute(verb: str, args: argparse.Namespace) -> Facts:
             lake = Lake(spark, settings.storage_root)
             work = Work(lake, ledger, lease, job, plan, settings.root_key_file, run.run_id, settings.webhdfs_url)
             facts = {"plan": plan.plan_id, **drafted}
+            activity.begin(ledger, plan.plan_id, verb, run.run_id)
             try:
                 for mapping in job.mappings:
                     heal(work, mapping.table, may_mend=verb == REQUEUE)
-                facts |= VERBS[verb](work, settings, args)
+                facts |= told(work, verb, lambda: VERBS[verb](work, settings, args))
             finally:
                 mirror(work)
+                attempted("counting refusals", partial(count_refusals, work))
+                attempted("writing migration.progress", partial(write_progress, work))
             _count(run, ledger, plan)
         return facts
-
-
-def show_status(args: argparse.Namespace) -> list[Facts]:
-    """Where every plan stands, or one; reads the ledger alone and waits for nobody."""
-    settings = load(args.settings)
-    with open_ledger(settings.ledger_url) as ledger:
-        plans = [plan for plan in ledger.plans() if args.plan in (None, plan.plan_id)]
-        return [report.status(ledger, plan) for plan in plans]
 
 
 def _plan_for(
@@ -133,10 +132,12 @@ def _copied(work: Work, _settings: Settings, args: argparse.Namespace) -> Facts:
     if args.repair:
         repair_chunk(work, args.repair)
         return {"repaired": args.repair}
-    left = [row for row in work.ledger.totals(work.plan.plan_id) if row["state"] not in _IN_TARGET]
-    with shown(sum(row["chunks"] for row in left), sum(row["bytes"] for row in left)) as done:
-        copy_all(work, parallel=args.parallel, done=done)
-    return {"copied": sum(row["chunks"] for row in left), **_totals(work)}
+    pace = overridden(work.job.pace, parallel=args.parallel, rate=args.rate, is_now=args.now)
+    with watched(work, pace) as watch:
+        copy_all(work, pace=pace, watch=watch)
+    found = watch.figures()
+    done = {"copied": found.total.chunks, "copied_bytes": found.total.bytes, "copied_records": found.total.records}
+    return {**done, "copied_in_s": round(found.work_s, 1), **_totals(work)}
 
 
 def _requeued(work: Work, _settings: Settings, args: argparse.Namespace) -> Facts:
@@ -201,12 +202,10 @@ def _finished(work: Work, settings: Settings, args: argparse.Namespace) -> Facts
 
 
 def _ran(work: Work, settings: Settings, args: argparse.Namespace) -> Facts:
-    steps = [_copied, _settled, _verified, _derived, *([_shadowed, _cut_over] if args.cutover else [])]
     facts: Facts = {}
-    for step in steps:
-        began = time.monotonic()
-        facts |= step(work, settings, args)
-        log.info("step %s: %.1f s", step.__name__.strip("_"), time.monotonic() - began)
+    for verb in ("copy", "settle", "verify", "derive", *(("shadow", "cutover") if args.cutover else ())):
+        activity.begin(work.ledger, work.plan.plan_id, verb, work.run_id)
+        facts |= told(work, verb, partial(VERBS[verb], work, settings, args))
     return facts
 
 

@@ -42,10 +42,18 @@ def register_tables(trino: Trino, storage_root: str, tables: Iterable[Table]) ->
     """Make every table known that has a commit, anew where its folder moved; Out: those that are known now."""
     wanted = list(tables)
     ensure_schemas(trino, storage_root, (table.name for table in wanted))
+    drop_views(trino, {table.name for table in wanted})
     known = shown(trino)
     return [
         table for table in wanted if _register(trino, location_of(storage_root), table, is_known=table.name in known)
     ]
+
+
+def drop_views(trino: Trino, names: set[str]) -> None:
+    """Drop views that have a table's name: an earlier release made one where a table stands now."""
+    rows = trino.ask("SELECT table_schema, table_name FROM lake_admin.information_schema.views").rows
+    for name in sorted(names & {f"{schema}.{view}" for schema, view in rows}):
+        trino.ask(f"DROP VIEW lake_admin.{name}")
 
 
 def _register(trino: Trino, root: str, table: Table, *, is_known: bool) -> bool:

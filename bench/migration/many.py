@@ -18,10 +18,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from migration import drafts, marks, report
+from migration import drafts, marks
 from migration.chunks import Chunk, Counts, chunk_id_of
 from migration.ledger import PAGE, batched, open_ledger
 from migration.marks import Change, Mark
+from migration.overview import overview
 from migration.planning import draft_plan
 from services.setup.resolved import environment, resolved
 from spark_jobs.storage.fingerprints import Fingerprint
@@ -108,7 +109,7 @@ def _planned(size: int, folder: Path) -> dict[str, float]:
 
         facts["healing s"] = _seconds(heard)
         facts["resume s"] = _seconds(lambda: sum(1 for _ in ledger.chunks(plan.plan_id)))
-        facts["status s"] = _seconds(lambda: report.status(ledger, plan))
+        facts["status s"] = _seconds(lambda: overview(ledger, plan))
         facts["plan again s"] = _seconds(lambda: drafts.adopt(ledger, draft_plan(job, ledger, _Many(size)).plan))  # type: ignore[arg-type]
     return {**{name: round(value, 2) for name, value in facts.items()}, "Python MB": _peak_mb()}
 

@@ -28,7 +28,7 @@ from trino_catalog.connection import connected
 MIGRATION_JOB = paths.REPO / "services" / "demo" / "mappings" / "job.yaml"
 # Slower than the producer can: history has to be on its way while these events arrive.
 LIVE_PER_S = 2_500
-_COPIED = "step copied"  # said by the migration when all of history is copied
+_COPIED = "step copy:"  # said by the migration when all of history is copied
 _TABLES_S = 120.0
 _DERIVED_S = 3600.0
 

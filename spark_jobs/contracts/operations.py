@@ -70,6 +70,42 @@ MIGRATION_CHUNKS = Table(
     ),
 )
 
+MIGRATION_PROGRESS = Table(
+    name="migration.progress",
+    grain="one target of one migration plan, as it stood when it was written last",
+    key=("plan_id", "target"),
+    # It is written every minute while a copy runs: what was replaced goes soon, and the log with it.
+    properties={
+        "delta.deletedFileRetentionDuration": "interval 1 hours",
+        "delta.logRetentionDuration": "interval 1 days",
+    },
+    columns=(
+        Column("plan_id", "string", "frozen plan", nullable=False),
+        Column("job", "string", "migration job", nullable=False),
+        Column("target", "string", "table that is filled", nullable=False),
+        Column("chunks", "bigint", "chunks of the plan", nullable=False),
+        Column("chunks_planned", "bigint", "not copied yet", nullable=False),
+        Column("chunks_copying", "bigint", "being copied, or their copy was killed", nullable=False),
+        Column("chunks_copied", "bigint", "copied", nullable=False),
+        Column("chunks_verified", "bigint", "copied and verified", nullable=False),
+        Column("chunks_failed", "bigint", "failed; `migration.chunks` says why", nullable=False),
+        Column("bytes", "bigint", "size of the chunks' objects", nullable=False),
+        Column("bytes_done", "bigint", "that of the copied ones", nullable=False),
+        Column("records", "bigint", "records of the plan", nullable=False),
+        Column("rows_read", "bigint", "records met so far", nullable=False),
+        Column("rows_good", "bigint", "records that stand in the target", nullable=False),
+        Column("rows_quarantined", "bigint", "records refused", nullable=False),
+        Column("rows_duplicate", "bigint", "records whose natural key was there already", nullable=False),
+        Column("rows_per_s", "double", "rows a second since the copy began, without its waits; null where none runs"),
+        Column("bytes_per_s", "double", "bytes a second, likewise"),
+        Column("recent_rows_per_s", "double", "rows a second in the last 5 minutes, likewise"),
+        Column("recent_bytes_per_s", "double", "bytes a second, likewise"),
+        Column("ends_at", "timestamp", "when the copy of the whole plan will end at this pace, UTC"),
+        Column("waiting_until", "timestamp", "before which no chunk begins, UTC"),
+        Column("updated_at", "timestamp", "when this was so, UTC", nullable=False),
+    ),
+)
+
 RUNS = Table(
     name="ops.runs",
     grain="one run of one job, finished or failed",

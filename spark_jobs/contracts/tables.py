@@ -28,6 +28,7 @@ TABLES: tuple[Table, ...] = (
     derived.TAG_VERSIONS,
     operations.QUARANTINE_ROWS,
     operations.MIGRATION_CHUNKS,
+    operations.MIGRATION_PROGRESS,
     operations.RUNS,
 )
 

@@ -20,6 +20,7 @@ from migration.fencing import check_fence
 from migration.healing import heal
 from migration.ledger_schema import LEASES
 from migration.mirror import mirror
+from migration.pace import Pace
 from migration.work import Work
 from spark_jobs.contracts.core import ORDER_LINES
 from spark_jobs.contracts.operations import MIGRATION_CHUNKS, QUARANTINE_ROWS
@@ -122,10 +123,10 @@ def test_a_chunk_that_is_copied_again_after_its_commit_is_not_there_twice(work, 
 
     monkeypatch.setattr(work.ledger, "move", die)
     with pytest.raises(KeyboardInterrupt):
-        copy_all(work, parallel=1)
+        copy_all(work, pace=Pace(parallel=1))
     monkeypatch.undo()
     committed = versions(work)
-    copy_all(work, parallel=1)  # without healing: the transaction alone keeps the rows from coming twice
+    copy_all(work, pace=Pace(parallel=1))  # without healing: the transaction alone keeps the rows from coming twice
     assert delta.read(work.lake, ORDER_LINES).count() == 6
     assert delta.read(work.lake, QUARANTINE_ROWS).count() == 3
     assert versions(work) == committed + 1  # the other chunk's
@@ -161,7 +162,7 @@ def test_a_lost_target_is_copied_again(old, lake, key_file, tmp_path) -> None:
 def test_a_file_that_changed_after_planning_is_refused_and_nothing_written(work, old) -> None:
     old.put("a", [line(1), line(2)])
     with pytest.raises(TerminalError, match=r"transactions-a\.csv changed after it was planned"):
-        copy_all(work, parallel=1)
+        copy_all(work, pace=Pace(parallel=1))
     assert delta.read(work.lake, ORDER_LINES).count() == 0
     states = [chunk.state for chunk in work.ledger.chunks(work.plan.plan_id)]
     assert states == [ChunkState.FAILED, ChunkState.PLANNED]
@@ -176,7 +177,7 @@ def test_a_file_that_changes_while_it_is_read_is_refused(work, old, monkeypatch)
 
     monkeypatch.setattr(copying, "_checked", change_after_reading)
     with pytest.raises(TerminalError, match="changed after it was planned"):
-        copy_all(work, parallel=1)
+        copy_all(work, pace=Pace(parallel=1))
     assert delta.read(work.lake, ORDER_LINES).count() == 0
     assert delta.read(work.lake, QUARANTINE_ROWS).count() == 0
 
@@ -187,7 +188,7 @@ def test_too_many_bad_rows_stop_a_chunk_before_anything_is_written(tmp_path, lak
     old.put("b", [line(4), BROKEN[2]])
     with planned(old, lake, key_file) as work:
         with pytest.raises(TerminalError, match=r"1 of 2 records are refused, more than the accepted share of 0\.25"):
-            copy_all(work, parallel=1)
+            copy_all(work, pace=Pace(parallel=1))
         assert delta.read(lake, ORDER_LINES).count() == 3
         assert delta.read(lake, QUARANTINE_ROWS).count() == 1
 
@@ -195,7 +196,7 @@ def test_too_many_bad_rows_stop_a_chunk_before_anything_is_written(tmp_path, lak
 def test_a_record_that_gets_lost_on_the_way_is_noticed_before_the_commit(work, monkeypatch) -> None:
     monkeypatch.setattr(copying, "rows_of", lambda *args: reading.rows_of(*args).where(F.col("line") != 4))
     with pytest.raises(TerminalError, match="planned 5 records, read 4"):
-        copy_all(work, parallel=1)
+        copy_all(work, pace=Pace(parallel=1))
     assert delta.read(work.lake, ORDER_LINES).count() == 0
 
 

@@ -20,6 +20,7 @@ from migration.copying import copy_all
 from migration.healing import heal
 from migration.ledger import open_ledger
 from migration.ledger_schema import LEASES
+from migration.pace import Pace
 from migration.settling import settle
 from migration.sources.lines import reading_session
 from migration.verifying import verify_table
@@ -88,7 +89,7 @@ def test_a_disk_that_fills_under_the_target(begin, undisturbed, spark, tmp_path)
         lake = Lake(spark, str(tmp_path / "disk" / "lake"))
         with begin(lake, ledger=tmp_path / "ledger.sqlite") as work:
             with pytest.raises(Exception, match=r"No space left on device|cannot write"):
-                copy_all(work, parallel=1)
+                copy_all(work, pace=Pace(parallel=1))
             copied = [counts for counts in fingerprints(work.ledger, work.plan.plan_id).values() if counts]
             assert len(copied) == 1, "the disk was full at another moment"
         enlarge("64m")
@@ -113,7 +114,7 @@ def test_a_database_that_goes_away_in_the_middle(begin, undisturbed, lake, monke
             pytest.raises(RetryableError, match=r"the ledger .* does not answer"),
             begin(lake, ledger_url=server.url) as work,
         ):
-            copy_all(work, parallel=1)
+            copy_all(work, pace=Pace(parallel=1))
         assert stopped
         server.start()
         the_process_ended(server.url)

@@ -18,6 +18,7 @@ from pyspark.sql import SparkSession
 
 from migration.copying import copy_all
 from migration.healing import heal
+from migration.pace import Pace
 from migration.settling import settle
 from migration.switching import SHADOWED, cut_over, roll_back
 from migration.verifying import verify_table
@@ -100,7 +101,7 @@ def test_live_events_are_counted_once_before_the_switch_behind_it_and_back_again
     with planned(old, lake, key_file) as work, connected(stack.trino_url) as trino:
         sending = threading.Thread(target=send, args=(stack, key_file, range(FIRST_LIVE, ALL)))
         sending.start()
-        copy_all(work, parallel=1)
+        copy_all(work, pace=Pace(parallel=1))
         sending.join()
         wait_for_orders(lake, ALL)
         apply(trino, settings, legacy=str(old.export))

@@ -90,7 +90,7 @@ def test_the_overlap_ends_when_history_is_copied(tmp_path: Path, copied_after_s:
         return [{"sent": 10, "seconds": 1.0}]
 
     live.result = ended
-    history.said = lambda words: words == "step copied" and time.monotonic() > began + copied_after_s
+    history.said = lambda words: words == "step copy:" and time.monotonic() > began + copied_after_s
     jobs.start.return_value = live
     options = Options(tmp_path, 1.0, 7, plants_missing_row=False)
     outcome = run.Outcome(options)
