@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator
 
-from sqlalchemy import and_, delete, exists, insert, select, update
+from sqlalchemy import and_, delete, exists, func, insert, not_, select, update
 
-from migration.chunks import Chunk
+from migration.chunks import Chunk, ChunkState
 from migration.ledger import IN_TARGET, PAGE, Ledger, Plan, batched, chunk_values, now, plan_values
 from migration.ledger_schema import CHUNKS, PLANS
+from migration.mapping import Mapping
 
 _DIGITS = 16
 
@@ -39,6 +40,22 @@ def chunk_ids(ledger: Ledger, job: str) -> Iterator[str]:
         yield chunk.chunk_id
 
 
+def known_parts(ledger: Ledger, mapping: Mapping, source_object: str) -> Iterator[Chunk]:
+    """The parts of an object that the newest plan took into the mapping's table, by id.
+
+    None where another mapping planned them and nothing was begun: then they may be cut anew.
+    """
+    mine = and_(CHUNKS.c.target == mapping.table.name, CHUNKS.c.source_object == source_object)
+    plans = select(PLANS.c.plan_id).join(CHUNKS, CHUNKS.c.plan_id == PLANS.c.plan_id).where(mine)
+    begun = select(CHUNKS.c.chunk_id).where(mine, CHUNKS.c.state != str(ChunkState.PLANNED)).limit(1)
+    with ledger.engine.connect() as connection:
+        newest = connection.execute(plans.order_by(PLANS.c.created_at.desc()).limit(1)).scalar()
+        is_begun = connection.execute(begun).first() is not None
+    for chunk in ledger.chunks(newest, target=mapping.table.name) if newest else ():
+        if chunk.source_object == source_object and (is_begun or chunk.rule_version == mapping.version):
+            yield chunk
+
+
 def copied_with_other_content(ledger: Ledger, job: str) -> list[tuple[str, str]]:
     """Objects of the draft of which another content stands in the target, from any plan: object, that chunk's id."""
     new, old = CHUNKS.alias("new"), CHUNKS.alias("old")
@@ -50,17 +67,50 @@ def copied_with_other_content(ledger: Ledger, job: str) -> list[tuple[str, str]]
         return [(name, chunk_id) for name, chunk_id in connection.execute(query)]
 
 
+def copied_with_other_count(ledger: Ledger, job: str) -> list[tuple[str, int, int]]:
+    """Chunks of the draft that stand in the target, from any plan, with another number of records: id, old, new."""
+    new, old = CHUNKS.alias("new"), CHUNKS.alias("old")
+    is_other = and_(new.c.chunk_id == old.c.chunk_id, new.c.records != old.c.records, old.c.state.in_(IN_TARGET))
+    query = select(new.c.chunk_id, old.c.records, new.c.records).join(old, and_(is_other, old.c.plan_id != id_of(job)))
+    query = query.where(new.c.plan_id == id_of(job)).distinct().order_by(new.c.chunk_id)
+    with ledger.engine.connect() as connection:
+        return [(chunk_id, before, now) for chunk_id, before, now in connection.execute(query)]
+
+
+def copied_in_other_parts(ledger: Ledger, job: str) -> list[tuple[str, str]]:
+    """Objects of the draft of which a part that is none of the draft's stands in the target: object, a chunk's id."""
+    old, new, same = CHUNKS.alias("old"), CHUNKS.alias("new"), CHUNKS.alias("same")
+    mine = and_(new.c.plan_id == id_of(job), new.c.target == old.c.target, new.c.source_object == old.c.source_object)
+    kept = and_(same.c.plan_id == id_of(job), same.c.chunk_id == old.c.chunk_id)
+    query = select(old.c.source_object, func.min(old.c.chunk_id)).where(
+        old.c.part != "", old.c.state.in_(IN_TARGET), exists().where(mine), not_(exists().where(kept))
+    )
+    with ledger.engine.connect() as connection:
+        found = connection.execute(query.group_by(old.c.source_object).order_by(old.c.source_object))
+        return [(name, chunk_id) for name, chunk_id in found]
+
+
+def take_out(ledger: Ledger, job: str, *, source_object: str = "", chunk_id: str = "") -> None:
+    """Take an object, or one chunk, out of the draft."""
+    named = CHUNKS.c.chunk_id == chunk_id if chunk_id else CHUNKS.c.source_object == source_object
+    with ledger.engine.begin() as connection:
+        connection.execute(delete(CHUNKS).where(CHUNKS.c.plan_id == id_of(job), named))
+
+
 def adopt(ledger: Ledger, plan: Plan) -> None:
-    """Put the draft in force as this plan, all or nothing; of a known plan only the times of objects are renewed."""
+    """Put the draft in force as this plan, all or nothing; of a known plan only what was looked at again is renewed.
+
+    That is the times of objects, and the records of parts that are not copied yet (of copied ones they are the same).
+    """
     draft = id_of(plan.job)
     new = CHUNKS.alias("new")
     mine = and_(new.c.plan_id == draft, new.c.chunk_id == CHUNKS.c.chunk_id)
-    renewed = select(new.c.mtime_ns).where(mine).scalar_subquery()
+    renewed = {name: select(new.c[name]).where(mine).scalar_subquery() for name in ("mtime_ns", "records", "bytes")}
     with ledger.engine.begin() as connection:
         if connection.execute(select(PLANS.c.plan_id).where(PLANS.c.plan_id == plan.plan_id)).first() is None:
             connection.execute(insert(PLANS).values(**plan_values(plan)))
             connection.execute(update(CHUNKS).where(CHUNKS.c.plan_id == draft).values(plan_id=plan.plan_id))
             return
         known = update(CHUNKS).where(CHUNKS.c.plan_id == plan.plan_id, exists().where(mine))
-        connection.execute(known.values(mtime_ns=renewed))
+        connection.execute(known.values(**renewed))
         connection.execute(delete(CHUNKS).where(CHUNKS.c.plan_id == draft))

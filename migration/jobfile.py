@@ -10,6 +10,7 @@ from migration.documents import key_problems, read_yaml, version_of
 from migration.mapping import Mapping
 from migration.mapping_file import load_mapping
 from migration.pace import Pace, pace_of, pace_problems
+from migration.sources.addresses import is_database, parse_address
 from spark_jobs.contracts.core import ORDER_LINES
 from spark_jobs.errors import TerminalError
 
@@ -50,7 +51,7 @@ class Job:
 
     name: str
     workspace: str
-    source: str  # a path, or hdfs://HOST:PORT/PATH
+    source: str  # a path, hdfs://HOST:PORT/PATH, or SCHEME://HOST:PORT/DATABASE
     mappings: tuple[Mapping, ...]
     derive: Touchpoint | None
     shadow: Path | None
@@ -76,13 +77,15 @@ def load_job(path: Path, *, source: str | None = None) -> Job:
     folder = path.parent
     mappings, problems = _mappings(folder, given["mappings"])
     problems += _table_problems(str(path), mappings, has_derive="derive" in given)
+    address = _address(folder, given["source"]) if source is None else _address(Path(), source)
+    problems += _source_problems(address, mappings)
     if problems:
         raise TerminalError("; ".join(problems))
     switch = given.get("cutover")
     return Job(
         name=given["job"],
         workspace=given["workspace"],
-        source=_address(folder, given["source"]) if source is None else _address(Path(), source),
+        source=address,
         mappings=tuple(mappings),
         derive=Touchpoint(**given["derive"]) if "derive" in given else None,
         shadow=folder / given["shadow"] if "shadow" in given else None,
@@ -104,6 +107,23 @@ def _mappings(folder: Path, names: list[object]) -> tuple[list[Mapping], list[st
         except TerminalError as error:
             problems.append(str(error))
     return mappings, problems
+
+
+def _source_problems(address: str, mappings: list[Mapping]) -> list[str]:
+    """A database has tables, a folder files; an address that names more than a database is not said again."""
+    if not is_database(address):
+        return [
+            f"{one.table.name} is filled from a table, and source {address} is a folder"
+            for one in mappings
+            if one.source_table
+        ]
+    try:
+        parse_address(address)
+    except TerminalError as error:
+        return [str(error)]
+    return [
+        f"{one.table.name} is filled from files, and source {address} is a database" for one in mappings if one.files
+    ]
 
 
 def _table_problems(where: str, mappings: list[Mapping], *, has_derive: bool) -> list[str]:

@@ -89,8 +89,29 @@ Rule = Cast | Constant | DayOf | JsonOf | TokenOf | TokensOf
 
 
 @dataclass(frozen=True, slots=True)
+class SourceTable:
+    """A table of a database, SCHEMA.NAME, in chunks of about `chunk_rows` rows by ranges of the column `split_by`.
+
+    `where` is a condition in the database's SQL that rows must meet; '' where all do.
+    """
+
+    name: str
+    split_by: str
+    where: str = ""
+    chunk_rows: int = 1_000_000
+
+    @property
+    def schema(self) -> str:
+        """The first part of its name."""
+        return self.name.partition(".")[0]
+
+
+@dataclass(frozen=True, slots=True)
 class Mapping:
-    """One mapping, checked. `zone` is that of the source's time stamps; `version` is the hash of all of it."""
+    """One mapping, checked. `zone` is that of the source's time stamps; `version` is the hash of all of it.
+
+    `files` is the pattern of their names, '' for a mapping of a table, whose `source_table` says which.
+    """
 
     table: Table
     files: str
@@ -101,6 +122,7 @@ class Mapping:
     rules: tuple[Rule, ...]
     ignored: tuple[str, ...]
     version: str
+    source_table: SourceTable | None = None
 
     @property
     def source_columns(self) -> frozenset[str]:

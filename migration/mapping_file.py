@@ -24,6 +24,7 @@ from migration.mapping import (
     identifiers_of,
     sources_of,
 )
+from migration.mapping_table import TABLE, TABLE_KEYS, key_of_split_problems, source_problems, source_table_of
 from spark_jobs.contracts.core import IDENTIFIER_STRUCT, ORIGIN, WORKSPACE
 from spark_jobs.contracts.identifiers import IDENTIFIER_TYPES
 from spark_jobs.contracts.schema import Column, Table
@@ -33,13 +34,14 @@ from spark_jobs.errors import TerminalError
 # What the platform fills in by itself.
 FILLED = frozenset({WORKSPACE.name, *(column.name for column in ORIGIN)})
 ENCODINGS = ("utf-8", "gbk")
-FORMATS = ("csv",)
+FORMATS = ("csv", TABLE)
 QUARANTINE, LEAVE_OUT = "quarantine", "leave_out"
 
 _MAPPING_KEYS: dict[str, tuple[type, bool]] = {
     "target": (str, True),
-    "files": (str, True),
+    "files": (str, False),
     "format": (str, True),
+    **TABLE_KEYS,
     "encoding": (str, False),
     "delimiter": (str, False),
     "quote": (str, False),
@@ -73,15 +75,16 @@ def parse_mapping(given: Keys[str, Any], *, where: str) -> Mapping:
     if problems or table is None:
         raise TerminalError("; ".join(problems))
     problems = [*_value_problems(where, given), *_column_problems(where, given["columns"], table)]
+    problems += [f"{where}: {text}" for text in source_problems(given)]
     read = [_rule(where, name, rule, problems) for name, rule in given["columns"].items()]
     rules = tuple(rule for rule in read if rule is not None)
     problems += [f"{where}: columns.{rule.target}{text}" for rule in rules for text in _rule_problems(rule, table)]
-    problems += [f"{where}: {text}" for text in _clear_problems(rules)]
+    problems += [f"{where}: {text}" for text in (*_clear_problems(rules), *key_of_split_problems(given, rules))]
     if problems:
         raise TerminalError("; ".join(problems))
     return Mapping(
         table=table,
-        files=given["files"],
+        files=given.get("files", ""),
         format=given["format"],
         dialect=Dialect(given.get("encoding", "utf-8"), given.get("delimiter", ","), given.get("quote", '"')),
         zone=given["zone"],
@@ -89,6 +92,7 @@ def parse_mapping(given: Keys[str, Any], *, where: str) -> Mapping:
         rules=rules,
         ignored=tuple(given.get("ignore", [])),
         version=version_of(given),
+        source_table=source_table_of(given),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 
 from migration import drafts
 from migration.chunks import Chunk
@@ -37,10 +38,14 @@ def draft_plan(job: Job, ledger: Ledger, source: Source) -> Draft:
     """
     draft = Draft(Plan("", job.name, job.version, source.address, now()))
     drafts.begin(ledger, job.name)
-    drafts.add(ledger, job.name, _taken(draft, source.look(job.mappings)))
-    for name, other in drafts.copied_with_other_content(ledger, job.name):
-        reason = f"another content of it was copied as {other}; put that file back, or give the new one a new name"
-        draft.refused.append(Refused(name, reason))
+    found = source.look(job.mappings, partial(drafts.known_parts, ledger))
+    drafts.add(ledger, job.name, _taken(draft, found))
+    _refuse_contradictions(draft, ledger, job.name)
+    for row in ledger.totals(drafts.id_of(job.name)):
+        draft.chunks, draft.bytes, draft.records = (
+            *(draft.chunks + row["chunks"], draft.bytes + row["bytes"]),
+            draft.records + row["records"],
+        )
     draft.plan = Plan(_plan_id(job, ledger), job.name, job.version, source.address, draft.plan.created_at)
     return draft
 
@@ -52,11 +57,23 @@ def _taken(draft: Draft, found: Iterator[Chunk | Refused | Unnamed]) -> Iterator
         elif isinstance(item, Unnamed):
             draft.unnamed.append(item.source_object)
         else:
-            draft.chunks, draft.bytes, draft.records = (
-                *(draft.chunks + 1, draft.bytes + item.bytes),
-                draft.records + item.records,
-            )
             yield item
+
+
+def _refuse_contradictions(draft: Draft, ledger: Ledger, job: str) -> None:
+    """Take out of the draft what contradicts rows that stand in the target, from any plan."""
+    for name, other in drafts.copied_with_other_content(ledger, job):
+        reason = f"another content of it was copied as {other}; put that file back, or give the new one a new name"
+        draft.refused.append(Refused(name, reason))
+        drafts.take_out(ledger, job, source_object=name)
+    for name, other in drafts.copied_in_other_parts(ledger, job):
+        reason = f"rows of it were copied in other parts, such as {other}; bring `split_by`, `where` and its key back"
+        draft.refused.append(Refused(name, reason))
+        drafts.take_out(ledger, job, source_object=name)
+    for chunk_id, before, found in drafts.copied_with_other_count(ledger, job):
+        reason = f"it was copied with {before} records and has {found} now; history must not change: undo that"
+        draft.refused.append(Refused(chunk_id, reason))
+        drafts.take_out(ledger, job, chunk_id=chunk_id)
 
 
 def _plan_id(job: Job, ledger: Ledger) -> str:

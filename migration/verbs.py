@@ -50,13 +50,14 @@ def execute(verb: str, args: argparse.Namespace) -> Facts:
     job = load_job(Path(args.job), source=args.source)
     settings.workspace(job.workspace)
     with open_ledger(settings.ledger_url) as ledger, held(ledger, job.name) as lease:
-        plan, drafted = _plan_for(verb, args, job, ledger, webhdfs_url=settings.webhdfs_url)
+        plan, drafted = _plan_for(verb, args, job, ledger, settings=settings)
         with (
             session(settings.spark, f"databank migration {verb}") as spark,
             recorded(Lake(spark, settings.storage_root), f"migration {verb}", job.workspace) as run,
         ):
             lake = Lake(spark, settings.storage_root)
-            work = Work(lake, ledger, lease, job, plan, settings.root_key_file, run.run_id, settings.webhdfs_url)
+            doors = (settings.webhdfs_url, settings.source_accounts)
+            work = Work(lake, ledger, lease, job, plan, settings.root_key_file, run.run_id, *doors)
             facts = {"plan": plan.plan_id, **drafted}
             activity.begin(ledger, plan.plan_id, verb, run.run_id)
             try:
@@ -72,11 +73,12 @@ def execute(verb: str, args: argparse.Namespace) -> Facts:
 
 
 def _plan_for(
-    verb: str, args: argparse.Namespace, job: Job, ledger: Ledger, *, webhdfs_url: str | None
+    verb: str, args: argparse.Namespace, job: Job, ledger: Ledger, *, settings: Settings
 ) -> tuple[Plan, Facts]:
     """The plan that a verb works on: a new one for `plan` and `run`, else the named or newest one."""
     if verb in ("plan", "run"):
-        draft = draft_plan(job, ledger, open_source(job.source, webhdfs_url))
+        source = open_source(job.source, settings.webhdfs_url, settings.source_accounts)
+        draft = draft_plan(job, ledger, source)
         _check_draft(draft, is_partial=args.without_refused)
         drafts.adopt(ledger, draft.plan)
         return draft.plan, _draft_facts(draft)
@@ -101,7 +103,7 @@ def _check_draft(draft: Draft, *, is_partial: bool) -> None:
             "\n".join(["the plan cannot take:", *lines, "nothing was planned; mend these or give --without-refused"])
         )
     if not draft.chunks:
-        raise TerminalError("the plan has no file to take; check `source` and `files`")
+        raise TerminalError("the plan has nothing to take; check `source` and what the mappings name")
 
 
 def _draft_facts(draft: Draft) -> Facts:

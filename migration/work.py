@@ -11,6 +11,7 @@ from migration.ledger import Ledger, Plan
 from migration.mapping import Mapping
 from migration.sources.opening import open_source
 from migration.sources.source import Source
+from spark_jobs.settings import SourceAccount
 from spark_jobs.storage.delta import Lake
 
 
@@ -26,11 +27,12 @@ class Work:
     key_file: Path
     run_id: str
     webhdfs_url: str | None = None
+    source_accounts: tuple[SourceAccount, ...] = ()
 
     @property
     def source(self) -> Source:
         """What was planned."""
-        return open_source(self.plan.source, self.webhdfs_url)
+        return open_source(self.plan.source, self.webhdfs_url, self.source_accounts)
 
     @property
     def mappings(self) -> tuple[Mapping, ...]:

@@ -36,12 +36,26 @@ class Account:
 
     def password(self) -> str:
         """Read the password; TerminalError where it is not there."""
-        try:
-            return self.password_file.read_text(encoding="utf-8").strip()
-        except OSError as error:
-            raise TerminalError(
-                f"password file {self.password_file} cannot be read: {error.strerror}; run as the platform's user"
-            ) from error
+        return _password_in(self.password_file)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceAccount:
+    """Who reads a database of an old system, and how many connections that may take of it at a time.
+
+    `address` is the one that a job names; with a `ca_file`, which every executor must have, the server must prove
+    itself by TLS.
+    """
+
+    address: str
+    user: str
+    password_file: Path
+    ca_file: Path | None = None
+    connections: int = 4
+
+    def password(self) -> str:
+        """Read the password; TerminalError where it is not there."""
+        return _password_in(self.password_file)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +82,7 @@ class Settings:
     trino_account: Account | None = None
     webhdfs_url: str | None = None
     ingest_is_service: bool = False  # the stream runs all the time: nobody else may run it
+    source_accounts: tuple[SourceAccount, ...] = ()  # of databases that history is moved in from
 
     def workspace(self, name: str) -> Workspace:
         """The workspace of this name; TerminalError names those that exist."""
@@ -95,6 +110,8 @@ _OPTIONAL: dict[str, dict[str, type]] = {
     "ingest": {"service": bool},
 }
 _WORKSPACE_KEYS: dict[str, type] = {"zone": str, "history_complete_since": date}
+_SOURCE_KEYS: dict[str, type] = {"address": str, "user": str, "password_file": str}
+_SOURCE_OPTIONS: dict[str, type] = {"ca_file": str, "connections": int}
 
 
 def load(path: str | Path | None = None) -> Settings:
@@ -128,6 +145,7 @@ def parse(given: Mapping[str, Any], *, where: str) -> Settings:
         trino_account=_account(given["trino"]),
         webhdfs_url=given["storage"].get("webhdfs"),
         ingest_is_service=given.get("ingest", {}).get("service", False),
+        source_accounts=tuple(_source_account(section) for section in given.get("source", {}).values()),
     )
 
 
@@ -135,6 +153,20 @@ def _account(section: Mapping[str, str]) -> Account | None:
     if "user" not in section:
         return None
     return Account(section["user"], Path(section["password_file"]), Path(section["ca_file"]))
+
+
+def _source_account(section: Mapping[str, Any]) -> SourceAccount:
+    paths = {name: Path(section[name]) for name in ("password_file", "ca_file") if name in section}
+    return SourceAccount(**{**section, **paths})
+
+
+def _password_in(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise TerminalError(
+            f"password file {path} cannot be read: {error.strerror}; run as the platform's user"
+        ) from error
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -147,7 +179,8 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _problems(given: Mapping[str, Any]) -> list[str]:
-    problems = [f"unknown section [{name}]" for name in sorted(set(given) - {*_REQUIRED, *_OPTIONAL, "workspace"})]
+    known = {*_REQUIRED, *_OPTIONAL, "workspace", "source"}
+    problems = [f"unknown section [{name}]" for name in sorted(set(given) - known)]
     for section, keys in _REQUIRED.items():
         optional = _OPTIONAL.get(section, {})
         found = given.get(section)
@@ -156,6 +189,7 @@ def _problems(given: Mapping[str, Any]) -> list[str]:
     problems += _spark_problems(given.get("spark"))
     for section in sorted((set(_OPTIONAL) - set(_REQUIRED)) & set(given)):
         problems += _section_problems(f"[{section}]", given[section], _OPTIONAL[section])
+    problems += _source_problems(given.get("source", {}))
     workspaces = given.get("workspace")
     if not isinstance(workspaces, dict) or not workspaces:
         return [*problems, "missing section [workspace.NAME]"]
@@ -176,6 +210,19 @@ def _section_problems(label: str, section: object, keys: Mapping[str, type]) -> 
             problems.append(f"{label} missing key {key!r}")
         elif type(section[key]) is not kind:
             problems.append(f"{label} {key} is {type(section[key]).__name__}, wanted {kind.__name__}")
+    return problems
+
+
+def _source_problems(sources: object) -> list[str]:
+    if not isinstance(sources, dict):
+        return ["[source] wanted sections [source.NAME]"]
+    problems = []
+    for name, section in sources.items():
+        used = {key: kind for key, kind in _SOURCE_OPTIONS.items() if isinstance(section, dict) and key in section}
+        found = _section_problems(f"[source.{name}]", section, _SOURCE_KEYS | used)
+        if not found and section.get("connections", 1) < 1:
+            found = [f"[source.{name}] connections is {section['connections']}, wanted 1 or more"]
+        problems += found
     return problems
 
 

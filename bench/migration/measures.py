@@ -148,7 +148,7 @@ def _duckdb(_rows: int, source: Path, target: Path) -> dict[str, Any]:
 
 
 def _delta_rs(_rows: int, source: Path, target: Path) -> dict[str, Any]:
-    import deltalake  # type: ignore[import-not-found,unused-ignore]  # noqa: PLC0415 - a peer that is measured where it is installed
+    import deltalake  # noqa: PLC0415 - a peer that is measured where it is installed
     import pyarrow.dataset as ds  # noqa: PLC0415
 
     with _Clock() as clock:

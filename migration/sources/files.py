@@ -16,7 +16,7 @@ from migration.mapping import Mapping
 from migration.sources.csv_lines import CsvLines
 from migration.sources.folders import Folder, Version, matches
 from migration.sources.formats import Format, Looked, UnreadableError
-from migration.sources.source import RECORD, Refused, Unnamed
+from migration.sources.source import RECORD, Known, Refused, Unnamed
 from spark_jobs.errors import TerminalError
 
 READERS = 4
@@ -35,8 +35,9 @@ class Files:
         """The folder's."""
         return self.folder.address
 
-    def look(self, mappings: Sequence[Mapping]) -> Iterator[Chunk | Refused | Unnamed]:
-        """Every file that a mapping names, READERS of them at a time."""
+    def look(self, mappings: Sequence[Mapping], known: Known) -> Iterator[Chunk | Refused | Unnamed]:
+        """Every file that a mapping names, READERS of them at a time; a file has no parts that could be known."""
+        del known
         names = self.folder.names()
         with ThreadPoolExecutor(READERS) as readers:
             for mapping in mappings:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -30,6 +30,10 @@ class Unnamed:
     source_object: str
 
 
+# The parts of an object that a plan took into a mapping's table before, by id: what is there is not cut anew.
+Known = Callable[[Mapping, str], Iterator[Chunk]]
+
+
 class Source(Protocol):
     """An old system's data as they are now."""
 
@@ -37,7 +41,7 @@ class Source(Protocol):
     def address(self) -> str:
         """What a plan remembers of it, without passwords; `open_source` opens it again."""
 
-    def look(self, mappings: Sequence[Mapping]) -> Iterator[Chunk | Refused | Unnamed]:
+    def look(self, mappings: Sequence[Mapping], known: Known) -> Iterator[Chunk | Refused | Unnamed]:
         """Everything that is there, looked at once; chunks without their plan's id."""
 
     def check_unchanged(self, chunk: Chunk) -> None:

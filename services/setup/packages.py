@@ -76,6 +76,8 @@ def missing_for_tests() -> dict[str, str]:
     lacking: dict[str, str] = {}
     if shutil.which("initdb") is None and not any(Path("/usr/lib/postgresql").glob("*/bin/initdb")):
         lacking["postgresql"] = "PostgreSQL (`initdb`), for the ledger's tests"
+    if not any(Path("/usr/sbin").glob("mariadbd")):
+        lacking["mariadb-server-core"] = "MariaDB (`mariadbd`), for tests of databases as sources"
     if shutil.which("javac") is None:
         lacking["jdk-headless"] = "a Java compiler (`javac`), for the tests of the log store"
     if shutil.which("ssh-keygen") is None:

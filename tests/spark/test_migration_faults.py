@@ -32,7 +32,7 @@ from spark_jobs.storage.appending import Append
 from spark_jobs.storage.delta import Lake
 from spark_jobs.storage.fingerprints import Fingerprint, fingerprint
 from tests.migration_files import OldSystem, fingerprints, line, old_system, planned
-from tests.postgres import running_postgres
+from tests.postgres import postgres_server
 
 LINES = 4_000
 
@@ -100,7 +100,7 @@ def test_a_disk_that_fills_under_the_target(begin, undisturbed, spark, tmp_path)
 def test_a_database_that_goes_away_in_the_middle(begin, undisturbed, lake, monkeypatch) -> None:
     write_chunk = copying.write_chunk
     stopped: list[str] = []
-    with running_postgres() as server:
+    with postgres_server() as server:
 
         def stop_behind(work: Work, session: SparkSession, chunk: Chunk, *, repair: bool = False) -> Counts:
             counts = write_chunk(work, session, chunk, repair=repair)

@@ -29,8 +29,8 @@ COUNTS = Counts(10, 2, 1, Fingerprint(7, -(2**63), 7 * (2**63 - 1)))
 
 @pytest.fixture(scope="module")
 def postgres() -> Iterator[str]:
-    with running_postgres() as server:
-        yield server.url
+    with running_postgres() as url:
+        yield url
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

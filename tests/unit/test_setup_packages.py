@@ -71,6 +71,7 @@ def test_the_tests_need_a_compiler_and_a_database_beside(monkeypatch: pytest.Mon
     monkeypatch.setattr(Path, "glob", lambda _self, _pattern: iter(()))
     assert set(packages.missing_for_tests()) == {
         "postgresql",
+        "mariadb-server-core",
         "jdk-headless",
         "openssh-client",
         "systemd-container",
