@@ -27,6 +27,7 @@ _FORMAT = 1
 _CONTROLLERS = 3  # they outlive the loss of one of them; brokers that come later are brokers alone
 _SHORTEST = 12
 _PLAIN = re.compile(rf"[\w-]{{{_SHORTEST},}}", re.ASCII)
+_GENERATIONS = 5  # of former secrets: what a support bundle must not show
 _RENEWED = frozenset({"password", "hex"})  # the kinds that can be changed while the cluster runs
 _SECRETS = paths.REPO / "ansible" / "secrets.yml"
 
@@ -134,7 +135,7 @@ def _ensure_secrets(state: State) -> None:
     _require_plain({name: str(held) for name, held in have.items() if wanted.get(name) in _RENEWED})
     missing = {name: _MAKERS[kind]() for name, kind in wanted.items() if name not in have}
     if missing:
-        _write_secrets(state, {**have, **missing})
+        _write_secrets(state, {**have, **missing}, known.get("databank_secrets_before", []))
 
 
 def _require_plain(passwords: Mapping[str, str]) -> None:
@@ -145,9 +146,12 @@ def _require_plain(passwords: Mapping[str, str]) -> None:
         )
 
 
-def _write_secrets(state: State, held: Mapping[str, str]) -> None:
+def _write_secrets(state: State, held: Mapping[str, str], before: Sequence[Mapping[str, str]]) -> None:
+    """`before` are former generations, newest first: where a renewal broke off, hosts still have some of them."""
     partial = state.vault_file.with_suffix(".partial")
-    _vault(state, "encrypt", "--output", str(partial), "-", given=yaml.safe_dump({"databank_secrets": dict(held)}))
+    kept = [dict(generation) for generation in before[:_GENERATIONS]]
+    text = yaml.safe_dump({"databank_secrets": dict(held), "databank_secrets_before": kept})
+    _vault(state, "encrypt", "--output", str(partial), "-", given=text)
     partial.rename(state.vault_file)
 
 
@@ -157,9 +161,11 @@ def renew_secrets(state: State) -> list[str]:
     Not the keys that data were encrypted or tokenised with: what was written with them could not be read any more.
     """
     wanted = yaml.safe_load(_SECRETS.read_text(encoding="utf-8"))
-    have = yaml.safe_load(_vault(state, "view", str(state.vault_file)))["databank_secrets"]
+    known = yaml.safe_load(_vault(state, "view", str(state.vault_file)))
+    have, before = known["databank_secrets"], known.get("databank_secrets_before", [])
     renewed = {name: _MAKERS[kind]() for name, kind in wanted.items() if kind in _RENEWED}
-    _write_secrets(state, {**have, **renewed})
+    former = {name: have[name] for name in renewed if name in have}
+    _write_secrets(state, {**have, **renewed}, [former, *before])
     return sorted(renewed)
 
 

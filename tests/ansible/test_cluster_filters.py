@@ -76,3 +76,11 @@ def test_secrets_are_named_where_they_stood_as_they_are_and_in_base64() -> None:
     secrets = {"long": "abcdef-12345", "short": "abcdef"}
     coded = base64.b64encode(b"abcdef").decode()
     assert without_secrets(f"x abcdef-12345 abcdef {coded} y", secrets) == "x [long] [short] [short] y"
+
+
+def test_secrets_that_a_renewal_left_behind_and_passwords_in_addresses_are_taken_out_too() -> None:
+    secrets, before = {"db": "newvalue"}, [{"db": "oldvalue"}, {"db": "oldest"}]
+    text = "a=oldvalue b=oldest c=newvalue postgresql://airflow:neverseen@h2:5432/airflow https://h3:8443/a@b"
+    wanted = "a=[db] b=[db] c=[db] postgresql://airflow:[password]@h2:5432/airflow https://h3:8443/a@b"
+    assert without_secrets(text, secrets, before) == wanted
+    assert without_secrets("p://u:newvalue@h", secrets) == "p://u:[db]@h"

@@ -55,9 +55,23 @@ def test_a_password_that_no_file_could_hold_is_refused(tmp_path: Path) -> None:
     state.prepare(known, GROUPS)
     held = yaml.safe_load(state._vault(known, "view", str(known.vault_file)))["databank_secrets"]
     for odd in ("it's-a-secret-word", "short", "https://x@y/z12345"):
-        state._write_secrets(known, {**held, "trino_bi_password": odd})
+        state._write_secrets(known, {**held, "trino_bi_password": odd}, [])
         with pytest.raises(TerminalError, match="trino_bi_password: found another character"):
             state.prepare(known, GROUPS)
+
+
+def test_former_secrets_are_kept_while_hosts_may_have_them(tmp_path: Path) -> None:
+    known = State(tmp_path / "state")
+    state.prepare(known, GROUPS)
+    seen = []
+    for _ in range(7):
+        seen.append(yaml.safe_load(state._vault(known, "view", str(known.vault_file)))["databank_secrets"])
+        renewed = state.renew_secrets(known)
+    state.prepare(known, GROUPS)
+    held = yaml.safe_load(state._vault(known, "view", str(known.vault_file)))
+    wanted = [{name: one[name] for name in renewed} for one in reversed(seen)]
+    assert held["databank_secrets_before"] == wanted[:5]
+    assert held["databank_secrets"]["trino_bi_password"] not in {one["trino_bi_password"] for one in seen}
 
 
 def test_secrets_are_made_once_and_stand_nowhere_in_clear(tmp_path: Path) -> None:

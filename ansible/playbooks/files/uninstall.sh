@@ -52,7 +52,8 @@ if [ -n "$going" ] && ! dpkg --purge $going >/dev/null 2>&1 </dev/null; then
   done
   for name in $going; do echo "package $name stays: others need it"; done
 fi
-# What these packages leave behind.
+# What these packages leave behind, or take with them that the system makes.
+if is_gone locales; then systemd-tmpfiles --create --prefix=/etc/default; fi
 if is_gone postgresql-common && ! has_clusters; then
   rm -rf /etc/postgresql /etc/postgresql-common /var/log/postgresql /var/lib/postgresql/.[!.]*
   rmdir --ignore-fail-on-non-empty /var/lib/postgresql/* /var/lib/postgresql 2>/dev/null
