@@ -162,10 +162,10 @@ def _verified(work: Work, settings: Settings, args: argparse.Namespace) -> Facts
             verify_table(work, mapping)
         except TerminalError as error:
             problems.append(str(error))
-    path = report.write_report(report.final_report(work), _folder(settings, args))
+    files = _report(work, settings, args)
     if problems:
-        raise TerminalError("\n".join([*problems, f"report: {path}"]))
-    return {"verified": [mapping.table.name for mapping in work.mappings], "report": str(path), **_totals(work)}
+        raise TerminalError("\n".join([*problems, f"report: {files['page']}"]))
+    return {"verified": [mapping.table.name for mapping in work.mappings], **files, **_totals(work)}
 
 
 def _derived(work: Work, _settings: Settings, _args: argparse.Namespace) -> Facts:
@@ -197,8 +197,7 @@ def _rolled_back(work: Work, settings: Settings, _args: argparse.Namespace) -> F
 
 def _finished(work: Work, settings: Settings, args: argparse.Namespace) -> Facts:
     facts = finish(work)
-    path = report.write_report(report.final_report(work), _folder(settings, args))
-    return {"finished": facts, "report": str(path)}
+    return {"finished": facts, **_report(work, settings, args)}
 
 
 def _ran(work: Work, settings: Settings, args: argparse.Namespace) -> Facts:
@@ -209,8 +208,9 @@ def _ran(work: Work, settings: Settings, args: argparse.Namespace) -> Facts:
     return facts
 
 
-def _folder(settings: Settings, args: argparse.Namespace) -> Path:
-    return Path(args.report) if args.report else report.report_folder(settings.storage_root)
+def _report(work: Work, settings: Settings, args: argparse.Namespace) -> dict[str, str]:
+    count_refusals(work)
+    return report.write_report(work.ledger, work.plan, report.folder_of(args, settings))
 
 
 def _totals(work: Work) -> Facts:
