@@ -18,6 +18,7 @@ from migration.history import told
 from migration.jobfile import Job, load_job
 from migration.lease import held
 from migration.ledger import Ledger, Plan, open_ledger
+from migration.metrics import write_metrics
 from migration.mirror import mirror
 from migration.pace import overridden
 from migration.planning import Draft, draft_plan
@@ -67,6 +68,7 @@ def execute(verb: str, args: argparse.Namespace) -> Facts:
                 mirror(work)
                 attempted("counting refusals", partial(count_refusals, work))
                 attempted("writing migration.progress", partial(write_progress, work))
+                attempted("writing the metrics", partial(write_metrics, ledger, plan, settings.metrics_dir))
             _count(run, ledger, plan)
         return facts
 
@@ -128,12 +130,12 @@ def _planned(work: Work, _settings: Settings, _args: argparse.Namespace) -> Fact
     return {"copied": sum(row["chunks"] for row in work.ledger.totals(work.plan.plan_id) if row["state"] in _IN_TARGET)}
 
 
-def _copied(work: Work, _settings: Settings, args: argparse.Namespace) -> Facts:
+def _copied(work: Work, settings: Settings, args: argparse.Namespace) -> Facts:
     if args.repair:
         repair_chunk(work, args.repair)
         return {"repaired": args.repair}
     pace = overridden(work.job.pace, parallel=args.parallel, rate=args.rate, is_now=args.now)
-    with watched(work, pace) as watch:
+    with watched(work, pace, metrics=settings.metrics_dir) as watch:
         copy_all(work, pace=pace, watch=watch)
     found = watch.figures()
     done = {"copied": found.total.chunks, "copied_bytes": found.total.bytes, "copied_records": found.total.records}
