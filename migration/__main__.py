@@ -98,8 +98,13 @@ def _run(args: argparse.Namespace) -> int:
 
         return _answer(args, report.make(args))
     from migration import verbs  # noqa: PLC0415 - `--help` must not wait for pyspark
+    from migration.estimate import plan_text  # noqa: PLC0415
 
-    return _answer(args, verbs.execute(args.verb, args))
+    facts = verbs.execute(args.verb, args)
+    if args.verb == "plan" and not args.json:
+        sys.stdout.write(plan_text(facts))
+        return 0
+    return _answer(args, facts)
 
 
 def _answer(args: argparse.Namespace, facts: Mapping[str, Any]) -> int:

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from migration import activity, drafts, report
-from migration.chunks import ChunkState
 from migration.commits import heal
 from migration.copying import copy_all, repair_chunk
 from migration.deriving import derive
+from migration.estimate import SHOWN, estimate, speed_of
 from migration.history import told
 from migration.jobfile import Job, load_job
 from migration.lease import held
-from migration.ledger import Ledger, Plan, open_ledger
+from migration.ledger import IN_TARGET, Ledger, Plan, open_ledger
 from migration.metrics import write_metrics
 from migration.mirror import mirror
 from migration.pace import overridden
@@ -29,7 +29,9 @@ from migration.settling import settle
 from migration.shadowing import check_equal, compare, load_questions
 from migration.sources.opening import open_source
 from migration.switching import SHADOWED, cut_over, finish, roll_back, switch_of
+from migration.tracking import Amount
 from migration.verifying import verify_table
+from migration.waiting import left
 from migration.watching import attempted, watched
 from migration.work import Work
 from spark_jobs.errors import TerminalError
@@ -95,10 +97,12 @@ def _plan_for(
 
 
 def _check_draft(draft: Draft, *, is_partial: bool) -> None:
-    for name in draft.unnamed:
-        log.warning("no mapping names %s: it is not taken", name)
+    if draft.unnamed:
+        names = ", ".join(draft.unnamed[:SHOWN])
+        log.warning("no mapping names these %d, they are not taken: %s", len(draft.unnamed), names)
     if draft.refused and not is_partial:
-        lines = [f"  {refused.source_object}: {refused.reason}" for refused in draft.refused]
+        lines = [f"  {refused.source_object}: {refused.reason}" for refused in draft.refused[:SHOWN]]
+        lines += [f"  and {len(draft.refused) - SHOWN:,} more"] if len(draft.refused) > SHOWN else []
         raise TerminalError(
             "\n".join(["the plan cannot take:", *lines, "nothing was planned; mend these or give --without-refused"])
         )
@@ -127,7 +131,9 @@ def _count(run: Run, ledger: Ledger, plan: Plan) -> None:
 
 
 def _planned(work: Work, _settings: Settings, _args: argparse.Namespace) -> Facts:
-    return {"copied": sum(row["chunks"] for row in work.ledger.totals(work.plan.plan_id) if row["state"] in _IN_TARGET)}
+    copied = sum(row["chunks"] for row in work.ledger.totals(work.plan.plan_id) if row["state"] in IN_TARGET)
+    waiting = sum(left(work.ledger, work.plan.plan_id).values(), Amount())
+    return {"copied": copied, **estimate(waiting, speed_of(work.ledger), work.job.pace)}
 
 
 def _copied(work: Work, settings: Settings, args: argparse.Namespace) -> Facts:
@@ -225,8 +231,6 @@ def _totals(work: Work) -> Facts:
     }
     return {name: sum(row[column] for row in rows) for name, column in places.items()}
 
-
-_IN_TARGET = (ChunkState.COPIED, ChunkState.VERIFIED)
 
 VERBS: Mapping[str, Callable[[Work, Settings, argparse.Namespace], Facts]] = {
     "plan": _planned,
