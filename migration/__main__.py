@@ -24,6 +24,7 @@ _PURPOSES = {
     "rollback": "switch the readers' view back to the old side",
     "finish": "close the migration; it cannot be rolled back afterwards",
     "run": "plan, copy, settle, verify and derive in one go; with --cutover also shadow and cutover",
+    "report": "write what an auditor keeps: a page, the same as JSON, all chunks as CSV",
     "status": "where every plan stands",
 }
 
@@ -60,7 +61,7 @@ def _add_special(name: str, verb: argparse.ArgumentParser) -> None:
     if name == "requeue":
         verb.add_argument("--chunk", metavar="CHUNK", help="records of this chunk only; default: of all")
         verb.add_argument("--reason", metavar="TEXT", default="", help="why, for the plan's history")
-    if name in ("verify", "finish", "run"):
+    if name in ("verify", "finish", "run", "report"):
         verb.add_argument("--report", metavar="DIR", help="where the report is written; default: the data directory")
     if name == "run":
         verb.add_argument("--cutover", action="store_true", help="go on with shadow and cutover")
@@ -92,9 +93,21 @@ def _run(args: argparse.Namespace) -> int:
         else:
             status.print_status(states)
         return 0
-    from migration import verbs  # noqa: PLC0415 - `--help` must not wait for pyspark
+    if args.verb == "report":
+        from migration import report  # noqa: PLC0415 - it needs no Spark
 
-    facts: Mapping[str, Any] = verbs.execute(args.verb, args)
+        return _answer(args, report.make(args))
+    from migration import verbs  # noqa: PLC0415 - `--help` must not wait for pyspark
+    from migration.estimate import plan_text  # noqa: PLC0415
+
+    facts = verbs.execute(args.verb, args)
+    if args.verb == "plan" and not args.json:
+        sys.stdout.write(plan_text(facts))
+        return 0
+    return _answer(args, facts)
+
+
+def _answer(args: argparse.Namespace, facts: Mapping[str, Any]) -> int:
     sys.stdout.write(json.dumps(facts) + "\n" if args.json else "".join(f"{k}: {v}\n" for k, v in facts.items()))
     return 0
 

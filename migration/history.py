@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from migration.versions import program
 from migration.work import Work
 
 log = logging.getLogger(__name__)
@@ -43,13 +44,15 @@ def told(work: Work, verb: str, do: Callable[[], Facts]) -> Facts:
 
 
 def _note(work: Work, verb: str, began: float, facts: Facts) -> None:
-    who = {"run": work.run_id, "by": f"{_person()}@{socket.gethostname()}"}
+    who = {"run": work.run_id, "by": person(), "program": program()}
     seconds = round(time.monotonic() - began, 1)
     work.ledger.record_step(work.plan.plan_id, f"{RAN} {verb}", {**who, "seconds": seconds, **facts})
 
 
-def _person() -> str:
+def person() -> str:
+    """Who runs this, and where."""
     try:
-        return getpass.getuser()
+        name = getpass.getuser()
     except (KeyError, OSError):  # a user without a name
-        return f"uid {os.getuid()}"
+        name = f"uid {os.getuid()}"
+    return f"{name}@{socket.gethostname()}"

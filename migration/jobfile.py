@@ -14,7 +14,7 @@ from migration.sources.addresses import is_database, parse_address
 from spark_jobs.contracts.core import ORDER_LINES
 from spark_jobs.errors import TerminalError
 
-_JOB_KEYS: dict[str, tuple[type, bool]] = {
+JOB_KEYS: dict[str, tuple[type, bool]] = {
     "job": (str, True),
     "workspace": (str, True),
     "source": (str, True),
@@ -24,8 +24,8 @@ _JOB_KEYS: dict[str, tuple[type, bool]] = {
     "cutover": (dict, False),
     "pace": (dict, False),
 }
-_DERIVE_KEYS: dict[str, tuple[type, bool]] = {"app": (str, True), "terminal": (str, True)}
-_CUTOVER_KEYS: dict[str, tuple[type, bool]] = {"view": (str, True), "new": (str, True), "old": (str, True)}
+DERIVE_KEYS: dict[str, tuple[type, bool]] = {"app": (str, True), "terminal": (str, True)}
+CUTOVER_KEYS: dict[str, tuple[type, bool]] = {"view": (str, True), "new": (str, True), "old": (str, True)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +67,8 @@ class Job:
 def load_job(path: Path, *, source: str | None = None) -> Job:
     """Read and check a job and all its mappings; paths are relative to the job file; `source` replaces its folder."""
     given = read_yaml(path)
-    problems = key_problems(str(path), given, _JOB_KEYS)
-    for key, wanted in (("derive", _DERIVE_KEYS), ("cutover", _CUTOVER_KEYS)):
+    problems = key_problems(str(path), given, JOB_KEYS)
+    for key, wanted in (("derive", DERIVE_KEYS), ("cutover", CUTOVER_KEYS)):
         if key in given:
             problems += key_problems(f"{path} [{key}]", given[key], wanted)
     problems += pace_problems(f"{path} [pace]", given.get("pace", {}))

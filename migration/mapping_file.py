@@ -37,7 +37,7 @@ ENCODINGS = ("utf-8", "gbk")
 FORMATS = ("csv", TABLE)
 QUARANTINE, LEAVE_OUT = "quarantine", "leave_out"
 
-_MAPPING_KEYS: dict[str, tuple[type, bool]] = {
+MAPPING_KEYS: dict[str, tuple[type, bool]] = {
     "target": (str, True),
     "files": (str, False),
     "format": (str, True),
@@ -58,7 +58,7 @@ _CAST_KEYS: dict[str, tuple[type, bool]] = {
     "until": (str, False),
 }
 _TOKEN_KEYS: dict[str, tuple[type, bool]] = {"type": (str, True), "scope": (str, True)}
-_TOKENS_KEYS: dict[str, tuple[type, bool]] = {"from": (str, True), **_TOKEN_KEYS, "when_refused": (str, False)}
+TOKENS_KEYS: dict[str, tuple[type, bool]] = {"from": (str, True), **_TOKEN_KEYS, "when_refused": (str, False)}
 
 
 def load_mapping(path: Path) -> Mapping:
@@ -68,7 +68,7 @@ def load_mapping(path: Path) -> Mapping:
 
 def parse_mapping(given: Keys[str, Any], *, where: str) -> Mapping:
     """The mapping of a parsed file; TerminalError lists every problem of it."""
-    problems = key_problems(where, given, _MAPPING_KEYS)
+    problems = key_problems(where, given, MAPPING_KEYS)
     table = None if problems else _table(given["target"])
     if not problems and table is None:
         problems.append(f"{where}: target {given['target']!r} is no table of the contracts")
@@ -168,11 +168,11 @@ def _clear_problems(rules: tuple[Rule, ...]) -> list[str]:
 def _rule(where: str, target: str, given: object, problems: list[str]) -> Rule | None:
     """The rule of one column; None and an entry in `problems` where it is not one."""
     label = f"{where}: columns.{target}"
-    kinds = [kind for kind in _READERS if isinstance(given, dict) and kind in given]
+    kinds = [kind for kind in READERS if isinstance(given, dict) and kind in given]
     if not isinstance(given, dict) or len(kinds) != 1:
-        problems.append(f"{label}: wanted exactly one of {', '.join(_READERS)}")
+        problems.append(f"{label}: wanted exactly one of {', '.join(READERS)}")
         return None
-    wanted, read = _READERS[kinds[0]]
+    wanted, read = READERS[kinds[0]]
     found = key_problems(label, given, wanted)
     problems += found
     return None if found else read(label, target, given, problems)
@@ -209,7 +209,7 @@ def _token_of(label: str, target: str, given: dict[str, Any], problems: list[str
 def _tokens_of(label: str, target: str, given: dict[str, Any], problems: list[str]) -> Rule:
     identifiers = []
     for item in given["tokens"]:
-        found = key_problems(f"{label}.tokens", item, _TOKENS_KEYS)
+        found = key_problems(f"{label}.tokens", item, TOKENS_KEYS)
         problems += found
         if not found:
             identifiers.append(_identifier(label, item["from"], item, problems))
@@ -225,7 +225,7 @@ def _identifier(label: str, source: str, given: dict[str, Any], problems: list[s
     return Identifier(source, given["type"], given["scope"], may_be_left_out=when_refused == LEAVE_OUT)
 
 
-_READERS: dict[str, Any] = {
+READERS: dict[str, Any] = {
     "from": (_CAST_KEYS, _cast),
     "value": ({"value": (object, True)}, _constant),
     "day_of": ({"day_of": (str, True)}, _day_of),

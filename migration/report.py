@@ -1,44 +1,84 @@
-"""What an auditor keeps: totals and fingerprints by table, refusals by reason, versions, every step with its time."""
+"""What an auditor keeps of a migration: one page (HTML), the same as JSON, and a list of all chunks (CSV).
+
+All of it comes from the ledger: neither Spark nor the source is needed. Chunks are read a page at a time.
+"""
 
 from __future__ import annotations
 
+import argparse
+import csv
+import hashlib
 import json
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from pyspark.sql import functions as F
+from migration.chunks import Chunk, ChunkState
+from migration.history import RAN, SUCCEEDED, person
+from migration.jobfile import load_job
+from migration.ledger import IN_TARGET, Ledger, Plan, Step, now, open_ledger
+from migration.ledger_schema import NEWEST
+from migration.overview import overview, refusals, targets
+from migration.report_page import page
+from migration.versions import versions
+from spark_jobs.errors import TerminalError
+from spark_jobs.settings import Settings, load
+from spark_jobs.storage.fingerprints import EMPTY, Fingerprint
 
-from migration.copying import STAGE
-from migration.overview import overview
-from migration.work import Work
-from spark_jobs.contracts.operations import QUARANTINE_ROWS
-from spark_jobs.storage import delta
-from spark_jobs.storage.fingerprints import EMPTY
-
-FORMAT = 1
-
-
-def final_report(work: Work) -> dict[str, Any]:
-    """The whole migration as JSON can hold it; chunks one by one stand in `migration.chunks`."""
-    return {
-        "format": FORMAT,
-        "plan": _plan(work),
-        "job_version": work.plan.job_version,
-        "source": work.plan.source,
-        "tables": list(_tables(work)),
-        "quarantine": _quarantine(work),
-        "steps": [{"name": step.name, "at": step.at, **step.facts} for step in work.ledger.steps(work.plan.plan_id)],
-    }
+# 1: without chunk list, verdict, durations, versions; `tables` with rows and fingerprint alone.
+FORMAT = 2
+MOST_REASONS = 1_000
+MOST_RED = 1_000
+COLUMNS = (
+    *("chunk_id", "target", "source_object", "part", "bytes", "modified_at", "sha256", "records", "state"),
+    *("read", "good", "quarantined", "duplicate", "digest_xor", "digest_sum"),
+    *("mapping_version", "contract_hash", "message"),
+)
+PROVED, RED, OPEN = "proved", "red", "open"
 
 
-def write_report(report: dict[str, Any], folder: Path) -> Path:
-    """Write the report whole or not at all; its path."""
+@dataclass(slots=True)
+class TableTotals:
+    """What the chunks of one table add up to; more than one version where the mapping was mended on the way."""
+
+    chunks: int = 0
+    good: Fingerprint = EMPTY
+    mapping_versions: set[str] = field(default_factory=set)
+    contract_hashes: set[str] = field(default_factory=set)
+
+
+def write_report(ledger: Ledger, plan: Plan, folder: Path) -> dict[str, str]:
+    """Write the three files, each whole or not at all; their paths."""
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"migration-{report['plan']['plan']}.json"
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(report, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
-    return partial.replace(path)
+    base = folder / f"migration-{plan.plan_id}"
+    chunks = base.with_name(f"{base.name}-chunks.csv")
+    listed, totals = _write_chunks(ledger.chunks(plan.plan_id), chunks)
+    report = final_report(ledger, plan, totals, listed)
+    text = json.dumps(report, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    files = {
+        "report": _write_whole(base.with_suffix(".json"), text),
+        "page": _write_whole(base.with_suffix(".html"), page(report)),
+        "chunk_list": chunks,
+    }
+    return {name: str(path) for name, path in files.items()}
+
+
+def make(args: argparse.Namespace) -> dict[str, Any]:
+    """The verb: report what the ledger holds of a plan now; no Spark, no lease. The paths that were written."""
+    settings = load(args.settings)
+    with open_ledger(settings.ledger_url) as ledger:
+        plan = ledger.plan(args.plan) if args.plan else ledger.newest_plan(load_job(Path(args.job)).name)
+        if plan is None:
+            raise TerminalError(f"the ledger has no plan {args.plan or 'of this job'}; `migration status` lists them")
+        return {"plan": plan.plan_id, **write_report(ledger, plan, folder_of(args, settings))}
+
+
+def folder_of(args: argparse.Namespace, settings: Settings) -> Path:
+    """Where reports of this call belong."""
+    return Path(args.report) if args.report else report_folder(settings.storage_root)
 
 
 def report_folder(storage_root: str) -> Path:
@@ -47,30 +87,117 @@ def report_folder(storage_root: str) -> Path:
     return Path() if is_remote else Path(storage_root.removeprefix("file://")).parent / "migration"
 
 
-def _plan(work: Work) -> dict[str, Any]:
-    found = overview(work.ledger, work.plan)
-    return {name: found[name] for name in ("plan", "job", "created_at", "tables", "last_step")}
+def final_report(
+    ledger: Ledger, plan: Plan, totals: Mapping[str, TableTotals], listed: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The whole migration as JSON can hold it; `listed` says where its chunks stand one by one."""
+    found, steps = overview(ledger, plan, most=MOST_RED), ledger.steps(plan.plan_id)
+    tables = [_table(one, totals[one["target"]], steps) for one in targets(found["tables"])]
+    quarantine = refusals(ledger, plan.plan_id, most=MOST_REASONS)
+    return {
+        "format": FORMAT,
+        "made_at": now(),
+        "made_by": person(),
+        "verdict": verdict(tables),
+        "plan": {name: found[name] for name in ("plan", "job", "created_at", "tables", "last_step")},
+        "job_version": plan.job_version,
+        "source": plan.source,
+        "tables": tables,
+        "quarantine": [
+            {"target": one["target"], "reason": one["reason"], "rows": one["records"]} for one in quarantine["shown"]
+        ],
+        "quarantine_counted_at": quarantine["counted_at"],
+        "red": found["red"],
+        "durations": durations(steps),
+        "versions": {**versions(), "ledger": NEWEST},
+        "chunks": dict(listed),
+        "steps": [{**step.facts, "name": step.name, "at": step.at} for step in steps],
+    }
 
 
-def _tables(work: Work) -> Iterator[dict[str, Any]]:
-    for mapping in work.mappings:
-        total, chunks = EMPTY, 0
-        for chunk in work.ledger.chunks(work.plan.plan_id, target=mapping.table.name):
-            total, chunks = total + (chunk.counts.good if chunk.counts else EMPTY), chunks + 1
-        yield {
-            "table": mapping.table.name,
-            "chunks": chunks,
-            "rows": total.rows,
-            "digest_xor": total.digest_xor,
-            "digest_sum": str(total.digest_sum),
-            "contract_hash": mapping.table.contract_hash,
-            "mapping_version": mapping.version,
-        }
+def verdict(tables: Iterable[Mapping[str, Any]]) -> str:
+    """`proved`: every chunk is verified and no record without a place; `red`: one failed; `open`: not all done yet."""
+    states = [state for one in tables for state, chunks in one["states"].items() if chunks]
+    if str(ChunkState.FAILED) in states or not all(one["is_conserved"] for one in tables):
+        return RED
+    return PROVED if states and set(states) == {str(ChunkState.VERIFIED)} else OPEN
 
 
-def _quarantine(work: Work) -> list[dict[str, Any]]:
-    if not delta.exists(work.lake, QUARANTINE_ROWS):
-        return []
-    refused = delta.read(work.lake, QUARANTINE_ROWS).where(F.col("stage") == STAGE)
-    reasons = refused.groupBy("target", "reason").agg(F.count("sealed").alias("rows")).orderBy("target", "reason")
-    return [row.asDict() for row in reasons.collect()]
+def durations(steps: Iterable[Step]) -> list[dict[str, Any]]:
+    """By verb: how often it ran and succeeded, and how many seconds it took in all; the order is that of first runs."""
+    found: dict[str, dict[str, Any]] = {}
+    for step in steps:
+        if step.name.startswith(f"{RAN} "):
+            verb = step.name.removeprefix(f"{RAN} ")
+            one = found.setdefault(verb, {"verb": verb, "runs": 0, "succeeded": 0, "seconds": 0.0})
+            one["runs"] += 1
+            one["succeeded"] += step.facts["state"] == SUCCEEDED
+            one["seconds"] = round(one["seconds"] + step.facts["seconds"], 1)
+    return list(found.values())
+
+
+def _table(one: Mapping[str, Any], total: TableTotals, steps: Iterable[Step]) -> dict[str, Any]:
+    verified = [s for s in steps if s.name == "verified" and s.facts["table"] == one["target"]]
+    is_copied = sum(one["states"].get(str(state), 0) for state in IN_TARGET) == one["chunks"]
+    placed = one["good"] + one["quarantined"] + one["duplicate"]
+    return {
+        "table": one["target"],
+        "chunks": one["chunks"],
+        "states": one["states"],
+        "source": {"objects": one["chunks"], "bytes": one["bytes"], "records": one["records"]},
+        "target": {name: one[name] for name in ("read", "good", "quarantined", "duplicate")},
+        "is_conserved": one["read"] == placed and (one["read"] == one["records"] or not is_copied),
+        "rows": total.good.rows,
+        "digest_xor": total.good.digest_xor,
+        "digest_sum": str(total.good.digest_sum),
+        "contract_hash": " ".join(sorted(total.contract_hashes)),
+        "mapping_version": " ".join(sorted(total.mapping_versions)),
+        "verified": {**verified[-1].facts, "at": verified[-1].at} if verified else None,
+    }
+
+
+def _write_chunks(chunks: Iterable[Chunk], path: Path) -> tuple[dict[str, Any], dict[str, TableTotals]]:
+    totals: dict[str, TableTotals] = defaultdict(TableTotals)
+    rows = 0
+    partial = path.with_suffix(".partial")
+    with partial.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for chunk in chunks:
+            writer.writerow(_values(chunk))
+            _add(totals[chunk.target], chunk)
+            rows += 1
+    with partial.open("rb") as written:
+        sha256 = _sha256(written)
+    partial.replace(path)
+    return {"file": path.name, "rows": rows, "sha256": sha256}, totals
+
+
+def _sha256(file: IO[bytes]) -> str:
+    return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type] # its stubs want more than it needs
+
+
+def _add(total: TableTotals, chunk: Chunk) -> None:
+    total.chunks += 1
+    total.good += chunk.counts.good if chunk.counts else EMPTY
+    total.mapping_versions.add(chunk.rule_version)
+    total.contract_hashes.add(chunk.contract_hash)
+
+
+def _values(chunk: Chunk) -> Iterator[object]:
+    counts = chunk.counts
+    modified_at = datetime.fromtimestamp(chunk.mtime_ns / 1e9, UTC).isoformat(timespec="milliseconds")
+    yield from (chunk.chunk_id, chunk.target, chunk.source_object, chunk.part, chunk.bytes, modified_at, chunk.sha256)
+    yield from (chunk.records, str(chunk.state))
+    if counts:
+        yield from (counts.read, counts.good.rows, counts.quarantined, counts.duplicate)
+        yield from (counts.good.digest_xor, counts.good.digest_sum)
+    else:
+        yield from [""] * 6
+    yield from (chunk.rule_version, chunk.contract_hash, chunk.message)
+
+
+def _write_whole(path: Path, text: str) -> Path:
+    partial = path.with_suffix(".partial")
+    partial.write_text(text, encoding="utf-8")
+    return partial.replace(path)

@@ -65,6 +65,7 @@ class Figures:
     rate: Rate
     ends_at: datetime | None
     wait: Wait | None
+    waiting_since: datetime | None
 
     @property
     def total(self) -> Amount:
@@ -100,6 +101,7 @@ class Tracker:
     _recent: deque[tuple[datetime, str, Amount]] = field(default_factory=deque)
     _running: int = 0
     _wait: Wait | None = None
+    _waiting_since: datetime | None = None
     _closed_since: datetime | None = None
     _closed: timedelta = timedelta(0)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -130,6 +132,7 @@ class Tracker:
             if self._closed_since:
                 self._closed += moment - self._closed_since
             self._closed_since = moment if wait and wait.is_closed else None
+            self._waiting_since = (self._waiting_since or moment) if wait else None
             self._wait = wait
 
     def figures(self) -> Figures:
@@ -146,7 +149,9 @@ class Tracker:
             rate = _rate(sum(done.values(), Amount()), work_s, late, recent_s)
             left = {target: amount - done[target] for target, amount in self.planned.items()}
             ends_at = self._end(moment, sum(left.values(), Amount()), rate, is_telling=late.chunks >= TELLING_CHUNKS)
-            return Figures(moment, work_s, self._running, done, left, rates, rate, ends_at, self._wait)
+            return Figures(
+                moment, work_s, self._running, done, left, rates, rate, ends_at, self._wait, self._waiting_since
+            )
 
     def _add_recent(self, target: str, amount: Amount) -> None:
         moment = self.now()

@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from migration import activity, drafts, report
-from migration.chunks import ChunkState
 from migration.copying import copy_all, repair_chunk
 from migration.deriving import derive
+from migration.estimate import SHOWN, estimate, speed_of
 from migration.healing import heal
 from migration.history import told
 from migration.jobfile import Job, load_job
 from migration.lease import held
-from migration.ledger import Ledger, Plan, open_ledger
+from migration.ledger import IN_TARGET, Ledger, Plan, open_ledger
+from migration.metrics import write_metrics
 from migration.mirror import mirror
 from migration.pace import overridden
 from migration.planning import Draft, draft_plan
@@ -28,7 +29,9 @@ from migration.settling import settle
 from migration.shadowing import check_equal, compare, load_questions
 from migration.sources.opening import open_source
 from migration.switching import SHADOWED, cut_over, finish, roll_back, switch_of
+from migration.tracking import Amount
 from migration.verifying import verify_table
+from migration.waiting import left
 from migration.watching import attempted, watched
 from migration.work import Work
 from spark_jobs.errors import TerminalError
@@ -68,6 +71,7 @@ def execute(verb: str, args: argparse.Namespace) -> Facts:
                 mirror(work)
                 attempted("counting refusals", partial(count_refusals, work))
                 attempted("writing migration.progress", partial(write_progress, work))
+                attempted("writing the metrics", partial(write_metrics, ledger, plan, settings.metrics_dir))
             _count(run, ledger, plan)
         return facts
 
@@ -95,10 +99,12 @@ def _plan_for(
 
 
 def _check_draft(draft: Draft, *, is_partial: bool) -> None:
-    for name in draft.unnamed:
-        log.warning("no mapping names %s: it is not taken", name)
+    if draft.unnamed:
+        names = ", ".join(draft.unnamed[:SHOWN])
+        log.warning("no mapping names these %d, they are not taken: %s", len(draft.unnamed), names)
     if draft.refused and not is_partial:
-        lines = [f"  {refused.source_object}: {refused.reason}" for refused in draft.refused]
+        lines = [f"  {refused.source_object}: {refused.reason}" for refused in draft.refused[:SHOWN]]
+        lines += [f"  and {len(draft.refused) - SHOWN:,} more"] if len(draft.refused) > SHOWN else []
         raise TerminalError(
             "\n".join(["the plan cannot take:", *lines, "nothing was planned; mend these or give --without-refused"])
         )
@@ -127,15 +133,17 @@ def _count(run: Run, ledger: Ledger, plan: Plan) -> None:
 
 
 def _planned(work: Work, _settings: Settings, _args: argparse.Namespace) -> Facts:
-    return {"copied": sum(row["chunks"] for row in work.ledger.totals(work.plan.plan_id) if row["state"] in _IN_TARGET)}
+    copied = sum(row["chunks"] for row in work.ledger.totals(work.plan.plan_id) if row["state"] in IN_TARGET)
+    waiting = sum(left(work.ledger, work.plan.plan_id).values(), Amount())
+    return {"copied": copied, **estimate(waiting, speed_of(work.ledger), work.job.pace)}
 
 
-def _copied(work: Work, _settings: Settings, args: argparse.Namespace) -> Facts:
+def _copied(work: Work, settings: Settings, args: argparse.Namespace) -> Facts:
     if args.repair:
         repair_chunk(work, args.repair)
         return {"repaired": args.repair}
     pace = overridden(work.job.pace, parallel=args.parallel, rate=args.rate, is_now=args.now)
-    with watched(work, pace) as watch:
+    with watched(work, pace, metrics=settings.metrics_dir) as watch:
         copy_all(work, pace=pace, watch=watch)
     found = watch.figures()
     done = {"copied": found.total.chunks, "copied_bytes": found.total.bytes, "copied_records": found.total.records}
@@ -164,10 +172,10 @@ def _verified(work: Work, settings: Settings, args: argparse.Namespace) -> Facts
             verify_table(work, mapping)
         except TerminalError as error:
             problems.append(str(error))
-    path = report.write_report(report.final_report(work), _folder(settings, args))
+    files = _report(work, settings, args)
     if problems:
-        raise TerminalError("\n".join([*problems, f"report: {path}"]))
-    return {"verified": [mapping.table.name for mapping in work.mappings], "report": str(path), **_totals(work)}
+        raise TerminalError("\n".join([*problems, f"report: {files['page']}"]))
+    return {"verified": [mapping.table.name for mapping in work.mappings], **files, **_totals(work)}
 
 
 def _derived(work: Work, _settings: Settings, _args: argparse.Namespace) -> Facts:
@@ -199,8 +207,7 @@ def _rolled_back(work: Work, settings: Settings, _args: argparse.Namespace) -> F
 
 def _finished(work: Work, settings: Settings, args: argparse.Namespace) -> Facts:
     facts = finish(work)
-    path = report.write_report(report.final_report(work), _folder(settings, args))
-    return {"finished": facts, "report": str(path)}
+    return {"finished": facts, **_report(work, settings, args)}
 
 
 def _ran(work: Work, settings: Settings, args: argparse.Namespace) -> Facts:
@@ -211,8 +218,9 @@ def _ran(work: Work, settings: Settings, args: argparse.Namespace) -> Facts:
     return facts
 
 
-def _folder(settings: Settings, args: argparse.Namespace) -> Path:
-    return Path(args.report) if args.report else report.report_folder(settings.storage_root)
+def _report(work: Work, settings: Settings, args: argparse.Namespace) -> dict[str, str]:
+    count_refusals(work)
+    return report.write_report(work.ledger, work.plan, report.folder_of(args, settings))
 
 
 def _totals(work: Work) -> Facts:
@@ -225,8 +233,6 @@ def _totals(work: Work) -> Facts:
     }
     return {name: sum(row[column] for row in rows) for name, column in places.items()}
 
-
-_IN_TARGET = (ChunkState.COPIED, ChunkState.VERIFIED)
 
 VERBS: Mapping[str, Callable[[Work, Settings, argparse.Namespace], Facts]] = {
     "plan": _planned,

@@ -9,8 +9,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from migration import activity
+from migration.metrics import write_metrics
 from migration.pace import Pace
 from migration.progress import shown
 from migration.progress_table import sweep_progress, write_progress
@@ -51,10 +53,11 @@ class Listener:
 
 
 @contextmanager
-def watched(work: Work, pace: Pace) -> Iterator[Tracker]:
-    """Somebody who hears of each chunk and wait of a copy, and tells the terminal, the ledger and SQL."""
+def watched(work: Work, pace: Pace, *, metrics: Path | None = None) -> Iterator[Tracker]:
+    """Somebody who hears of each chunk and wait of a copy, and tells the terminal, the ledger, SQL and Prometheus."""
     plan_id = work.plan.plan_id
     tracker = Tracker(left(work.ledger, plan_id), pace)
+    measured = partial(write_metrics, work.ledger, work.plan, metrics)
     with shown(tracker.figures()) as (every_s, show):
         listeners = [
             Listener("the display", every_s, show),
@@ -64,6 +67,7 @@ def watched(work: Work, pace: Pace) -> Iterator[Tracker]:
             Listener(
                 "writing migration.progress", WRITTEN_EVERY_S, partial(write_progress, work), is_told_at_end=False
             ),
+            Listener("writing the metrics", WRITTEN_EVERY_S, measured, is_told_at_end=False),
             Listener(
                 "sweeping migration.progress", SWEPT_EVERY_S, lambda _: sweep_progress(work), is_told_at_end=False
             ),

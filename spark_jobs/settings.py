@@ -81,6 +81,7 @@ class Settings:
     kafka_account: Account | None = None  # none where the stack is embedded and listens on this machine alone
     trino_account: Account | None = None
     webhdfs_url: str | None = None
+    metrics_dir: Path | None = None  # where the node exporter of this host reads what programs measured
     ingest_is_service: bool = False  # the stream runs all the time: nobody else may run it
     source_accounts: tuple[SourceAccount, ...] = ()  # of databases that history is moved in from
 
@@ -108,6 +109,7 @@ _OPTIONAL: dict[str, dict[str, type]] = {
     "kafka": _ACCOUNT,
     "trino": _ACCOUNT,
     "ingest": {"service": bool},
+    "metrics": {"textfile_dir": str},
 }
 _WORKSPACE_KEYS: dict[str, type] = {"zone": str, "history_complete_since": date}
 _SOURCE_KEYS: dict[str, type] = {"address": str, "user": str, "password_file": str}
@@ -144,6 +146,7 @@ def parse(given: Mapping[str, Any], *, where: str) -> Settings:
         kafka_account=_account(given["kafka"]),
         trino_account=_account(given["trino"]),
         webhdfs_url=given["storage"].get("webhdfs"),
+        metrics_dir=Path(given["metrics"]["textfile_dir"]) if "metrics" in given else None,
         ingest_is_service=given.get("ingest", {}).get("service", False),
         source_accounts=tuple(_source_account(section) for section in given.get("source", {}).values()),
     )

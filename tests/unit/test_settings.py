@@ -140,3 +140,14 @@ def test_half_an_account_is_none_and_is_refused(tmp_path: Path) -> None:
     path.write_text(GOOD.replace("[ledger]", 'user = "platform"\n[ledger]'))
     with pytest.raises(TerminalError, match="password_file"):
         load(path)
+
+
+def test_where_the_node_exporter_reads_may_be_named(tmp_path: Path) -> None:
+    path = tmp_path / "settings.toml"
+    path.write_text(GOOD)
+    assert load(path).metrics_dir is None
+    path.write_text(GOOD + '[metrics]\ntextfile_dir = "/var/lib/measured"\n')
+    assert load(path).metrics_dir == Path("/var/lib/measured")
+    path.write_text(GOOD + "[metrics]\ndir = 1\n")
+    with pytest.raises(TerminalError, match=r"\[metrics\] unknown key 'dir'"):
+        load(path)
