@@ -37,6 +37,14 @@ NEXT_STATES: dict[ChunkState, frozenset[ChunkState]] = {
 
 
 @dataclass(frozen=True, slots=True)
+class Layout:
+    """The columns of a source object in its own order, and their types: none where every field is text."""
+
+    header: tuple[str, ...]
+    types: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Counts:
     """Where the records of a chunk went, and the fingerprint of the good ones."""
 
@@ -84,9 +92,9 @@ class Chunk:
         return f"migration/{self.chunk_id}"
 
     @property
-    def layout(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    def layout(self) -> Layout:
         """What chunks must have in common to be read in one pass."""
-        return self.header, self.types
+        return Layout(self.header, self.types)
 
     def moved_to(self, state: ChunkState, *, counts: Counts | None = None, message: str = "") -> Self:
         """The chunk in another state; TerminalError where that move is not legal."""

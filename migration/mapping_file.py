@@ -34,7 +34,10 @@ from spark_jobs.errors import TerminalError
 # What the platform fills in by itself.
 FILLED = frozenset({WORKSPACE.name, *(column.name for column in ORIGIN)})
 ENCODINGS = ("utf-8", "gbk")
-FORMATS = ("csv", TABLE)
+# Of these each column has a type, so that a time needs no pattern and a token may be there already.
+TYPED_FORMATS = ("parquet", "orc", TABLE)
+FORMATS = ("csv", *TYPED_FORMATS)
+_TEXT_KEYS = ("encoding", "delimiter", "quote")
 QUARANTINE, LEAVE_OUT = "quarantine", "leave_out"
 
 MAPPING_KEYS: dict[str, tuple[type, bool]] = {
@@ -78,7 +81,9 @@ def parse_mapping(given: Keys[str, Any], *, where: str) -> Mapping:
     problems += [f"{where}: {text}" for text in source_problems(given)]
     read = [_rule(where, name, rule, problems) for name, rule in given["columns"].items()]
     rules = tuple(rule for rule in read if rule is not None)
-    problems += [f"{where}: columns.{rule.target}{text}" for rule in rules for text in _rule_problems(rule, table)]
+    is_typed = given["format"] in TYPED_FORMATS
+    found = [(rule.target, text) for rule in rules for text in _rule_problems(rule, table, is_typed=is_typed)]
+    problems += [f"{where}: columns.{target}{text}" for target, text in found]
     problems += [f"{where}: {text}" for text in (*_clear_problems(rules), *key_of_split_problems(given, rules))]
     if problems:
         raise TerminalError("; ".join(problems))
@@ -107,6 +112,8 @@ def _value_problems(where: str, given: Keys[str, Any]) -> list[str]:
     problems = []
     if given["format"] not in FORMATS:
         problems.append(f"{where}: format {given['format']!r}, wanted one of {', '.join(FORMATS)}")
+    if given["format"] in TYPED_FORMATS:
+        problems += [f"{where}: {key} is for texts, not for {given['format']}" for key in _TEXT_KEYS if key in given]
     if given.get("encoding", "utf-8") not in ENCODINGS:
         problems.append(f"{where}: encoding {given['encoding']!r}, wanted one of {', '.join(ENCODINGS)}")
     for key in ("delimiter", "quote"):
@@ -129,7 +136,7 @@ def _column_problems(where: str, columns: Keys[str, Any], table: Table) -> list[
     return problems + [f"{where}: column {name!r} has no rule (`value: null` leaves it empty)" for name in missing]
 
 
-def _rule_problems(rule: Rule, table: Table) -> list[str]:
+def _rule_problems(rule: Rule, table: Table, *, is_typed: bool) -> list[str]:
     """Why a rule cannot fill its column."""
     column = next((column for column in table.columns if column.name == rule.target), None)
     if column is None:
@@ -140,11 +147,11 @@ def _rule_problems(rule: Rule, table: Table) -> list[str]:
     if isinstance(rule, DayOf) and table.types.get(rule.moment) != "timestamp":
         return [f": day_of {rule.moment!r} is no timestamp column of {table.name}"]
     if isinstance(rule, Cast):
-        return _cast_problems(rule, column)
+        return [] if is_typed else _text_problems(rule, column)  # a plan holds typed columns to their rules
     return _constant_problems(rule, column) if isinstance(rule, Constant) else []
 
 
-def _cast_problems(rule: Cast, column: Column) -> list[str]:
+def _text_problems(rule: Cast, column: Column) -> list[str]:
     if column.type == "binary" or column.type.startswith("array"):
         return [f" is {column.type}: only `token` and `tokens` fill it"]
     if column.type == "timestamp" and rule.pattern is None:

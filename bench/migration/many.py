@@ -81,7 +81,7 @@ class _Many:
     size: int
     address: str = "bench"
 
-    def look(self, mappings: Sequence[Mapping]) -> Iterator[Chunk]:
+    def look(self, mappings: Sequence[Mapping], _known: object) -> Iterator[Chunk]:
         target = mappings[0].table
         for number in range(self.size):
             name = f"part-{number:06d}.parquet"

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from migration.chunks import Layout
 from migration.mapping import Dialect, Mapping
 from migration.sources.contents import LineCount, content_of
 from migration.sources.folders import Folder
@@ -36,10 +37,10 @@ class CsvLines:
             raise UnreadableError(f"its first line is no header in {mapping.dialect.encoding}: {found}") from error
         return Looked(header=tuple(header), records=lines.count - 1, sha256=sha256)
 
-    def read(self, session: SparkSession, paths: Sequence[str], header: Sequence[str], mapping: Mapping) -> DataFrame:
+    def read(self, session: SparkSession, paths: Sequence[str], layout: Layout, mapping: Mapping) -> DataFrame:
         """Every line but the header."""
         is_header = (F.col("block_start") == 0) & (F.col("line") == 1)
-        return split_fields(read_lines(session, paths).where(~is_header), header, mapping.dialect)
+        return split_fields(read_lines(session, paths).where(~is_header), layout.header, mapping.dialect)
 
     def parse(self, records: DataFrame, header: Sequence[str], mapping: Mapping) -> DataFrame:
         """Kept lines once more, by what the mapping says of them now."""

@@ -11,17 +11,20 @@ from datetime import UTC, datetime
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from migration.chunks import Chunk, chunk_id_of
+from migration.chunks import Chunk, Layout, chunk_id_of
+from migration.conversions import type_problem
 from migration.mapping import Mapping
 from migration.sources.csv_lines import CsvLines
 from migration.sources.folders import Folder, Version, matches
 from migration.sources.formats import Format, Looked, UnreadableError
+from migration.sources.orc import Orc
+from migration.sources.parquet import Parquet
 from migration.sources.source import RECORD, Known, Refused, Unnamed
 from spark_jobs.errors import TerminalError
 
 READERS = 4
 AT_A_TIME = 1_000
-FORMATS: Keys[str, Format] = {"csv": CsvLines()}
+FORMATS: Keys[str, Format] = {"csv": CsvLines(), "parquet": Parquet(), "orc": Orc()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,7 @@ class Files:
             return Refused(name, f"cannot be read: {error.strerror}")
         except UnreadableError as error:
             return Refused(name, str(error))
-        reason = header_problem(found.header, mapping)
+        reason = header_problem(found.header, mapping) or type_problem(Layout(found.header, found.types), mapping)
         if before != after:
             reason = "it changed while it was read; plan again when it is complete"
         return Refused(name, reason) if reason else _chunk(name, before, found, mapping)
@@ -80,7 +83,7 @@ class Files:
     def records(self, session: SparkSession, mapping: Mapping, chunks: Sequence[Chunk]) -> DataFrame:
         """As `Source.records` says; the chunks' files are read together."""
         paths = [f"{self.folder.address}/{chunk.source_object}" for chunk in chunks]
-        records = FORMATS[mapping.format].read(session, paths, chunks[0].header, mapping)
+        records = FORMATS[mapping.format].read(session, paths, chunks[0].layout, mapping)
         if len(chunks) == 1:
             return records.select(*RECORD[1:], "fields", F.lit(chunks[0].origin).alias("origin"))
         origins = session.createDataFrame(

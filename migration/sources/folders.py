@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import logging
 import os
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, cast
 from urllib.parse import quote, urlsplit
 
 import hdfs
@@ -18,7 +19,11 @@ from requests.exceptions import RequestException
 
 from spark_jobs.errors import RetryableError, TerminalError
 
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
 READ_BYTES = 4 * 1024 * 1024
+FOOTER_BYTES = 256 * 1024
 _USER = "databank"
 _TIMEOUT_S = 60.0
 # What Java leaves as it is in the path of a URI; everything beyond ASCII as well.
@@ -48,6 +53,9 @@ class Folder(Protocol):
 
     def blocks(self, name: str) -> Iterator[bytes]:
         """The file's bytes from the first to the last."""
+
+    def open_file(self, name: str) -> BinaryIO:
+        """The file, to be read at any place (a footer) and closed."""
 
     def uri(self, name: str) -> str:
         """How Spark shows the file in `_metadata.file_path`."""
@@ -81,6 +89,10 @@ class DiskFolder:
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_SEQUENTIAL)
             while block := file.read(READ_BYTES):
                 yield block
+
+    def open_file(self, name: str) -> BinaryIO:
+        """Open on the disk."""
+        return (self.path / name).open("rb")
 
     def uri(self, name: str) -> str:
         """Spark writes a local file without slashes for the host that it has not."""
@@ -116,9 +128,44 @@ class HdfsFolder:
         with _answering(), self.client.read(f"{self.path}/{name}", chunk_size=READ_BYTES) as blocks:
             yield from blocks
 
+    def open_file(self, name: str) -> BinaryIO:
+        """Each read asks WebHDFS for a range of bytes."""
+        opened = _HdfsFile(self.client, f"{self.path}/{name}", self.version(name).bytes)
+        return cast("BinaryIO", io.BufferedReader(opened, FOOTER_BYTES))
+
     def uri(self, name: str) -> str:
         """With scheme and host, as the address has them."""
         return f"{self.address}{_quoted(f'/{name}')}"
+
+
+class _HdfsFile(io.RawIOBase):
+    """A file in HDFS of a known size; only what is read is sent."""
+
+    def __init__(self, client: hdfs.Client, path: str, size: int) -> None:
+        self._client, self._path, self._size, self._at = client, path, size, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        wanted = memoryview(buffer)[: max(0, self._size - self._at)]
+        if not wanted:
+            return 0
+        with _answering(), self._client.read(self._path, offset=self._at, length=len(wanted)) as answer:
+            found: bytes = answer.read()
+        wanted[: len(found)] = found
+        self._at += len(found)
+        return len(found)
 
 
 def open_folder(address: str, webhdfs_url: str | None = None) -> Folder:

@@ -8,6 +8,7 @@ from typing import Protocol, runtime_checkable
 
 from pyspark.sql import DataFrame, SparkSession
 
+from migration.chunks import Layout
 from migration.mapping import Mapping
 from migration.sources.folders import Folder
 
@@ -32,8 +33,8 @@ class Format(Protocol):
     def look(self, folder: Folder, name: str, mapping: Mapping) -> Looked:
         """Look at a file once, from its first byte to its last; UnreadableError or OSError where it cannot be done."""
 
-    def read(self, session: SparkSession, paths: Sequence[str], header: Sequence[str], mapping: Mapping) -> DataFrame:
-        """The records of files with one layout: file (Spark's URI), block_start, line, raw, fields, reason.
+    def read(self, session: SparkSession, paths: Sequence[str], layout: Layout, mapping: Mapping) -> DataFrame:
+        """The records of files with this layout: file (Spark's URI), block_start, line, raw, fields, reason.
 
         They mean what `Source.records` says, and no shuffle is needed for them.
         """

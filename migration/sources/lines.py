@@ -39,17 +39,23 @@ def reading_session(spark: SparkSession) -> SparkSession:
 def read_lines(session: SparkSession, paths: Sequence[str]) -> DataFrame:
     r"""Every line of the files: file (Spark's URI), value, block_start (bytes), line (from 1).
 
-    `line` is the index in the partition, which is one block (reading_session); it is taken directly above the scan,
-    where nothing has dropped or moved a row yet. Only "\n" ends a line: no byte of a GBK character is one.
+    Only "\n" ends a line: no byte of a GBK character is one.
     """
     text = session.read.option("lineSep", "\n").text(list(paths))
-    index = F.monotonically_increasing_id().bitwiseAND(F.lit(_INDEX_IN_PARTITION))
     return text.select(
         F.col("_metadata.file_path").alias("file"),
         F.col("value"),
         F.col("_metadata.file_block_start").alias("block_start"),
-        (index + F.lit(1)).alias("line"),
+        line_in_block().alias("line"),
     )
+
+
+def line_in_block() -> Column:
+    """The record's place in its block, from 1: its index in the partition, which is one block (`reading_session`).
+
+    It must be taken directly above the scan, where nothing has dropped or moved a row yet.
+    """
+    return F.monotonically_increasing_id().bitwiseAND(F.lit(_INDEX_IN_PARTITION)) + F.lit(1)
 
 
 def position_of(block_start: Column, line: Column) -> Column:

@@ -12,6 +12,7 @@ import yaml
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from migration.chunks import Layout
 from migration.mapping_file import parse_mapping
 from migration.rows import mapped_rows
 from migration.sources.csv_lines import CsvLines
@@ -44,7 +45,11 @@ def read(session, tmp_path, key_file) -> Reader:
         path.write_bytes(b"\n".join([",".join(header).encode(), *lines]) + b"\n")
         given = yaml.safe_load((MAPPINGS / f"{mapping}.yaml").read_text()) | changes
         parsed = parse_mapping(given, where="test")
-        found = CsvLines().read(session, [str(path)], header, parsed).withColumn("origin", F.lit("migration/t/c"))
+        found = (
+            CsvLines()
+            .read(session, [str(path)], Layout(tuple(header)), parsed)
+            .withColumn("origin", F.lit("migration/t/c"))
+        )
         return mapped_rows(found, header, parsed, workspace="grocery", key_file=key_file)
 
     return rows

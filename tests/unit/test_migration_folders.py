@@ -14,8 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from migration.mapping_file import parse_mapping
+from migration.sources.files import FORMATS
 from migration.sources.folders import matches, open_folder
 from spark_jobs.errors import RetryableError, TerminalError
+from tests.columnar_files import mapping_of, put, table_of
 
 FILES = {"purchases/2017-01.csv": b"a,b\n1,2\n", "purchases/ü #1.csv": b"", "members.csv": b"no\n7\n"}
 
@@ -33,7 +36,11 @@ class FakeWebHdfs(BaseHTTPRequestHandler):
             said = {"exception": "FileNotFoundException", "message": f"File {path.name} not there"}
             self._answer(404, json.dumps({"RemoteException": said}).encode())
         elif operation == "OPEN":
-            self._answer(200, path.read_bytes())
+            asked = {
+                name: int(found[0]) for name, found in parse_qs(parts.query).items() if name in ("offset", "length")
+            }
+            begin = asked.get("offset", 0)
+            self._answer(200, path.read_bytes()[begin : begin + asked.get("length", path.stat().st_size)])
         elif operation == "LISTSTATUS":
             listed = [self._status(one, one.name) for one in sorted(path.iterdir())]
             self._answer(200, json.dumps({"FileStatuses": {"FileStatus": listed}}).encode())
@@ -87,6 +94,28 @@ def test_disk_and_hdfs_give_the_same_names_sizes_and_bytes(exported: Path, url: 
     assert there.address == "hdfs://nn:8020/old"
     assert there.uri("purchases/ü #1.csv") == "hdfs://nn:8020/old/purchases/ü%20%231.csv"
     assert disk.uri("members.csv") == f"file:{exported}/members.csv"
+
+
+def test_a_footer_is_read_alike_on_disk_and_in_hdfs(exported: Path, url: str) -> None:
+    put(exported / "a.parquet", table_of(10))
+    put(exported / "a.orc", table_of(10).drop(["sold_at"]))
+    disk, there = open_folder(str(exported)), open_folder("hdfs://nn:8020/old", url)
+    for name, kind in (("a.parquet", "parquet"), ("a.orc", "orc")):
+        mapping = parse_mapping(mapping_of(kind), where="m")
+        assert FORMATS[kind].look(there, name, mapping) == FORMATS[kind].look(disk, name, mapping)
+    with there.open_file("a.orc") as opened:
+        content = (exported / "a.orc").read_bytes()
+        assert (opened.seek(-7, 2), opened.read(), opened.read()) == (len(content) - 7, content[-7:], b"")
+        assert (opened.seek(5), opened.read(3), opened.tell()) == (5, content[5:8], 8)
+
+
+def test_a_footer_that_hdfs_does_not_give_is_an_oserror(exported: Path, url: str) -> None:
+    put(exported / "a.parquet", table_of(10))
+    there = open_folder("hdfs://nn:8020/old", url)
+    with there.open_file("a.parquet") as opened:
+        (exported / "a.parquet").unlink()
+        with pytest.raises(OSError, match="not there"):
+            opened.read()
 
 
 def test_a_file_that_vanished_is_an_oserror_with_the_words_of_hdfs(url: str) -> None:
