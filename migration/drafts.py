@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator
 
-from sqlalchemy import and_, delete, exists, insert, select, update
+from sqlalchemy import and_, delete, exists, func, insert, select, update
 
 from migration.chunks import Chunk
 from migration.ledger import IN_TARGET, PAGE, Ledger, Plan, batched, chunk_values, now, plan_values
@@ -37,6 +37,19 @@ def chunk_ids(ledger: Ledger, job: str) -> Iterator[str]:
     """The draft's chunks by id."""
     for chunk in ledger.chunks(id_of(job)):
         yield chunk.chunk_id
+
+
+def is_like(ledger: Ledger, job: str, plan_id: str) -> bool:
+    """True where the draft has exactly the chunks that a plan has."""
+    new, old = CHUNKS.alias("new"), CHUNKS.alias("old")
+    both = new.join(old, and_(new.c.chunk_id == old.c.chunk_id, old.c.plan_id == plan_id))
+    with ledger.engine.connect() as connection:
+        shared = connection.execute(select(func.count()).select_from(both).where(new.c.plan_id == id_of(job))).scalar()
+        sizes = [
+            connection.execute(select(func.count()).where(CHUNKS.c.plan_id == name)).scalar()
+            for name in (id_of(job), plan_id)
+        ]
+    return sizes == [shared, shared]
 
 
 def copied_with_other_content(ledger: Ledger, job: str) -> list[tuple[str, str]]:
