@@ -56,6 +56,19 @@ def known_parts(ledger: Ledger, mapping: Mapping, source_object: str) -> Iterato
             yield chunk
 
 
+def is_like(ledger: Ledger, job: str, plan_id: str) -> bool:
+    """True where the draft has exactly the chunks that a plan has."""
+    new, old = CHUNKS.alias("new"), CHUNKS.alias("old")
+    both = new.join(old, and_(new.c.chunk_id == old.c.chunk_id, old.c.plan_id == plan_id))
+    with ledger.engine.connect() as connection:
+        shared = connection.execute(select(func.count()).select_from(both).where(new.c.plan_id == id_of(job))).scalar()
+        sizes = [
+            connection.execute(select(func.count()).where(CHUNKS.c.plan_id == name)).scalar()
+            for name in (id_of(job), plan_id)
+        ]
+    return sizes == [shared, shared]
+
+
 def copied_with_other_content(ledger: Ledger, job: str) -> list[tuple[str, str]]:
     """Objects of the draft of which another content stands in the target, from any plan: object, that chunk's id."""
     new, old = CHUNKS.alias("new"), CHUNKS.alias("old")

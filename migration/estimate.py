@@ -23,6 +23,7 @@ ASSUMED_RECORDS_PER_S = 10_000
 TELLING_COPIES = 10
 _TELLING_S = 10.0  # shorter copies are mostly Spark's start
 SHOWN = 20
+NOTHING = "nothing is left to copy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,8 @@ def estimate(left: Amount, speed: Speed, pace: Pace, now: datetime | None = None
 
     By bytes; by records where objects have no size. The job's own rate is a limit, its hours are kept.
     """
+    if not left.chunks:
+        return {"estimated_hours": 0.0, "estimated_end": None, "estimated_from": NOTHING}
     by_bytes = min(speed.bytes_per_s, pace.bytes_per_s or speed.bytes_per_s)
     seconds = left.bytes / by_bytes if left.bytes else left.records / speed.records_per_s
     is_limited = bool(left.bytes) and by_bytes < speed.bytes_per_s
@@ -81,7 +84,9 @@ def plan_text(facts: Mapping[str, Any]) -> str:
 
 def _time(facts: Mapping[str, Any]) -> str:
     hours = facts["estimated_hours"]
-    took = f"{hours:,.1f} hours" if hours >= 1 else f"{hours * 60:,.0f} minutes"
+    if facts["estimated_from"] == NOTHING:
+        return NOTHING
+    took = f"{hours:,.1f} hours" if hours >= 1 else f"{max(hours * 60, 1):,.0f} min"
     end = f"; begun now it would end {facts['estimated_end']}" if facts["estimated_end"] else ""
     return f"the copy takes about {took} ({facts['estimated_from']}){end}"
 

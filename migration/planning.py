@@ -78,6 +78,9 @@ def _refuse_contradictions(draft: Draft, ledger: Ledger, job: str) -> None:
 
 def _plan_id(job: Job, ledger: Ledger) -> str:
     """The same chunks under the same mappings are the same plan, whenever it is made."""
+    newest = ledger.newest_plan(job.name)
+    if newest and newest.job_version == job.version and drafts.is_like(ledger, job.name, newest.plan_id):
+        return newest.plan_id  # perhaps by another id: a requeue made mended mappings its own
     digest = hashlib.sha256(f"{job.name}\n{job.version}\n".encode())
     for chunk_id in drafts.chunk_ids(ledger, job.name):
         digest.update(f"{chunk_id}\n".encode())

@@ -69,8 +69,8 @@ def _pace(activity: Mapping[str, Any]) -> Iterator[str]:
     yield f"pace       {late} in the last 5 minutes; {whole} since it began"
     if wait := activity["wait"]:
         yield f"waits      until {_moment(wait['until'])} ({wait['reason']})"
-    ends = _moment(activity["ends_at"]) if activity["ends_at"] else "not known yet"
-    yield f"ends       {ends}, if it goes on like this; {activity['left']['chunks']:,} chunks are left"
+    ends = f"{_moment(activity['ends_at'])}, if it goes on like this" if activity["ends_at"] else "not known yet"
+    yield f"ends       {ends}; {activity['left']['chunks']:,} chunks are left"
 
 
 def _chunks(state: Mapping[str, Any]) -> Table:

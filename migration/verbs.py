@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from migration import activity, drafts, report
+from migration.aftermath import made_known
 from migration.copying import copy_all, repair_chunk
 from migration.deriving import derive
 from migration.estimate import SHOWN, estimate, speed_of
@@ -18,11 +19,8 @@ from migration.history import told
 from migration.jobfile import Job, load_job
 from migration.lease import held
 from migration.ledger import IN_TARGET, Ledger, Plan, open_ledger
-from migration.metrics import write_metrics
-from migration.mirror import mirror
 from migration.pace import overridden
 from migration.planning import Draft, draft_plan
-from migration.progress_table import write_progress
 from migration.refusals import count_refusals
 from migration.requeueing import requeue
 from migration.settling import settle
@@ -32,7 +30,7 @@ from migration.switching import SHADOWED, cut_over, finish, roll_back, switch_of
 from migration.tracking import Amount
 from migration.verifying import verify_table
 from migration.waiting import left
-from migration.watching import attempted, watched
+from migration.watching import watched
 from migration.work import Work
 from spark_jobs.errors import TerminalError
 from spark_jobs.settings import Settings, load
@@ -63,15 +61,10 @@ def execute(verb: str, args: argparse.Namespace) -> Facts:
             work = Work(lake, ledger, lease, job, plan, settings.root_key_file, run.run_id, *doors)
             facts = {"plan": plan.plan_id, **drafted}
             activity.begin(ledger, plan.plan_id, verb, run.run_id)
-            try:
+            with made_known(work, settings):
                 for mapping in job.mappings:
                     heal(work, mapping.table, may_mend=verb == REQUEUE)
                 facts |= told(work, verb, lambda: VERBS[verb](work, settings, args))
-            finally:
-                mirror(work)
-                attempted("counting refusals", partial(count_refusals, work))
-                attempted("writing migration.progress", partial(write_progress, work))
-                attempted("writing the metrics", partial(write_metrics, ledger, plan, settings.metrics_dir))
             _count(run, ledger, plan)
         return facts
 

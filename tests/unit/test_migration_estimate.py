@@ -66,7 +66,6 @@ def test_the_newest_copies_count(ledger) -> None:
     [
         pytest.param(Amount(1, 3_600_000_000), Pace(), 1, "13:00", "1.0 MB/s, measured", id="by bytes"),
         pytest.param(Amount(1, 0, 7_200_000), Pace(), 2, "14:00", "1,000 records/s, measured", id="by records"),
-        pytest.param(Amount(0), Pace(), 0, "12:00", "1,000 records/s, measured", id="nothing is left"),
         pytest.param(
             Amount(1, 3_600_000_000),
             Pace(bytes_per_s=500_000),
@@ -91,6 +90,12 @@ def test_the_estimate_keeps_the_pace(left, pace, hours, end, source) -> None:  #
     }
 
 
+def test_of_nothing_there_is_nothing_to_estimate() -> None:
+    found = estimate(Amount(), SPEED, pace_of({"windows": ["20:00-22:00"], "zone": "UTC"}), NOON)
+    assert (found["estimated_hours"], found["estimated_end"]) == (0, None)
+    assert plan_text({**FACTS, **found}).splitlines()[2:] == ["nothing is left to copy"]
+
+
 def test_a_plan_is_told_in_words() -> None:
     assert plan_text(FACTS).splitlines() == [
         "plan p1",
@@ -103,7 +108,7 @@ def test_what_is_not_taken_is_listed_with_reasons_and_counted() -> None:
     refused = {f"f{n}.csv": "no header" for n in range(25)}
     text = plan_text({**FACTS, "copied": 7, "refused": refused, "not_named": ["notes.txt"], "estimated_hours": 0.25})
     assert "7 chunks are copied already" in text
-    assert "about 15 minutes" in text
+    assert "about 15 min" in text
     assert "will not take: 25\n  f0.csv: no header\n" in text
     assert "f20.csv" not in text
     assert "  and 5 more (--json)\nis named by no mapping: 1\n  notes.txt\n" in text

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
 from migration import drafts
 from migration.chunks import Chunk, ChunkState, Counts
 from migration.ledger import Ledger, open_ledger
+from migration.ledger_schema import PLANS
 from migration.planning import Draft, draft_plan
 from migration.sources.files import Files
 from migration.sources.folders import DiskFolder
@@ -152,3 +154,19 @@ def test_a_change_after_planning_is_noticed(old, ledger, change) -> None:
         path.unlink()
     with pytest.raises(TerminalError, match=r"changed after it was planned|cannot be read"):
         source(old).check_unchanged(chunk)
+
+
+def test_a_plan_that_took_mended_mappings_over_is_found_again(old, ledger) -> None:
+    old.put("a", [line(1)])
+    old.put("b", [line(2)])
+    first = draft_of(old, ledger).plan
+    drafts.adopt(ledger, first)
+    mapping = old.folder / "order_lines.yaml"
+    mapping.write_text(mapping.read_text().replace("min: 0", "min: 1"))
+    mended = draft_of(old, ledger).plan
+    assert mended.plan_id != first.plan_id
+    with ledger.engine.begin() as connection:
+        connection.execute(update(PLANS).values(job_version=mended.job_version))
+    assert draft_of(old, ledger).plan.plan_id == first.plan_id
+    old.put("c", [line(3)])
+    assert draft_of(old, ledger).plan.plan_id not in (first.plan_id, mended.plan_id)
