@@ -95,6 +95,12 @@ class OldDatabase:
             rows = ", ".join(f"({row})" for row in values[begin : begin + 1_000])
             self.execute(f"INSERT INTO old.{name} VALUES {rows}")
 
+    def keyed(self, kind: str, keys: Sequence[str]) -> None:
+        """The table `items`: ids from 0 on, and keys of this type with an index."""
+        self.table(f"id bigint PRIMARY KEY, k {kind}")
+        self.execute("CREATE INDEX by_key ON old.items (k)")
+        self.insert([f"{number}, {key}" for number, key in enumerate(keys)])
+
 
 @contextmanager
 def old_database(kind: str) -> Iterator[OldDatabase]:

@@ -19,6 +19,9 @@ _SETTINGS = (
     "SET standard_conforming_strings = on",
     "SET row_security = off",
     "SET default_transaction_read_only = on",
+    # A range takes as long as it takes.
+    "SET statement_timeout = 0",
+    "SET idle_in_transaction_session_timeout = 0",
 )
 _NATIVE = {
     "smallint": "smallint",

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import json
-import traceback
 from collections.abc import Iterator
-from dataclasses import replace
 from random import Random
 
 import pytest
 
 from migration.chunks import Chunk
-from migration.sources.opening import open_source
 from migration.sources.ranges import Range
 from migration.sources.source import Refused
 from migration.sources.tables import Tables
-from spark_jobs.errors import RetryableError, TerminalError
 from tests.migration_tables import KINDS, OldDatabase, chunks_of, old_database, parsed
 
 
@@ -29,13 +25,6 @@ def server(request: pytest.FixtureRequest) -> Iterator[OldDatabase]:
 def old(server: OldDatabase) -> OldDatabase:
     server.empty()
     return server
-
-
-def keyed(old: OldDatabase, kind: str, keys: list[str], *, extra: str = "") -> None:
-    """The table `items`: id, and a key of this type with an index."""
-    old.table(f"id bigint PRIMARY KEY, k {kind} {extra}")
-    old.execute("CREATE INDEX by_key ON old.items (k)")
-    old.insert([f"{number}, {key}" for number, key in enumerate(keys)])
 
 
 def refusal(old: OldDatabase, **changes: object) -> str:
@@ -111,7 +100,7 @@ TIMES = [f"'20{10 + n % 7}-01-0{1 + n % 3} 00:00:00.{n * 7919 % 1000000:06d}'" f
     ],
 )
 def test_every_row_is_in_exactly_one_range(old, kind, keys, most) -> None:
-    keyed(old, kind, keys)
+    old.keyed(kind, keys)
     check_partition(old, chunks_of(old, chunk_rows=most), len(keys), most)
 
 
@@ -127,10 +116,10 @@ def test_a_primary_key_needs_no_counts_and_gets_the_same(old) -> None:
 def test_ranges_by_an_order_of_its_own_are_the_database_s(old) -> None:
     """Under an order that knows no case, 'b' comes before 'C', and 'a' is 'A': one key, one range."""
     if old.kind == "mysql":
-        keyed(old, "varchar(9) COLLATE utf8mb4_general_ci", ["'a'", "'A'", "'b'", "'C'"])
+        old.keyed("varchar(9) COLLATE utf8mb4_general_ci", ["'a'", "'A'", "'b'", "'C'"])
     else:
         old.execute("CREATE COLLATION old.no_case (provider = icu, locale = 'und-u-ks-level2', deterministic = false)")
-        keyed(old, "text COLLATE old.no_case", ["'a'", "'A'", "'b'", "'C'"])
+        old.keyed("text COLLATE old.no_case", ["'a'", "'A'", "'b'", "'C'"])
     chunks = chunks_of(old, chunk_rows=1)
     assert ids_of(old, chunks) == [[0, 1], [2], [3]]
 
@@ -174,25 +163,25 @@ def test_keys_of_each_database_s_own(old, of_one) -> None:
     if old.kind == "mysql":
         old.execute("SET GLOBAL sql_mode = ''")
     kind, keys = of_one[old.kind]
-    keyed(old, kind, keys)
+    old.keyed(kind, keys)
     check_partition(old, chunks_of(old, chunk_rows=1), len(keys), 1)
 
 
 def test_an_empty_table_is_one_chunk_of_nothing(old) -> None:
-    keyed(old, "bigint", [])
+    old.keyed("bigint", [])
     (chunk,) = chunks_of(old)
     assert (chunk.records, ids_of(old, [chunk])) == (0, [[]])
 
 
 def test_a_condition_takes_a_part_of_the_rows(old) -> None:
-    keyed(old, "bigint", [str(n) for n in range(45)])
+    old.keyed("bigint", [str(n) for n in range(45)])
     chunks = chunks_of(old, where="k % 10 <> 3 -- the tens' threes are tests")
     assert sum(chunk.records for chunk in chunks) == 40
     assert json.loads(chunks[0].part)["split"]["where"].startswith("k % 10")
 
 
 def test_a_chunk_says_which_rows_it_has_and_what_they_weigh(old) -> None:
-    keyed(old, "bigint", [str(n) for n in range(25)])
+    old.keyed("bigint", [str(n) for n in range(25)])
     first, second, third = chunks_of(old)
     assert first.chunk_id.startswith("core.products/00000001.old.items-")
     assert (first.source_object, first.mtime_ns, first.header) == (f"{old.address}/old.items", 0, ("id", "k"))
@@ -202,7 +191,7 @@ def test_a_chunk_says_which_rows_it_has_and_what_they_weigh(old) -> None:
 
 
 def test_a_hot_key_is_reported_without_the_key(old, caplog) -> None:
-    keyed(old, "bigint", ["13800138000"] * 25)
+    old.keyed("bigint", ["13800138000"] * 25)
     chunks_of(old)
     assert "has 25 rows, more than chunk_rows" in caplog.text
     assert "13800138000" not in caplog.text
@@ -232,62 +221,7 @@ def test_a_unique_index_over_what_is_never_null_orders_the_rows(old) -> None:
 
 
 def test_tables_that_no_mapping_names_are_told(old) -> None:
-    keyed(old, "bigint", [])
+    old.keyed("bigint", [])
     old.table("id int", name="forgotten")
     found = list(old.source.look([parsed()], lambda _mapping, _name: iter(())))
     assert [one.source_object for one in found if not isinstance(one, (Chunk, Refused))] == ["old.forgotten"]
-
-
-def test_planning_cannot_write(old) -> None:
-    keyed(old, "bigint", ["1"])
-    if old.kind == "postgresql":
-        old.execute("CREATE SEQUENCE old.numbers", "GRANT ALL ON ALL SEQUENCES IN SCHEMA old TO reader")
-        where = "nextval('old.numbers') > 0"
-    else:
-        old.execute(
-            "CREATE FUNCTION old.writes() RETURNS INT MODIFIES SQL DATA BEGIN DELETE FROM old.items; RETURN 1; END"
-        )
-        where = "old.writes() = 1"
-    with pytest.raises(TerminalError, match=r"(?i)refuses a question: .*read.only"):
-        chunks_of(old, where=where)
-
-
-def test_all_of_a_plan_is_of_one_moment(old) -> None:
-    keyed(old, "bigint", [str(n) for n in range(25)])
-    found = old.source.look([parsed()], lambda _mapping, _name: iter(()))
-    first = next(found)
-    old.execute("DELETE FROM old.items WHERE k >= 5")
-    chunks = [first, *(one for one in found)]
-    assert [one.records for one in chunks if isinstance(one, Chunk)] == [10, 10, 5]
-
-
-def test_a_condition_that_is_none_is_told_without_the_statement(old) -> None:
-    keyed(old, "bigint", ["4711"])
-    with pytest.raises(TerminalError, match="refuses a question") as error:
-        chunks_of(old, where="no_such_column = 1")
-    assert "SELECT" not in str(error.value)
-
-
-def test_a_wrong_password_is_not_said_again(old, tmp_path) -> None:
-    (tmp_path / "password").write_text("canary-wrong")
-    wrong = replace(old.account, password_file=tmp_path / "password")
-    source = open_source(old.address, accounts=(wrong,))
-    with pytest.raises(RetryableError, match=r"does not answer: .*reader.*mend its \[source.NAME\]") as error:
-        list(source.look([parsed()], lambda _mapping, _name: iter(())))
-    assert "canary" not in "".join(traceback.format_exception(error.value))
-
-
-def test_a_database_that_is_gone_may_come_back(old) -> None:
-    keyed(old, "bigint", [str(n) for n in range(25)])
-    found = old.source.look([parsed()], lambda _mapping, _name: iter(()))
-    next(found)
-    old.server.stop()
-    try:
-        with pytest.raises(RetryableError, match="broke off"):
-            list(found)
-        with pytest.raises(RetryableError, match="does not answer") as error:
-            chunks_of(old)
-    finally:
-        old.server.start()
-    assert "canary" not in str(error.value)
-    assert sum(chunk.records for chunk in chunks_of(old)) == 25

@@ -26,9 +26,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[OldDatabase]:
 def old(server: OldDatabase) -> OldDatabase:
     """Keys 0 to 24, with an index that is not unique."""
     server.empty()
-    server.table("id bigint PRIMARY KEY, k bigint")
-    server.execute("CREATE INDEX by_key ON old.items (k)")
-    server.insert([f"{number}, {number}" for number in range(25)])
+    server.keyed("bigint", [str(number) for number in range(25)])
     return server
 
 
