@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-import string
 from collections.abc import Mapping as Keys
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from migration.dialects import DIALECT_KEYS, JSON_FORMATS, TEXT_FORMATS, dialect_of, dialect_problems, name_problems
 from migration.documents import key_problems, read_yaml, version_of
 from migration.mapping import (
+    EPOCHS,
     Cast,
     Constant,
     DayOf,
-    Dialect,
     Identifier,
     JsonOf,
     Mapping,
     Rule,
     TokenOf,
     TokensOf,
+    header_problem,
     identifiers_of,
+    parents_of,
     sources_of,
 )
 from spark_jobs.contracts.core import IDENTIFIER_STRUCT, ORIGIN, WORKSPACE
@@ -32,17 +34,14 @@ from spark_jobs.errors import TerminalError
 
 # What the platform fills in by itself.
 FILLED = frozenset({WORKSPACE.name, *(column.name for column in ORIGIN)})
-ENCODINGS = ("utf-8", "gbk")
-FORMATS = ("csv",)
+FORMATS = tuple(sorted(TEXT_FORMATS))
 QUARANTINE, LEAVE_OUT = "quarantine", "leave_out"
 
 _MAPPING_KEYS: dict[str, tuple[type, bool]] = {
     "target": (str, True),
     "files": (str, True),
     "format": (str, True),
-    "encoding": (str, False),
-    "delimiter": (str, False),
-    "quote": (str, False),
+    **DIALECT_KEYS,
     "zone": (str, True),
     "accepted_bad_share": (float, True),
     "ignore": (list, False),
@@ -76,20 +75,26 @@ def parse_mapping(given: Keys[str, Any], *, where: str) -> Mapping:
     read = [_rule(where, name, rule, problems) for name, rule in given["columns"].items()]
     rules = tuple(rule for rule in read if rule is not None)
     problems += [f"{where}: columns.{rule.target}{text}" for rule in rules for text in _rule_problems(rule, table)]
-    problems += [f"{where}: {text}" for text in _clear_problems(rules)]
+    problems += [f"{where}: {text}" for text in _clear_problems(rules, given["format"])]
+    names = {name for rule in rules for name in sources_of(rule)}.union(map(str, given.get("ignore", [])))
+    problems += [f"{where}: {text}" for text in name_problems(given, names)]
     if problems:
         raise TerminalError("; ".join(problems))
-    return Mapping(
+    mapping = Mapping(
         table=table,
         files=given["files"],
         format=given["format"],
-        dialect=Dialect(given.get("encoding", "utf-8"), given.get("delimiter", ","), given.get("quote", '"')),
+        dialect=dialect_of(given),
         zone=given["zone"],
         accepted_bad_share=float(given["accepted_bad_share"]),
         rules=rules,
         ignored=tuple(given.get("ignore", [])),
         version=version_of(given),
     )
+    header = mapping.dialect.header
+    if header and (problem := header_problem(header, mapping)):
+        raise TerminalError(f"{where}: header: {problem}")
+    return mapping
 
 
 def _table(name: str) -> Table | None:
@@ -103,12 +108,7 @@ def _value_problems(where: str, given: Keys[str, Any]) -> list[str]:
     problems = []
     if given["format"] not in FORMATS:
         problems.append(f"{where}: format {given['format']!r}, wanted one of {', '.join(FORMATS)}")
-    if given.get("encoding", "utf-8") not in ENCODINGS:
-        problems.append(f"{where}: encoding {given['encoding']!r}, wanted one of {', '.join(ENCODINGS)}")
-    for key in ("delimiter", "quote"):
-        character = given.get(key, ",")
-        if len(character) != 1 or character in "\r\n\0" or character not in string.printable:
-            problems.append(f"{where}: {key} is {character!r}, wanted one ASCII character")
+    problems += [f"{where}: {text}" for text in dialect_problems(given)]
     if not 0 <= given["accepted_bad_share"] <= 1:
         problems.append(f"{where}: accepted_bad_share is {given['accepted_bad_share']}, wanted 0 to 1")
     try:
@@ -145,6 +145,8 @@ def _cast_problems(rule: Cast, column: Column) -> list[str]:
         return [f" is {column.type}: only `token` and `tokens` fill it"]
     if column.type == "timestamp" and rule.pattern is None:
         return [" is a timestamp and needs a `format` such as 'yyyy-MM-dd HH:mm:ss'"]
+    if column.type != "timestamp" and rule.pattern in EPOCHS:
+        return [f" is {column.type}, and {rule.pattern} makes a timestamp"]
     return []
 
 
@@ -154,9 +156,11 @@ def _constant_problems(rule: Constant, column: Column) -> list[str]:
     return [] if column.type == "string" else [f" is {column.type}; a constant fills only string columns"]
 
 
-def _clear_problems(rules: tuple[Rule, ...]) -> list[str]:
-    """Identifiers that another rule would copy in clear."""
+def _clear_problems(rules: tuple[Rule, ...], form: str) -> list[str]:
+    """Identifiers that another rule would copy in clear, by themselves or in the object that they are a part of."""
     secret = {identifier.source for rule in rules for identifier in identifiers_of(rule)}
+    if form in JSON_FORMATS:
+        secret |= {parent for name in secret for parent in parents_of(name)}
     copied = {name for rule in rules if isinstance(rule, (Cast, JsonOf)) for name in sources_of(rule)}
     return [f"source column {name!r} is an identifier and would be copied in clear" for name in sorted(secret & copied)]
 

@@ -9,10 +9,12 @@ from collections.abc import Sequence
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from migration.mapping import Cast, Constant, DayOf, JsonOf, Mapping, Rule
+from migration.mapping import EPOCHS, Cast, Constant, DayOf, JsonOf, Mapping, Rule
 from spark_jobs.contracts.schema import Column as ContractColumn
 
 _EXACT = "decimal(38,18)"
+# The microseconds of the years 1 to 9999: other tools cannot show the times beyond.
+_FIRST_US, _LAST_US = -62_135_596_800_000_000, 253_402_300_799_999_999
 
 
 def apply_rules(records: DataFrame, header: Sequence[str], mapping: Mapping) -> DataFrame:
@@ -52,6 +54,8 @@ def _value(rule: Rule, fields: Keys[str, Column], kind: str, zone: str) -> Colum
 
 
 def _parsed(text: Column, rule: Cast, kind: str, zone: str) -> Column:
+    if rule.pattern in EPOCHS:
+        return _since_epoch(text, EPOCHS[rule.pattern])
     if kind == "timestamp":
         local = F.try_to_timestamp(text, F.lit(rule.pattern))
         # Of an hour that comes twice when clocks go back, the first is taken.
@@ -59,6 +63,14 @@ def _parsed(text: Column, rule: Cast, kind: str, zone: str) -> Column:
     if kind == "date" and rule.pattern:
         return F.to_date(F.try_to_timestamp(text, F.lit(rule.pattern)))
     return text.try_cast(kind)
+
+
+def _since_epoch(text: Column, decimals: int) -> Column:
+    """The time that a number since 1970 says, to the microsecond; null where it says more than that, or no time."""
+    exact = text.try_cast(_EXACT)
+    kept = exact.try_cast(f"decimal({20 + decimals},{decimals})")
+    micros = F.when(exact == kept, kept * F.lit(10**decimals)).try_cast("bigint")
+    return F.timestamp_micros(F.when(micros.between(_FIRST_US, _LAST_US), micros))
 
 
 def _refusal(rule: Cast, fields: Keys[str, Column], column: ContractColumn, zone: str) -> Column:
@@ -72,7 +84,7 @@ def _refusal(rule: Cast, fields: Keys[str, Column], column: ContractColumn, zone
     if scale := re.fullmatch(r"decimal\(\d+,(\d+)\)", column.type):
         # A cast would round 0.125 to 0.13 in silence.
         reason = reason.when(text.try_cast(_EXACT) != value, f"{says}more than {scale[1]} decimals")
-    if column.type == "timestamp" and zone != "UTC":
+    if column.type == "timestamp" and zone != "UTC" and rule.pattern not in EPOCHS:
         local = F.try_to_timestamp(text, F.lit(rule.pattern))
         reason = reason.when(F.from_utc_timestamp(value, zone) != local, f"{says}a time that {zone} skipped")
     if rule.minimum is not None:

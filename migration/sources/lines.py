@@ -11,6 +11,9 @@ from collections.abc import Sequence
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from migration.dialects import ENCODINGS
+from migration.sources.compression import HADOOP_CODECS
+
 # Files are cut into blocks of this size, whatever the cores at hand: a line's place must be the same in every run.
 BLOCK_BYTES = 128 * 1024 * 1024
 MAX_LINE_BYTES = 1024 * 1024
@@ -25,6 +28,9 @@ _READING = {
     # GBK is none of the seven charsets of Spark 4; what it cannot decode is found by encoding it again.
     "spark.sql.legacy.javaCharsets": "true",
     "spark.sql.legacy.codingErrorAction": "true",
+    "io.compression.codecs": HADOOP_CODECS,
+    # A value of another type makes the whole text unreadable; by default it would be null, and nobody told.
+    "spark.sql.json.enablePartialResults": "false",
 }
 
 
@@ -40,7 +46,8 @@ def read_lines(session: SparkSession, paths: Sequence[str]) -> DataFrame:
     r"""Every line of the files: file (Spark's URI), value, block_start (bytes), line (from 1).
 
     `line` is the index in the partition, which is one block (reading_session); it is taken directly above the scan,
-    where nothing has dropped or moved a row yet. Only "\n" ends a line: no byte of a GBK character is one.
+    where nothing has dropped or moved a row yet. Only "\n" ends a line: no byte of a character is one in any of
+    ENCODINGS. A compressed file is one block.
     """
     text = session.read.option("lineSep", "\n").text(list(paths))
     index = F.monotonically_increasing_id().bitwiseAND(F.lit(_INDEX_IN_PARTITION))
@@ -50,6 +57,33 @@ def read_lines(session: SparkSession, paths: Sequence[str]) -> DataFrame:
         F.col("_metadata.file_block_start").alias("block_start"),
         (index + F.lit(1)).alias("line"),
     )
+
+
+def read_texts(session: SparkSession, paths: Sequence[str], encoding: str) -> DataFrame:
+    """Every line as `text`, without its carriage return: file, block_start, line, raw, text, reason.
+
+    `reason` says why the line is no text, or is null. Of a line over MAX_LINE_BYTES no text is made, and `raw` is cut.
+    """
+    lines = read_lines(session, paths)
+    # Here a long line ends: each further copy of it, in the JVM and on its way to Python, would need its memory again.
+    is_long, raw = F.octet_length("value") > MAX_LINE_BYTES, F.col("value").cast("binary")
+    cut = F.when(is_long, F.substring(raw, 1, MAX_LINE_BYTES)).otherwise(raw)
+    kept = lines.select(
+        "file", "block_start", "line", cut.alias("raw"), F.when(~is_long, F.col("value")).alias("value")
+    )
+    charset = ENCODINGS[encoding]
+    is_utf8 = charset == "UTF-8"
+    value = F.col("value").cast("binary")
+    text = F.col("value") if is_utf8 else F.decode(value, charset)
+    is_encoded = F.is_valid_utf8("value") if is_utf8 else F.encode(text, charset) == value
+    decoded = kept.withColumn("text", F.regexp_replace(text, r"\r\z", ""))
+    reason = (
+        F.when(F.col("value").isNull(), f"longer than {MAX_LINE_BYTES} bytes; only these are kept")
+        .when(~is_encoded, f"not valid {encoding.upper()}")
+        .when(F.length(F.trim("text")) == 0, "blank line")
+        .when(F.contains("text", F.lit("\0")), "NUL byte")
+    )
+    return decoded.withColumn("reason", reason).drop("value")
 
 
 def position_of(block_start: Column, line: Column) -> Column:
