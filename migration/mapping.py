@@ -6,23 +6,38 @@ another target column), `json` (source columns as one JSON object), `token` (one
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from spark_jobs.contracts.schema import Table
 
+EVERY_OTHER = "*"  # in `ignore`: every key that no rule names
+# Formats of a time as a number since 1970-01-01 UTC, with the decimals that make a microsecond.
+EPOCHS = {"epoch_s": 6, "epoch_ms": 3, "epoch_us": 0}
+
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How the text of a CSV file is to be read; a record is one line."""
+    """How the text of a file is to be read; a record is one line. All but `encoding` is for CSV.
+
+    `quote` and `escape` are '' where there is none; `header` names the columns of files that have no header line;
+    `nulls` are the texts that mean null where they stand unquoted.
+    """
 
     encoding: str = "utf-8"
     delimiter: str = ","
     quote: str = '"'
+    escape: str = ""
+    header: tuple[str, ...] = ()
+    nulls: tuple[str, ...] = ("",)
 
 
 @dataclass(frozen=True, slots=True)
 class Cast:
-    """Cast `source`; `pattern` is Spark's for dates and times; `since <= value < until`, `value >= minimum`."""
+    """Cast `source`; `since <= value < until`, `value >= minimum`.
+
+    `pattern` is Spark's for dates and times, or one of EPOCHS.
+    """
 
     target: str
     source: str
@@ -127,7 +142,7 @@ class Mapping:
     @property
     def source_columns(self) -> frozenset[str]:
         """The header that a file must have, in any order."""
-        return frozenset(self.ignored).union(*(sources_of(rule) for rule in self.rules))
+        return frozenset(self.ignored).difference({EVERY_OTHER}).union(*(sources_of(rule) for rule in self.rules))
 
     @property
     def identifiers(self) -> tuple[Identifier, ...]:
@@ -152,3 +167,18 @@ def sources_of(rule: Rule) -> tuple[str, ...]:
     if isinstance(rule, JsonOf):
         return rule.sources
     return tuple(identifier.source for identifier in identifiers_of(rule))
+
+
+def parents_of(path: str) -> tuple[str, ...]:
+    """The objects that a dotted path leads through, from the outermost: `a` and `a.b` of `a.b.c`."""
+    parts = path.split(".")
+    return tuple(".".join(parts[:end]) for end in range(1, len(parts)))
+
+
+def header_problem(header: Sequence[str], mapping: Mapping) -> str:
+    """Why columns of these names do not fit the mapping; '' where they do."""
+    wanted = mapping.source_columns
+    problems = [f"column {name!r} is missing" for name in sorted(wanted - set(header))]
+    problems += [f"column {name!r} is not mapped (map or `ignore` it)" for name in sorted(set(header) - wanted)]
+    problems += [f"column {name!r} stands twice" for name in sorted({n for n in header if header.count(n) > 1})]
+    return "; ".join(problems)

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-import string
 from collections.abc import Mapping as Keys
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from migration.dialects import DIALECT_KEYS, JSON_FORMATS, TEXT_FORMATS, dialect_of, dialect_problems, name_problems
 from migration.documents import key_problems, read_yaml, version_of
 from migration.mapping import (
+    EPOCHS,
     Cast,
     Constant,
     DayOf,
-    Dialect,
     Identifier,
     JsonOf,
     Mapping,
     Rule,
     TokenOf,
     TokensOf,
+    header_problem,
     identifiers_of,
+    parents_of,
     sources_of,
 )
 from migration.mapping_table import TABLE, TABLE_KEYS, key_of_split_problems, source_problems, source_table_of
@@ -33,11 +35,9 @@ from spark_jobs.errors import TerminalError
 
 # What the platform fills in by itself.
 FILLED = frozenset({WORKSPACE.name, *(column.name for column in ORIGIN)})
-ENCODINGS = ("utf-8", "gbk")
 # Of these each column has a type, so that a time needs no pattern and a token may be there already.
 TYPED_FORMATS = ("parquet", "orc", TABLE)
-FORMATS = ("csv", *TYPED_FORMATS)
-_TEXT_KEYS = ("encoding", "delimiter", "quote")
+FORMATS = (*sorted(TEXT_FORMATS), *TYPED_FORMATS)
 QUARANTINE, LEAVE_OUT = "quarantine", "leave_out"
 
 MAPPING_KEYS: dict[str, tuple[type, bool]] = {
@@ -45,9 +45,7 @@ MAPPING_KEYS: dict[str, tuple[type, bool]] = {
     "files": (str, False),
     "format": (str, True),
     **TABLE_KEYS,
-    "encoding": (str, False),
-    "delimiter": (str, False),
-    "quote": (str, False),
+    **DIALECT_KEYS,
     "zone": (str, True),
     "accepted_bad_share": (float, True),
     "ignore": (list, False),
@@ -84,14 +82,17 @@ def parse_mapping(given: Keys[str, Any], *, where: str) -> Mapping:
     is_typed = given["format"] in TYPED_FORMATS
     found = [(rule.target, text) for rule in rules for text in _rule_problems(rule, table, is_typed=is_typed)]
     problems += [f"{where}: columns.{target}{text}" for target, text in found]
-    problems += [f"{where}: {text}" for text in (*_clear_problems(rules), *key_of_split_problems(given, rules))]
+    clear = _clear_problems(rules, given["format"])
+    problems += [f"{where}: {text}" for text in (*clear, *key_of_split_problems(given, rules))]
+    names = {name for rule in rules for name in sources_of(rule)}.union(map(str, given.get("ignore", [])))
+    problems += [f"{where}: {text}" for text in name_problems(given, names)]
     if problems:
         raise TerminalError("; ".join(problems))
-    return Mapping(
+    mapping = Mapping(
         table=table,
         files=given.get("files", ""),
         format=given["format"],
-        dialect=Dialect(given.get("encoding", "utf-8"), given.get("delimiter", ","), given.get("quote", '"')),
+        dialect=dialect_of(given),
         zone=given["zone"],
         accepted_bad_share=float(given["accepted_bad_share"]),
         rules=rules,
@@ -99,6 +100,10 @@ def parse_mapping(given: Keys[str, Any], *, where: str) -> Mapping:
         version=version_of(given),
         source_table=source_table_of(given),
     )
+    header = mapping.dialect.header
+    if header and (problem := header_problem(header, mapping)):
+        raise TerminalError(f"{where}: header: {problem}")
+    return mapping
 
 
 def _table(name: str) -> Table | None:
@@ -113,13 +118,9 @@ def _value_problems(where: str, given: Keys[str, Any]) -> list[str]:
     if given["format"] not in FORMATS:
         problems.append(f"{where}: format {given['format']!r}, wanted one of {', '.join(FORMATS)}")
     if given["format"] in TYPED_FORMATS:
-        problems += [f"{where}: {key} is for texts, not for {given['format']}" for key in _TEXT_KEYS if key in given]
-    if given.get("encoding", "utf-8") not in ENCODINGS:
-        problems.append(f"{where}: encoding {given['encoding']!r}, wanted one of {', '.join(ENCODINGS)}")
-    for key in ("delimiter", "quote"):
-        character = given.get(key, ",")
-        if len(character) != 1 or character in "\r\n\0" or character not in string.printable:
-            problems.append(f"{where}: {key} is {character!r}, wanted one ASCII character")
+        problems += [f"{where}: {key} is for texts, not for {given['format']}" for key in DIALECT_KEYS if key in given]
+    else:
+        problems += [f"{where}: {text}" for text in dialect_problems(given)]
     if not 0 <= given["accepted_bad_share"] <= 1:
         problems.append(f"{where}: accepted_bad_share is {given['accepted_bad_share']}, wanted 0 to 1")
     try:
@@ -156,6 +157,8 @@ def _text_problems(rule: Cast, column: Column) -> list[str]:
         return [f" is {column.type}: only `token` and `tokens` fill it"]
     if column.type == "timestamp" and rule.pattern is None:
         return [" is a timestamp and needs a `format` such as 'yyyy-MM-dd HH:mm:ss'"]
+    if column.type != "timestamp" and rule.pattern in EPOCHS:
+        return [f" is {column.type}, and {rule.pattern} makes a timestamp"]
     return []
 
 
@@ -165,9 +168,11 @@ def _constant_problems(rule: Constant, column: Column) -> list[str]:
     return [] if column.type == "string" else [f" is {column.type}; a constant fills only string columns"]
 
 
-def _clear_problems(rules: tuple[Rule, ...]) -> list[str]:
-    """Identifiers that another rule would copy in clear."""
+def _clear_problems(rules: tuple[Rule, ...], form: str) -> list[str]:
+    """Identifiers that another rule would copy in clear, by themselves or in the object that they are a part of."""
     secret = {identifier.source for rule in rules for identifier in identifiers_of(rule)}
+    if form in JSON_FORMATS:
+        secret |= {parent for name in secret for parent in parents_of(name)}
     copied = {name for rule in rules if isinstance(rule, (Cast, JsonOf)) for name in sources_of(rule)}
     return [f"source column {name!r} is an identifier and would be copied in clear" for name in sorted(secret & copied)]
 

@@ -11,12 +11,14 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from migration.conversions import FLOATS, JSON_TIMES, Way, way
-from migration.mapping import Cast, Constant, DayOf, JsonOf, Mapping, Rule
+from migration.mapping import EPOCHS, Cast, Constant, DayOf, JsonOf, Mapping, Rule
 from spark_jobs.contracts.core import IDENTIFIER_STRUCT
 from spark_jobs.contracts.schema import Column as ContractColumn
 
 _EXACT = "decimal(38,18)"
 _TOKEN_BYTES = 16
+# The microseconds of the years 1 to 9999: other tools cannot show the times beyond.
+_FIRST_US, _LAST_US = -62_135_596_800_000_000, 253_402_300_799_999_999
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,8 @@ def _converted(rule: Cast, field: Field, kind: str, zone: str) -> Column:
             return field.column
         case Way.WIDER:
             return field.column.cast(kind)
+        case Way.TEXT if rule.pattern in EPOCHS:
+            return _since_epoch(field.column, EPOCHS[rule.pattern])
         case Way.TEXT if kind != "timestamp":
             return _parsed(field.column, rule, kind)
         case Way.TEXT | Way.LOCAL:
@@ -103,6 +107,14 @@ def _parsed(text: Column, rule: Cast, kind: str) -> Column:
     if kind == "date" and rule.pattern:
         return F.to_date(F.try_to_timestamp(text, F.lit(rule.pattern)))
     return text.try_cast(kind)
+
+
+def _since_epoch(text: Column, decimals: int) -> Column:
+    """The time that a number since 1970 says, to the microsecond; null where it says more than that, or no time."""
+    exact = text.try_cast(_EXACT)
+    kept = exact.try_cast(f"decimal({20 + decimals},{decimals})")
+    micros = F.when(exact == kept, kept * F.lit(10**decimals)).try_cast("bigint")
+    return F.timestamp_micros(F.when(micros.between(_FIRST_US, _LAST_US), micros))
 
 
 def _local(field: Field, rule: Cast) -> Column:
@@ -144,7 +156,7 @@ def _checks(rule: Cast, field: Field, column: ContractColumn, zone: str) -> Iter
     if how is Way.CHECKED:
         is_same = _cast(value, kind, field.kind).eqNullSafe(source)
         yield ~is_same, f"more than {decimals[1]} decimals" if decimals else f"not a {kind}"
-    if kind == "timestamp" and how is not Way.SAME and zone != "UTC":
+    if kind == "timestamp" and how is not Way.SAME and zone != "UTC" and rule.pattern not in EPOCHS:
         yield F.from_utc_timestamp(value, zone) != _local(field, rule), f"a time that {zone} skipped"
     if kind == "binary":
         yield F.octet_length(source) != _TOKEN_BYTES, f"not {_TOKEN_BYTES} bytes"

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from migration import jobfile, mapping_file, pace
-from migration.mapping_file import ENCODINGS, FILLED, FORMATS, LEAVE_OUT, QUARANTINE
+from migration.dialects import ENCODINGS
+from migration.mapping_file import FILLED, FORMATS, LEAVE_OUT, QUARANTINE
 from spark_jobs.contracts.identifiers import IDENTIFIER_TYPES
 from spark_jobs.contracts.schema import Table
 from spark_jobs.contracts.tables import TABLES
@@ -71,6 +72,11 @@ MAPPING_NOTES: dict[str, Schema] = {
     "files": {"description": "pattern of the files below the source folder; ** is any number of folders"},
     "format": {"enum": list(FORMATS)},
     "encoding": {"enum": list(ENCODINGS)},
+    "delimiter": {"description": "one or more characters"},
+    "quote": {"description": "one character, doubled inside quotes, or none"},
+    "escape": {"description": "makes a quote, a delimiter or itself plain"},
+    "header": {**_TEXTS, "description": "names of the columns of files without a header line"},
+    "nulls": {**_TEXTS, "description": "texts that mean null where they stand unquoted"},
     "zone": {"description": "zone of the file's time stamps, such as Asia/Shanghai"},
     "accepted_bad_share": {
         "minimum": 0,

@@ -24,6 +24,7 @@ HEADER = (
     *("coupon_disc", "coupon_match_disc", "week", "transaction_timestamp"),
 )
 MAPPINGS = Path(__file__).parents[1] / "services" / "demo" / "mappings"
+EXAMPLES = Path(__file__).parents[1] / "migration" / "examples"
 
 
 def line(basket: int, product: int = 1, **changes: str) -> str:

@@ -13,10 +13,12 @@ from pyspark.sql import functions as F
 
 from migration.chunks import Chunk, Layout, chunk_id_of
 from migration.conversions import type_problem
-from migration.mapping import Mapping
+from migration.mapping import Mapping, header_problem
 from migration.sources.csv_lines import CsvLines
 from migration.sources.folders import Folder, Version, matches
 from migration.sources.formats import Format, Looked, UnreadableError
+from migration.sources.ga4 import GA4
+from migration.sources.json_lines import JsonLines
 from migration.sources.orc import Orc
 from migration.sources.parquet import Parquet
 from migration.sources.source import RECORD, Known, Refused, Unnamed
@@ -24,7 +26,13 @@ from spark_jobs.errors import TerminalError
 
 READERS = 4
 AT_A_TIME = 1_000
-FORMATS: Keys[str, Format] = {"csv": CsvLines(), "parquet": Parquet(), "orc": Orc()}
+FORMATS: Keys[str, Format] = {
+    "csv": CsvLines(),
+    "jsonl": JsonLines(),
+    "ga4": GA4,
+    "parquet": Parquet(),
+    "orc": Orc(),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,15 +100,6 @@ class Files:
         )
         # One origin a file. Broadcast, because clear records must not be shuffled.
         return records.join(F.broadcast(origins), on="file", how="inner").select(*RECORD, "fields")
-
-
-def header_problem(header: Sequence[str], mapping: Mapping) -> str:
-    """Why columns of these names do not fit the mapping; '' where they do."""
-    wanted = mapping.source_columns
-    problems = [f"column {name!r} is missing" for name in sorted(wanted - set(header))]
-    problems += [f"column {name!r} is not mapped (map or `ignore` it)" for name in sorted(set(header) - wanted)]
-    problems += [f"column {name!r} stands twice" for name in sorted({n for n in header if header.count(n) > 1})]
-    return "; ".join(problems)
 
 
 def _chunk(name: str, version: Version, found: Looked, mapping: Mapping) -> Chunk:

@@ -9,8 +9,8 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from migration.chunks import Chunk
-from migration.mapping import Mapping
-from migration.sources.files import FORMATS, header_problem
+from migration.mapping import Mapping, header_problem
+from migration.sources.files import FORMATS
 from migration.sources.formats import KeptFormat
 from migration.sources.source import RECORD
 from spark_jobs.errors import TerminalError

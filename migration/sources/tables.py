@@ -10,10 +10,9 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from migration.chunks import Chunk, chunk_id_of
-from migration.mapping import Mapping, SourceTable
+from migration.mapping import Mapping, SourceTable, header_problem
 from migration.sources.database import Database, Snapshot
 from migration.sources.dialect import TableFacts
-from migration.sources.files import header_problem
 from migration.sources.jdbc import TableRows, as_json, read_ranges, refusals, typed_fields
 from migration.sources.ranges import Keys, Range, Split
 from migration.sources.source import RECORD, Known, Refused, Unnamed

@@ -89,7 +89,7 @@ def changed(document: dict[str, Any], path: str, value: object) -> dict[str, Any
         pytest.param("accepted_bad_share", "few", id="wrong type"),
         pytest.param("accepted_bad_share", 2, id="too much"),
         pytest.param("format", "xls", id="unknown format"),
-        pytest.param("encoding", "latin-1", id="unknown encoding"),
+        pytest.param("encoding", "utf-16", id="unknown encoding"),
         pytest.param("target", "core.nothing", id="unknown table"),
         pytest.param("columns.order_id", None, id="a column without a rule"),
         pytest.param("columns.color", {"value": "red"}, id="a column that the table has not"),
