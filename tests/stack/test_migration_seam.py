@@ -29,7 +29,7 @@ from spark_jobs.contracts.events import purchase_event_id
 from spark_jobs.contracts.topics import EVENTS_TOPIC
 from spark_jobs.protection.keys import load_root_keys
 from spark_jobs.protection.tokens import Tokeniser
-from spark_jobs.settings import load
+from spark_jobs.settings import Settings, load
 from spark_jobs.storage import delta
 from spark_jobs.storage.delta import Lake
 from tests.migration_files import HEADER, MAPPINGS, OldSystem, line, old_system, planned
@@ -110,14 +110,7 @@ def test_live_events_are_counted_once_before_the_switch_behind_it_and_back_again
         reader = Reader(stack.trino_url)
         reader.start()
         try:
-            work.ledger.record_step(work.plan.plan_id, SHADOWED, {})
-            for act in (cut_over, roll_back, cut_over, roll_back):
-                act(work, trino)
-                for _ in range(2):
-                    time.sleep(1)
-                    assert asked(trino) == (ALL, ALL)
-                    assert sides(trino) == ({"new"} if act is cut_over else {"old"})
-                    apply(trino, settings, legacy=str(old.export))  # it applies the body that the ledger names
+            to_and_fro(work, trino, settings, legacy=str(old.export))
             send(stack, key_file, range(ALL, ALL + 1))  # written after a rollback, and seen on both sides
             wait_for_orders(lake, ALL + 1)
             time.sleep(2)
@@ -133,6 +126,18 @@ def test_live_events_are_counted_once_before_the_switch_behind_it_and_back_again
     assert reader.failures == []
     assert set(reader.answers) <= {(ALL, ALL), (ALL + 1, ALL + 1)}
     assert len(reader.answers) > 20
+
+
+def to_and_fro(work: Work, trino: Trino, settings: Settings, *, legacy: str) -> None:
+    """The answer stays the same on both sides, and `apply` applies the body that the ledger names."""
+    work.ledger.record_step(work.plan.plan_id, SHADOWED, {})
+    for act in (cut_over, roll_back, cut_over, roll_back):
+        act(work, trino)
+        for _ in range(2):
+            time.sleep(1)
+            assert asked(trino) == (ALL, ALL)
+            assert sides(trino) == ({"new"} if act is cut_over else {"old"})
+            apply(trino, settings, legacy=legacy)
 
 
 def settled_and_verified(work: Work) -> None:
