@@ -167,7 +167,7 @@ def _move_in(stage: Stage, stream: Job) -> None:
     _wait_for(lambda: history.said(": copied "), history, stream, what="the first copied chunk")
     _send_live(stage, history)
     # What people did is complete then; that old and new side answer the same is looked at meanwhile.
-    is_derived = partial(history.said, "step derived")
+    is_derived = partial(history.said, "step derive:")
     _wait_for(is_derived, history, stream, what="events made of history", most_s=_DERIVED_S)
     _drain(stage, stream)
     board.begin(STAGES[8], stream.last_line)
