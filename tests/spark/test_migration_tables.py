@@ -14,6 +14,7 @@ from pyspark.sql import functions as F
 
 from migration.chunks import ChunkState
 from migration.copying import copy_all
+from migration.healing import heal
 from migration.pace import Pace
 from migration.reading import rows_of, source_rows
 from migration.settling import settle
@@ -128,6 +129,7 @@ def test_every_row_of_a_table_has_its_place(work, old) -> None:
         (5, 3, 2, 0),
     ]
     settle(work.lake, ORDER_LINES, run_id="test")
+    heal(work, ORDER_LINES)
     rows = (
         delta.read(work.lake, ORDER_LINES)
         .selectExpr(
@@ -206,6 +208,8 @@ def test_a_database_that_stops_meanwhile_is_tried_again(work, old, monkeypatch) 
         old.server.start()
     assert delta.read(work.lake, ORDER_LINES).count() == 0
     copy_all(work)
+    settle(work.lake, ORDER_LINES, run_id="test")
+    heal(work, ORDER_LINES)
     verify_table(work, work.mappings[0])
     assert delta.read(work.lake, ORDER_LINES).count() == 22
 
