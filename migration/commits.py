@@ -27,6 +27,7 @@ SETTLE = "migration.settle"
 REPAIR = "migration.repair"
 REQUEUE = "migration.requeue"
 RULES = "migration.rules"
+QUARANTINE = "migration.quarantine"
 
 _REWRITES = rf'"({COPY}|{REPAIR}|{SETTLE}|{REQUEUE})"'
 _COMMIT = "commitInfo struct<userMetadata: string, txnId: string>"

@@ -16,11 +16,11 @@ import logging
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 
 from migration.chunks import Chunk, ChunkState, Counts
-from migration.commits import COPY, REPAIR, copy_facts
+from migration.commits import COPY, QUARANTINE, REPAIR, copy_facts
 from migration.fencing import check_fence, fence
 from migration.healing import counted_rows
 from migration.mapping import Mapping
@@ -138,7 +138,7 @@ def _checked(work: Work, session: SparkSession, chunk: Chunk, tally: Tally) -> C
         log.info("left out %d identifiers that mean nobody from %s", tally.left_out, chunk.chunk_id)
     if counts.quarantined:
         refused = refused_of(work, session, tally.mapping, chunk, among=tally.refused)
-        _write_refused(work, refused, chunk)
+        until_committed(lambda: _write_refused(work, refused, chunk, counts.quarantined), "quarantining")
     return counts
 
 
@@ -157,7 +157,11 @@ def check_counts(counts: Counts, chunk: Chunk, mapping: Mapping) -> None:
         )
 
 
-def _write_refused(work: Work, refused: DataFrame, chunk: Chunk) -> None:
+def _write_refused(work: Work, refused: DataFrame, chunk: Chunk, wanted: int) -> None:
+    """Put refused records into quarantine, once, and no fewer than were counted: they were read for a second time."""
+    transaction = Append(work.lake, QUARANTINE_ROWS)
+    if transaction.newest(chunk.origin) >= TRANSACTION:  # by an attempt that did not reach its commit
+        return
     moment = F.lit(datetime.now(UTC)).cast("timestamp")
     rows = refused.select(
         F.lit(work.job.workspace).alias("workspace_id"),
@@ -174,7 +178,15 @@ def _write_refused(work: Work, refused: DataFrame, chunk: Chunk) -> None:
         moment.alias("quarantined_at"),
         F.to_date(moment).alias("quarantined_date"),
     )
-    delta.append(rows, work.lake, QUARANTINE_ROWS, once=Transaction(chunk.origin, TRANSACTION))
+    written = Observation()
+    transaction.write(rows.observe(written, F.count(F.lit(1)).alias("records")))
+    if (found := written.get["records"]) != wanted:
+        raise TerminalError(
+            f"chunk {chunk.chunk_id}: {wanted} records were refused, and {found} when they were read again; nothing "
+            f"was written; look whether {chunk.source_object} changed, then start again"
+        )
+    facts = {"kind": QUARANTINE, "run": work.run_id, "chunk": chunk.chunk_id, "records": wanted}
+    transaction.commit(Transaction(chunk.origin, TRANSACTION), facts=facts)
 
 
 def repair_chunk(work: Work, chunk_id: str) -> Chunk:

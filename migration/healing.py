@@ -118,11 +118,7 @@ def other_rules(work: Work, table: Table) -> Chunk | None:
 def _lost(work: Work, table: Table) -> int:
     """There is no such table: nothing is copied."""
     marks.forget(work.ledger, work.plan.plan_id, table.name)
-    healed = 0
-    for chunk in work.ledger.chunks(work.plan.plan_id, target=table.name, states=IN_TARGET):
-        work.ledger.move(chunk, ChunkState.PLANNED, message="its rows are no longer in the target")
-        healed += 1
-    return healed
+    return _forget(work, work.ledger.chunks(work.plan.plan_id, target=table.name, states=IN_TARGET))
 
 
 def _unheard(work: Work, table: Table, *, is_whole: bool) -> int:
@@ -132,9 +128,7 @@ def _unheard(work: Work, table: Table, *, is_whole: bool) -> int:
     themselves are asked, in one pass over one column, which chunks they came from.
     """
     if is_whole:
-        return sum(
-            _forget_copy(work, chunk) for chunk in work.ledger.unseen(work.plan.plan_id, table.name, work.run_id)
-        )
+        return _forget(work, work.ledger.unseen(work.plan.plan_id, table.name, work.run_id))
     target = delta.read(work.lake, table).where(F.startswith("origin", F.lit("migration/")))
     there = target.select(F.substring_index("origin", "migration/", -1).alias("chunk_id")).distinct()
     healed = 0
@@ -145,9 +139,12 @@ def _unheard(work: Work, table: Table, *, is_whole: bool) -> int:
     return healed
 
 
-def _forget_copy(work: Work, chunk: Chunk) -> int:
-    work.ledger.move(chunk, ChunkState.PLANNED, message="its rows are no longer in the target")
-    return 1
+def _forget(work: Work, chunks: Iterable[Chunk]) -> int:
+    forgotten = 0
+    for chunk in chunks:
+        work.ledger.move(chunk, ChunkState.PLANNED, message="its rows are no longer in the target")
+        forgotten += 1
+    return forgotten
 
 
 def _take_from_rows(work: Work, table: Table, chunks: list[Chunk]) -> int:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from sqlalchemy import Connection, and_, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from migration.chunks import Chunk, ChunkState, Counts
 from migration.ledger import IN_TARGET, PAGE, Ledger, chunk_of, chunk_values, now
@@ -95,19 +95,29 @@ def inherit(ledger: Ledger, of: tuple[str, str], table_id: str, *, run_id: str) 
         row = connection.execute(query).mappings().first()
         if row is None:
             return None
-        old, new = CHUNKS.alias("old"), CHUNKS.alias("new")
-        same = and_(old.c.chunk_id == new.c.chunk_id, new.c.plan_id == plan_id, new.c.target == target)
-        known = select(old).join(new, same).where(old.c.plan_id == row["plan_id"], old.c.state.in_(IN_TARGET))
-        heard = {one["chunk_id"]: chunk_of(one) for one in connection.execute(known).mappings()}
-        mine = _chunks(connection, plan_id, sorted(heard))
-        pairs = [
-            (one, replace(one, counts=heard[name].counts, written_by=heard[name].written_by))
-            for name, one in mine.items()
-        ]
-        _take_over(connection, pairs, run_id)
+        for page in _known(connection, row["plan_id"], target):
+            mine = _chunks(connection, plan_id, sorted(page))
+            pairs = [
+                (one, replace(one, counts=page[name].counts, written_by=page[name].written_by))
+                for name, one in mine.items()
+            ]
+            _take_over(connection, pairs, run_id)
         mark = Mark(row["table_id"], row["version"], row["transaction_id"])
         _remember(connection, of, mark)
     return mark
+
+
+def _known(connection: Connection, plan_id: str, target: str) -> Iterator[dict[str, Chunk]]:
+    """A plan's chunks that stand in the target, by id, a page at a time."""
+    mine = (CHUNKS.c.plan_id == plan_id, CHUNKS.c.target == target, CHUNKS.c.state.in_(IN_TARGET))
+    after = ""
+    while True:
+        query = select(CHUNKS).where(*mine, CHUNKS.c.chunk_id > after).order_by(CHUNKS.c.chunk_id).limit(PAGE)
+        page = {row["chunk_id"]: chunk_of(row) for row in connection.execute(query).mappings()}
+        if not page:
+            return
+        yield page
+        after = list(page)[-1]  # by the database's order, which may not be Python's
 
 
 def _remember(connection: Connection, of: tuple[str, str], mark: Mark) -> None:

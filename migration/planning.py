@@ -41,11 +41,10 @@ def draft_plan(job: Job, ledger: Ledger, source: Source) -> Draft:
     found = source.look(job.mappings, partial(drafts.known_parts, ledger))
     drafts.add(ledger, job.name, _taken(draft, found))
     _refuse_contradictions(draft, ledger, job.name)
-    for row in ledger.totals(drafts.id_of(job.name)):
-        draft.chunks, draft.bytes, draft.records = (
-            *(draft.chunks + row["chunks"], draft.bytes + row["bytes"]),
-            draft.records + row["records"],
-        )
+    totals = ledger.totals(drafts.id_of(job.name))
+    draft.chunks, draft.bytes, draft.records = (
+        sum(row[name] for row in totals) for name in ("chunks", "bytes", "records")
+    )
     draft.plan = Plan(_plan_id(job, ledger), job.name, job.version, source.address, draft.plan.created_at)
     return draft
 

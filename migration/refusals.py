@@ -12,8 +12,9 @@ from migration.work import Work
 from spark_jobs.contracts.operations import QUARANTINE_ROWS
 from spark_jobs.storage import delta
 
-# A reason is a rule of a mapping and holds nothing of a record, so there are few.
+# A reason is a rule of a mapping and holds nothing of a record, so there are few; keys that nobody mapped may be many.
 MOST_REASONS = 1_000
+OTHERS = "other reasons"
 
 
 def count_refusals(work: Work) -> None:
@@ -26,6 +27,12 @@ def count_refusals(work: Work) -> None:
         refused = delta.read(work.lake, QUARANTINE_ROWS).where(mine).groupBy("target", "reason")
         counted = refused.agg(F.count(F.lit(1)).alias("records")).orderBy(F.desc("records"), "target", "reason")
         rows = [row.asDict() for row in counted.limit(MOST_REASONS).collect()]
+        if len(rows) == MOST_REASONS:
+            shown = counted.limit(MOST_REASONS).select("target", "reason")
+            # The shown ones are unique by target and reason, so this cannot add rows.
+            left = counted.join(shown, ["target", "reason"], "left_anti").groupBy("target")
+            others = left.agg(F.sum("records").alias("records")).collect()
+            rows += [{"target": row["target"], "reason": OTHERS, "records": row["records"]} for row in others]
     plan_id, moment = work.plan.plan_id, now()
     with work.ledger.engine.begin() as connection:
         connection.execute(delete(REFUSALS).where(REFUSALS.c.plan_id == plan_id))

@@ -2,7 +2,7 @@
 
 Count, bit_xor and exact sum of the row digests: bit_xor alone misses a row that came twice more, a 64-bit sum
 overflows. They form a group, so that rows can be taken out again and parts added up. Digests are summed in three pieces
-of 20, 22 and 22 bits, which takes 2^41 rows; sums of decimals, which would take more, cost four times as much.
+of 20, 22 and 22 bits, which is exact for 2^41 rows and needs no decimals.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from delta.exceptions import ConcurrentTransactionException
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from sqlalchemy import update
 
@@ -198,6 +199,17 @@ def test_a_record_that_gets_lost_on_the_way_is_noticed_before_the_commit(work, m
     with pytest.raises(TerminalError, match="planned 5 records, read 4"):
         copy_all(work, pace=Pace(parallel=1))
     assert delta.read(work.lake, ORDER_LINES).count() == 0
+
+
+def test_a_refused_record_that_gets_lost_on_its_way_to_quarantine_is_noticed(work, monkeypatch) -> None:
+    def fewer(*args: Any, **among: Any) -> DataFrame:
+        return reading.refused_of(*args, **among).where("line != 3")
+
+    monkeypatch.setattr(copying, "refused_of", fewer)
+    with pytest.raises(TerminalError, match="2 records were refused, and 1 when they were read again"):
+        copy_all(work, pace=Pace(parallel=1))
+    assert delta.read(work.lake, ORDER_LINES).count() == 0
+    assert delta.read(work.lake, QUARANTINE_ROWS).count() == 0
 
 
 def test_a_file_without_good_records_is_copied_too(tmp_path, lake, key_file) -> None:
