@@ -14,6 +14,7 @@ from migration.conversions import FLOATS, JSON_TIMES, Way, way
 from migration.mapping import EPOCHS, Cast, Constant, DayOf, JsonOf, Mapping, Rule
 from spark_jobs.contracts.core import IDENTIFIER_STRUCT
 from spark_jobs.contracts.schema import Column as ContractColumn
+from spark_jobs.errors import TerminalError
 
 _EXACT = "decimal(38,18)"
 _TOKEN_BYTES = 16
@@ -95,8 +96,11 @@ def _converted(rule: Cast, field: Field, kind: str, zone: str) -> Column:
             # Of an hour that comes twice when clocks go back, the first is taken.
             local = _local(field, rule)
             return local if zone == "UTC" else F.to_utc_timestamp(local, zone)
-        case _:
+        case Way.CHECKED:
             return _cast(field.column, field.kind, kind)
+        case None:
+            # Planning refuses it (`conversions.type_problem`); a cast would guess.
+            raise TerminalError(f"column {rule.source!r} is {field.kind} and cannot become {rule.target} ({kind})")
 
 
 def _member(field: Field) -> Column:

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from migration.chunks import Chunk, chunk_id_of
+from migration.chunks import Chunk, Layout, chunk_id_of
+from migration.conversions import type_problem
 from migration.mapping import Mapping, SourceTable, header_problem
 from migration.sources.database import Database, Snapshot
 from migration.sources.dialect import TableFacts
@@ -50,7 +51,9 @@ class Tables:
         if facts is None:
             yield Refused(table.name, "there is no such table, or its account may not read it")
             return
-        problem = header_problem(facts.header, mapping) or self._key_problem(facts, table)
+        layout = Layout(facts.header, self._types(facts))
+        problem = header_problem(facts.header, mapping) or type_problem(layout, mapping)
+        problem = problem or self._key_problem(facts, table)
         if problem:
             yield Refused(table.name, problem)
             return

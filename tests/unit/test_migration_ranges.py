@@ -207,6 +207,12 @@ def test_a_hot_key_is_reported_without_the_key(old, caplog) -> None:
         pytest.param("id int PRIMARY KEY, k real, x int", {}, "column 'x' is not mapped", id="a new column"),
         pytest.param("id int PRIMARY KEY", {}, "column 'k' is missing", id="a missing column"),
         pytest.param("id int PRIMARY KEY, k time UNIQUE", {}, "'k' is time", id="a type that is no key"),
+        pytest.param(
+            "id double precision PRIMARY KEY, k int UNIQUE",
+            {},
+            "column 'id' is double, which cannot become product_id",
+            id="a type that no rule can take",
+        ),
     ],
 )
 def test_a_table_that_cannot_be_taken(old, columns, changes, says) -> None:
