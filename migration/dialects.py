@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import string
+from collections import Counter
 from collections.abc import Iterable
 from collections.abc import Mapping as Keys
 from typing import Any
@@ -105,7 +106,11 @@ def _list_problems(given: Keys[str, Any]) -> list[str]:
 def name_problems(given: Keys[str, Any], names: Iterable[str]) -> list[str]:
     """Why the format has no columns or keys of such names."""
     if given["format"] in JSON_FORMATS:
-        return [f"key {name!r} has an empty part" for name in sorted(names) if "" in name.split(".")]
+        problems = [f"key {name!r} has an empty part" for name in sorted(names) if "" in name.split(".")]
+        folded = Counter(name.lower() for name in names)
+        return problems + [
+            f"key {name!r} and another differ in case alone" for name in sorted(folded) if folded[name] > 1
+        ]
     if EVERY_OTHER in given.get("ignore", ()):
         return [f"ignore has {EVERY_OTHER!r}, which is for keys of JSON; name the columns"]
     return []

@@ -9,7 +9,8 @@ from __future__ import annotations
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
-from migration.sources.json_lines import MARK, Derived, JsonLines, Opening
+from migration.sources.json_lines import Derived, JsonLines, Opening
+from migration.sources.json_texts import MARK
 
 _KINDS = ("string_value", "int_value", "float_value", "double_value")
 _VALUE = f"struct<{','.join(f'{kind}:string' for kind in _KINDS)}>"
@@ -20,9 +21,8 @@ def _parameter(found: Column, key: str) -> Column:
     return F.coalesce(*[F.get(found.getField("value").getField(kind), place) for kind in _KINDS])
 
 
-def _event_id(person: Column, parameters: Column, *place: Column) -> Column:
-    # Without consent there is no person; then all of the parameters tell one event of a microsecond from another.
-    return F.sha2(F.to_json(F.array(F.coalesce(person, parameters), *place)), 256)
+def _event_id(*parts: Column) -> Column:
+    return F.sha2(F.to_json(F.array(*parts)), 256)
 
 
 def _is_signed_in(user_id: Column) -> Column:
@@ -36,11 +36,11 @@ _PARAMETERS = Opening(
     lambda found: found.getField("key"),
     _parameter,
 )
-# An event has no id of its own: its person, moment and place in what was sent with it say which one it is.
+# An event has no id of its own. What was sent together may have one time and one name: the parameters tell it apart.
 _EVENT_ID = Derived(
     (
-        *("user_pseudo_id", "event_params", "event_timestamp", "event_name", "event_bundle_sequence_id"),
-        *("batch_event_index", "batch_ordering_id", "batch_page_id"),
+        *("user_pseudo_id", "event_timestamp", "event_name", "event_bundle_sequence_id"),
+        *("batch_event_index", "batch_ordering_id", "batch_page_id", "event_params"),
     ),
     _event_id,
 )

@@ -10,7 +10,7 @@ import pytest
 
 from migration.copying import copy_all
 from migration.pace import Pace
-from migration.sources.json_lines import MAX_DEPTH
+from migration.sources.json_texts import MAX_DEPTH
 from migration.sources.lines import MAX_LINE_BYTES
 from spark_jobs.contracts.core import ORDER_LINES
 from spark_jobs.contracts.operations import QUARANTINE_ROWS

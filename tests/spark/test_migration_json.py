@@ -19,7 +19,8 @@ from migration.rows import mapped_rows
 from migration.settling import settle
 from migration.sources.files import FORMATS
 from migration.sources.ga4 import GA4
-from migration.sources.json_lines import MAX_DEPTH, JsonLines
+from migration.sources.json_lines import JsonLines
+from migration.sources.json_texts import MAX_DEPTH
 from migration.sources.lines import MAX_LINE_BYTES, read_texts, reading_session
 from spark_jobs.contracts.core import EVENTS
 from spark_jobs.storage import delta
@@ -50,7 +51,7 @@ JSON_LINES: dict[str, object] = {
     '{"a":"[1.5,2.50]","b":[1.5,2.50]}': ("[1.5,2.50]", "[1.5,2.50]", *NOTHING[2:]),
     '{"user":null,"a":null}': NOTHING,
     "{}": NOTHING,
-    '{"user":"{\\"phone\\":1.50}"}': (None, None, None, "1.50", None),
+    '{"user":"{\\"phone\\":1.50}"}': "user: not an object",
     '{"a":' + DEEP + "}": (DEEP, *NOTHING[1:]),
     '{"a":[' + DEEP + "]}": f"nested deeper than {MAX_DEPTH} levels",
     '{"a":' + "[" * 50_000 + "]" * 50_000 + "}": f"nested deeper than {MAX_DEPTH} levels",
@@ -75,6 +76,7 @@ JSON_LINES: dict[str, object] = {
     '{"a":1,"a":2}': "key 'a' stands twice",
     '{"user":{"phone":1,"phone":2}}': "key 'user.phone' stands twice",
     '{"a":1,"zz":1}': "key 'zz' is not mapped",
+    '{"A":1}': "key 'A' is not mapped",
     '{"手机号2":1}': "key '手机号2' is not mapped",
     '{"13900000001":1}': "a key of the record is not mapped",
     '{"user":{"phone":1,"a@example.com":2}}': "a key of user is not mapped",
@@ -125,7 +127,12 @@ def test_parameters_of_ga4_are_fields_whatever_type_their_value_has(session, tmp
 
 def test_events_of_ga4_have_one_id_each(session, tmp_path) -> None:
     same = [event(1), event(1, user_id="u7", geo={})]
-    others = [event(2), event(1, event_name="scroll"), event(1, event_bundle_sequence_id="78")]
+    others = [
+        event(2),
+        event(1, event_name="scroll"),
+        event(1, event_bundle_sequence_id="78"),
+        event(1, event_params=[]),
+    ]
     nobody = [event(1, user_pseudo_id=None), event(1, user_pseudo_id=None, event_params=[])]
     (tmp_path / "a.jsonl").write_text("\n".join([*same, *others, *nobody]))
     rows = GA4.split_fields(read_texts(session, [str(tmp_path / "a.jsonl")], "utf-8"), ["event_id"], is_open=True)

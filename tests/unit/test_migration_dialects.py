@@ -76,6 +76,7 @@ def test_columns_may_be_named_in_the_mapping() -> None:
         pytest.param({"format": "jsonl", "quote": "'"}, "quote is for csv, and the format is jsonl", id="JSON quotes"),
         pytest.param({"format": "jsonl", "header": ["a"]}, "header is for csv", id="a header of JSON"),
         pytest.param({"format": "jsonl", "ignore": ["a..b"]}, "key 'a..b' has an empty part", id="half a path"),
+        pytest.param({"format": "jsonl", "ignore": ["WEEK", "week"]}, "key 'week' and another", id="another case"),
     ],
 )
 def test_a_dialect_is_refused_with_what_was_found_and_wanted(changes, says) -> None:
