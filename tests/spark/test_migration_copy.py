@@ -9,28 +9,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from delta.exceptions import ConcurrentTransactionException
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from sqlalchemy import update
 
 from migration import copying, reading
 from migration.chunks import Chunk, ChunkState, Counts
-from migration.copying import copy_all, prepare, repair_chunk
-from migration.fencing import check_fence
+from migration.copying import copy_all, repair_chunk
 from migration.healing import heal
-from migration.ledger_schema import LEASES
 from migration.mirror import mirror
 from migration.pace import Pace
 from migration.work import Work
 from spark_jobs.contracts.core import ORDER_LINES
 from spark_jobs.contracts.operations import MIGRATION_CHUNKS, QUARANTINE_ROWS
-from spark_jobs.errors import RetryableError, TerminalError
+from spark_jobs.errors import TerminalError
 from spark_jobs.protection.keys import load_root_keys
 from spark_jobs.protection.sealing import unseal
 from spark_jobs.storage import delta
-from spark_jobs.storage.appending import Append
-from spark_jobs.storage.delta import Transaction
 from spark_jobs.storage.fingerprints import fingerprint
 from tests.clear_text import clear_values_in
 from tests.migration_files import OldSystem, fingerprints, line, old_system, planned
@@ -220,39 +214,6 @@ def test_a_file_without_good_records_is_copied_too(tmp_path, lake, key_file) -> 
         copy_all(work)
         counts = Counter((c.counts.read, c.counts.good.rows) for c in work.ledger.chunks(work.plan.plan_id) if c.counts)
         assert counts == {(0, 0): 1, (2, 0): 1}
-
-
-def test_who_lost_the_lease_without_noticing_is_refused_by_delta(work, old, lake, key_file) -> None:
-    copy_all(work)
-    zombie = Append(lake, ORDER_LINES)  # begun in time, and then its process slept
-    check_fence(work, zombie)
-    take_the_lease_away(work)
-    with planned(old, lake, key_file) as heir:
-        assert heir.lease.epoch > work.lease.epoch
-        prepare(heir)
-        zombie.write(delta.read(lake, ORDER_LINES).withColumn("origin", F.lit("migration/zombie")))
-        with pytest.raises(ConcurrentTransactionException):
-            zombie.commit(Transaction("migration/zombie", 1), facts={})
-        with pytest.raises(RetryableError, match="its targets are at epoch 2, this process holds epoch 1"):
-            check_fence(work, Append(lake, ORDER_LINES))
-        check_fence(heir, Append(lake, ORDER_LINES))
-    assert delta.read(lake, ORDER_LINES).count() == 6
-
-
-def test_a_ledger_from_a_backup_rises_above_the_epochs_of_its_tables(work, old, key_file, tmp_path) -> None:
-    work.lease.rise_to(7)
-    copy_all(work)
-    with planned(old, work.lake, key_file, ledger=tmp_path / "restored.sqlite") as restored:
-        assert restored.lease.epoch == 1
-        prepare(restored)
-        assert restored.lease.epoch == 9
-        check_fence(restored, Append(work.lake, ORDER_LINES))
-
-
-def take_the_lease_away(work: Work) -> None:
-    """Another host's process held it, as far as the ledger knows, and it has run out."""
-    with work.ledger.engine.begin() as connection:
-        connection.execute(update(LEASES).values(owner="elsewhere/1/1", expires_at=""))
 
 
 def test_repair_replaces_what_the_target_holds_of_a_chunk(work) -> None:

@@ -1,0 +1,67 @@
+"""The fence: who lost a job's lease without noticing is refused by Delta, and a ledger may be older than its tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from delta.exceptions import ConcurrentTransactionException
+from pyspark.sql import functions as F
+from sqlalchemy import update
+
+from migration.copying import copy_all, prepare
+from migration.fencing import check_fence
+from migration.ledger_schema import LEASES
+from migration.work import Work
+from spark_jobs.contracts.core import ORDER_LINES
+from spark_jobs.errors import RetryableError
+from spark_jobs.storage import delta
+from spark_jobs.storage.appending import Append
+from spark_jobs.storage.delta import Transaction
+from tests.migration_files import OldSystem, line, old_system, planned
+
+
+@pytest.fixture
+def old(tmp_path) -> OldSystem:
+    system = old_system(tmp_path / "old")
+    system.put("a", [line(number) for number in range(6)])
+    return system
+
+
+@pytest.fixture
+def work(old, lake, key_file) -> Iterator[Work]:
+    with planned(old, lake, key_file) as ready:
+        yield ready
+
+
+def test_who_lost_the_lease_without_noticing_is_refused_by_delta(work, old, lake, key_file) -> None:
+    copy_all(work)
+    zombie = Append(lake, ORDER_LINES)  # begun in time, and then its process slept
+    check_fence(work, zombie)
+    take_the_lease_away(work)
+    with planned(old, lake, key_file) as heir:
+        assert heir.lease.epoch > work.lease.epoch
+        prepare(heir)
+        zombie.write(delta.read(lake, ORDER_LINES).withColumn("origin", F.lit("migration/zombie")))
+        with pytest.raises(ConcurrentTransactionException):
+            zombie.commit(Transaction("migration/zombie", 1), facts={})
+        with pytest.raises(RetryableError, match="its targets are at epoch 2, this process holds epoch 1"):
+            check_fence(work, Append(lake, ORDER_LINES))
+        check_fence(heir, Append(lake, ORDER_LINES))
+    assert delta.read(lake, ORDER_LINES).count() == 6
+
+
+def test_a_ledger_from_a_backup_rises_above_the_epochs_of_its_tables(work, old, key_file, tmp_path) -> None:
+    work.lease.rise_to(7)
+    copy_all(work)
+    with planned(old, work.lake, key_file, ledger=tmp_path / "restored.sqlite") as restored:
+        assert restored.lease.epoch == 1
+        prepare(restored)
+        assert restored.lease.epoch == 9
+        check_fence(restored, Append(work.lake, ORDER_LINES))
+
+
+def take_the_lease_away(work: Work) -> None:
+    """Another host's process held it, as far as the ledger knows, and it has run out."""
+    with work.ledger.engine.begin() as connection:
+        connection.execute(update(LEASES).values(owner="elsewhere/1/1", expires_at=""))
