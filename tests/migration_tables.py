@@ -191,7 +191,8 @@ def lines_mapping(**changes: object) -> dict[str, Any]:
 def chunks_of(old: OldDatabase, **changes: object) -> list[Chunk]:
     """Look at the table `items` for the first time: its chunks, where nothing is refused."""
     found = list(old.source.look([parsed(**changes)], lambda _mapping, _name: iter(())))
-    assert [one for one in found if isinstance(one, Refused)] == []
+    refused = [one for one in found if isinstance(one, Refused)]
+    assert refused == [], refused
     return [one for one in found if isinstance(one, Chunk)]
 
 
