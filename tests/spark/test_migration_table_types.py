@@ -127,7 +127,7 @@ def test_every_type_comes_exactly(old, spark) -> None:
     changes = {
         "split_by": "id",
         "ignore": [name for name in types if name not in USED],
-        "columns": {"product_id": {"from": "id"}, **dict.fromkeys(UNUSED, {"value": None}), **used},
+        "columns": {"product_id": {"from": "id"}, **{key: {"value": None} for key in UNUSED}, **used},
     }
     (chunk,) = chunks_of(old, **changes)
     assert chunk.types == ("bigint", *(kind[1] for kind in types.values()))
