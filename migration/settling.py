@@ -20,6 +20,7 @@ from spark_jobs.storage import delta
 from spark_jobs.storage.conflicts import until_committed
 from spark_jobs.storage.delta import Lake, row_digest
 from spark_jobs.storage.fingerprints import aggregates, of_row
+from spark_jobs.storage.repeats import repeated
 
 log = logging.getLogger(__name__)
 
@@ -48,21 +49,19 @@ def settle(lake: Lake, table: Table, *, run_id: str) -> Settled:
     return total
 
 
-def losers_of(rows: DataFrame, table: Table) -> DataFrame:
+def losers_of(rows: DataFrame, table: Table, *, among: DataFrame) -> DataFrame:
     """The rows that must leave: key columns, origin, origin_position, digest, and the partition's day if there is one.
 
-    Only a 64-bit hash of each key is shuffled for all rows; whole rows are looked at where two hashes are equal. Rows
-    that are equal in key and place are never losers: to delete one would delete both, and verification shows them.
+    In: rows of the table; key_a of the keys that may stand more than once. Only their rows are shuffled. Rows that are
+    equal in key and place are never losers: to delete one would delete both, and verification shows them.
     """
     names = dict.fromkeys((*table.key, *table.partition_by, "origin", "origin_position"))
-    keyed = rows.withColumn("digest", row_digest(table.types)).withColumn("key_hash", F.xxhash64(*table.key))
-    keyed = keyed.select(*names, "digest", "key_hash")
-    hashes = rows.select(F.xxhash64(*table.key).alias("key_hash")).groupBy("key_hash").agg(F.count(F.lit(1)).alias("n"))
+    keyed = rows.withColumn("digest", row_digest(table.types)).withColumns({"key_a": key_hashes(table)[0]})
     # Unique on the hash, so this cannot add rows.
-    suspects = keyed.join(hashes.where(F.col("n") > 1), on="key_hash", how="left_semi")
+    suspects = keyed.select(*names, "digest", "key_a").join(among, on="key_a", how="left_semi")
     is_live = F.startswith("origin", F.lit(LIVE))
     order = Window.partitionBy(*table.key).orderBy(is_live, "origin", "origin_position")
-    return suspects.withColumn("place", F.rank().over(order)).where(F.col("place") > 1).drop("place", "key_hash")
+    return suspects.withColumn("place", F.rank().over(order)).where(F.col("place") > 1).drop("place", "key_a")
 
 
 def key_hashes(table: Table) -> tuple[Column, Column]:
@@ -70,15 +69,10 @@ def key_hashes(table: Table) -> tuple[Column, Column]:
     return F.xxhash64(*table.key).alias("key_a"), F.xxhash64(F.lit("b"), *table.key).alias("key_b")
 
 
-def repeated_keys(rows: DataFrame, table: Table) -> DataFrame:
-    """Natural keys that more than one row has. In: rows of the table. Out: key_a, key_b.
-
-    Half of the key is shuffled for all rows, and the whole key of those where the halves are equal.
-    """
-    key_a, key_b = key_hashes(table)
-    twice = rows.select(key_a).groupBy("key_a").agg(F.count(F.lit(1)).alias("n")).where(F.col("n") > 1)
+def repeated_keys(rows: DataFrame, table: Table, *, among: DataFrame) -> DataFrame:
+    """Natural keys that more than one row has: key_a, key_b. In: rows of the table; key_a of those that may."""
     # Unique on the hash, so this cannot add rows.
-    suspects = rows.select(key_a, key_b).join(twice, on="key_a", how="left_semi")
+    suspects = rows.select(*key_hashes(table)).join(among, on="key_a", how="left_semi")
     return suspects.groupBy("key_a", "key_b").agg(F.count(F.lit(1)).alias("n")).where(F.col("n") > 1).drop("n")
 
 
@@ -100,20 +94,34 @@ def _settle_once(lake: Lake, table: Table, run_id: str) -> tuple[Settled, bool]:
     session = lake.spark.newSession()  # the commit's metadata are a setting: they must reach no other commit
     own = Lake(session, lake.root)
     version = delta.current_version(own, table)
-    losers = losers_of(delta.read(own, table, version=version), table).persist()
+    rows = delta.read(own, table, version=version)
+    # Kept, so that Spark knows how few they are when it joins with them.
+    twice = repeated(rows.select(key_hashes(table)[0]), "key_a").persist()
+    try:
+        if not twice.count():
+            return Settled(), True
+        left, are_more = _take_out(own, table, losers_of(rows, table, among=twice), run_id)
+        # Where nothing had to leave, or all that had to, and nobody else committed since it was looked for.
+        return left, left == Settled() or (not are_more and delta.current_version(own, table) == version + 1)
+    finally:
+        twice.unpersist()
+
+
+def _take_out(own: Lake, table: Table, losers: DataFrame, run_id: str) -> tuple[Settled, bool]:
+    """Delete the losers of CHUNKS_PER_COMMIT chunks at most, in one commit; true where there may be more."""
+    losers = losers.persist()
     try:
         by_origin = losers.groupBy("origin").agg(*aggregates(F.col("digest"))).orderBy("origin")
         page = by_origin.limit(CHUNKS_PER_COMMIT).collect()
         if not page:
-            return Settled(), True
+            return Settled(), False
         leaving = losers.where(F.col("origin").between(page[0]["origin"], page[-1]["origin"]))
         history = {r["origin"].removeprefix(_CHUNK): of_row(r) for r in page if r["origin"].startswith(_CHUNK)}
         live = sum(row["rows"] for row in page if not row["origin"].startswith(_CHUNK))
-        session.conf.set(_USER_METADATA, json.dumps(settle_facts(history, live=live, run_id=run_id), sort_keys=True))
+        facts = settle_facts(history, live=live, run_id=run_id)
+        own.spark.conf.set(_USER_METADATA, json.dumps(facts, sort_keys=True))
         _delete(own, table, leaving)
-        # All losers were on the page, and nobody else committed since they were looked for.
-        is_done = len(page) < CHUNKS_PER_COMMIT and delta.current_version(own, table) == version + 1
-        return Settled(sum(taken.rows for taken in history.values()), live), is_done
+        return Settled(sum(taken.rows for taken in history.values()), live), len(page) == CHUNKS_PER_COMMIT
     finally:
         losers.unpersist()
 

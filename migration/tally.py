@@ -18,6 +18,7 @@ from spark_jobs.storage.fingerprints import aggregates, of_row
 PLACES = 32_768
 # With more remainders than this, nearly all lines would have to be looked at anyway.
 MOST_REMAINDERS = 2_048
+_DIGEST = "row digest"  # no column of a contract has such a name
 
 
 class Tally:
@@ -26,17 +27,18 @@ class Tally:
     def __init__(self, rows: DataFrame, mapping: Mapping) -> None:
         """In: `rows.mapped_rows`."""
         self.mapping = mapping
-        self._all, self._kept = Observation(), Observation()
+        self._seen = Observation()
         place = F.when(~is_good(), F.pmod("line", F.lit(PLACES)))
-        watched = rows.observe(
-            self._all,
+        # As a column, so that the hash is computed once; null where the row is refused, which no aggregate counts.
+        watched = rows.withColumn(_DIGEST, digest_of(mapping)).observe(
+            self._seen,
             F.count(F.lit(1)).alias("read"),
             F.count("reason").alias("refused"),
             F.coalesce(F.sum("left_out"), F.lit(0)).alias("left_out"),
             F.bitmap_construct_agg(place).alias("places"),
+            *aggregates(F.col(_DIGEST)),
         )
-        digest = digest_of(mapping)
-        self.good = watched.where(is_good()).observe(self._kept, *aggregates(digest))
+        self.good = watched.where(is_good()).drop(_DIGEST)
 
     def run(self) -> None:
         """Count without writing."""
@@ -45,17 +47,17 @@ class Tally:
     @property
     def counts(self) -> Counts:
         """Where the records went; none is a duplicate yet."""
-        seen = self._all.get
-        return Counts(seen["read"], seen["refused"], 0, of_row(self._kept.get))
+        seen = self._seen.get
+        return Counts(seen["read"], seen["refused"], 0, of_row(seen))
 
     @property
     def left_out(self) -> int:
         """How many identifiers that mean nobody were left out of good rows."""
-        return int(self._all.get["left_out"])
+        return int(self._seen.get["left_out"])
 
     @property
     def refused(self) -> list[int] | None:
         """The remainders of `line` by PLACES that refused records have; None where they are too many to help."""
-        bitmap = self._all.get["places"]
+        bitmap = self._seen.get["places"]
         found = [8 * n + bit for n, byte in enumerate(bitmap) if byte for bit in range(8) if byte >> bit & 1]
         return found if len(found) <= MOST_REMAINDERS else None

@@ -1,7 +1,8 @@
 """Verify: the source read and mapped once more, the committed rows read back, compared without tolerance.
 
-Both sides are reduced to fingerprints per chunk in one pass over each. The source side finds repeated natural keys by
-itself (over all chunks of the table, by a 128-bit hash), so that a settlement that took out a wrong row is seen too.
+Both sides are reduced to fingerprints per chunk in one pass over each, which finds keys that stand twice in the target
+as well. Where rows were settled away, the source side finds repeated natural keys by itself (over all chunks of the
+table, by a 128-bit hash), so that a settlement that took out a wrong row is seen too.
 What differs is narrowed to lines (`differences.py`). A verification that cannot run is a failure.
 """
 
@@ -23,14 +24,15 @@ from migration.differences import differing_lines
 from migration.mapping import Mapping
 from migration.reading import source_rows
 from migration.rows import digest_of, is_good
-from migration.settling import key_hashes, repeated_keys, repeated_live
+from migration.settling import key_hashes, repeated_keys
+from migration.summing import CHUNK, Standing, chunk_of, standing, summed
 from migration.work import Work
 from spark_jobs.contracts.operations import QUARANTINE_ROWS
 from spark_jobs.contracts.schema import Table
 from spark_jobs.errors import TerminalError
 from spark_jobs.storage import delta
 from spark_jobs.storage.delta import row_digest
-from spark_jobs.storage.fingerprints import Fingerprint, aggregates, of_row
+from spark_jobs.storage.fingerprints import PARTS, Fingerprint, of_row
 
 log = logging.getLogger(__name__)
 
@@ -60,22 +62,23 @@ def verify_table(work: Work, mapping: Mapping) -> dict[str, Any]:
     is_settled = any(
         row["rows_duplicate"] for row in work.ledger.totals(work.plan.plan_id) if row["target"] == table.name
     )
-    source, stored = source_digests(work, mapping), target_digests(target, table)
+    source = source_digests(work, mapping)
     if is_settled:
         source = source.persist(StorageLevel.MEMORY_AND_DISK)
     try:
         good = source.where("is_good")
         repeated = _repeated(good) if is_settled else good.limit(0)
-        digests = {"read": source, "repeated": repeated, "target": stored, "sealed": _sealed(work, table)}
-        problems = _compare(work, table, _sides(work, table, digests))
+        digests = {"read": source, "repeated": repeated, "sealed": _sealed(work, table)}
+        with standing(target, table) as held:
+            problems = _compare(work, table, _sides(work, table, digests, held.sums))
+            twice = _twice(target, table, held)
         kept = _without(good, repeated)
-        lines = differing_lines(kept, stored, list(problems)[:SHOWN]) if problems else []
+        shown = list(problems)[:SHOWN]
+        lines = differing_lines(kept, target_digests(target, table), shown) if problems else []
     finally:
         source.unpersist()
-    twice = repeated_live(target, table) if is_settled else repeated_keys(target, table)
-    standing = twice.limit(SHOWN).count()
-    if problems or standing:
-        raise TerminalError(_report(table, problems, lines, standing))
+    if problems or twice:
+        raise TerminalError(_report(table, problems, lines, twice))
     facts = {"table": table.name, "version": version, "columns": column_facts(target, table)}
     work.ledger.record_step(work.plan.plan_id, VERIFIED, facts)
     return facts
@@ -130,24 +133,26 @@ def _without(rows: DataFrame, repeated: DataFrame) -> DataFrame:
     return rows.join(repeated, on=["origin", "origin_position"], how="left_anti")
 
 
-def _sides(work: Work, table: Table, digests: Keys[str, DataFrame]) -> DataFrame:
+def _twice(target: DataFrame, table: Table, held: Standing) -> int:
+    """How many keys stand more than once in the target, SHOWN at most."""
+    if not held.twice.limit(1).count():
+        return 0
+    return repeated_keys(target, table, among=held.twice).limit(SHOWN).count()
+
+
+def _sides(work: Work, table: Table, digests: Keys[str, DataFrame], held: DataFrame) -> DataFrame:
     """One row per chunk of the plan: both sides' numbers, null where a side has nothing of it.
 
-    In: rows of origin and digest by side; the digest of a refused record is null. Each side is reduced to a row
-    a chunk by itself, so that a task evaluates the sums of its own side alone.
+    In: rows of origin and digest by side, the digest of a refused record is null; the sums of what is held. Each side
+    is reduced to a row a chunk by itself, so that a task evaluates the sums of its own side alone.
     """
     chunks = work.ledger.chunks(work.plan.plan_id, target=table.name)
     sides = work.lake.spark.createDataFrame([(chunk.origin,) for chunk in chunks], "origin string")
     for side, rows in digests.items():
         # Both have every chunk once, so this join cannot add rows.
         sides = sides.join(summed(rows, f"{side}_"), on="origin", how="left")
-    return sides
-
-
-def summed(rows: DataFrame, prefix: str = "") -> DataFrame:
-    """One row per chunk: the fingerprint of its rows and how many were refused. In: origin, digest."""
-    refused = F.count_if(F.col("digest").isNull()).alias(f"{prefix}refused")
-    return rows.groupBy("origin").agg(*aggregates(F.col("digest"), prefix), refused)
+    target = held.select(CHUNK, *(F.col(name).alias(f"target_{name}") for name in PARTS))
+    return sides.withColumn(CHUNK, chunk_of()).join(target, on=CHUNK, how="left")
 
 
 def _compare(work: Work, table: Table, sides: DataFrame) -> dict[str, str]:
@@ -191,10 +196,10 @@ def _text(fingerprint: Fingerprint) -> str:
     return f"{fingerprint.rows} rows ({fingerprint.digest_xor:x}, {fingerprint.digest_sum:x})"
 
 
-def _report(table: Table, problems: dict[str, str], lines: list[str], standing: int) -> str:
+def _report(table: Table, problems: dict[str, str], lines: list[str], twice: int) -> str:
     shown = [f"  {origin}: {problem}" for origin, problem in list(problems.items())[:SHOWN]]
     more = [f"  and {len(problems) - SHOWN} further chunks"] if len(problems) > SHOWN else []
-    keys = [f"  at least {standing} rows share a natural key with another; run `migration settle`"] if standing else []
+    keys = [f"  natural keys stand more than once, {twice} or more; run `migration settle`"] if twice else []
     wanted = "replace a chunk's rows with `migration copy --repair CHUNK`, then `settle` and `verify`"
     return "\n".join([f"{table.name} does not agree with its source:", *shown, *more, *lines, *keys, wanted])
 

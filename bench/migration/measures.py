@@ -115,17 +115,24 @@ def _verify_side(side: str) -> Callable[[int, Path, Path], dict[str, Any]]:
     def measured(_rows: int, source: Path, target: Path) -> dict[str, Any]:
         from migration import verifying  # noqa: PLC0415
         from migration.copying import copy_all  # noqa: PLC0415
-        from migration.settling import repeated_keys  # noqa: PLC0415
+        from migration.settling import settle  # noqa: PLC0415
+        from migration.summing import standing, summed  # noqa: PLC0415
         from spark_jobs.storage import delta  # noqa: PLC0415
 
         with work_in(source, target) as (spark, work):
             copy_all(work)
             mapping = work.mappings[0]
             stored = delta.read(work.lake, mapping.table)
+
+            def held() -> int:
+                with standing(stored, mapping.table) as found:
+                    return len(found.sums.collect()) + found.twice.count()
+
             parts: dict[str, Callable[[], object]] = {
-                "source": lambda: verifying.summed(verifying.source_digests(work, mapping)).collect(),
-                "target": lambda: verifying.summed(verifying.target_digests(stored, mapping.table)).collect(),
-                "keys": lambda: repeated_keys(stored, mapping.table).limit(1).count(),
+                "source": lambda: summed(verifying.source_digests(work, mapping)).collect(),
+                "target": held,
+                "columns": lambda: verifying.column_facts(stored, mapping.table),
+                "settle": lambda: settle(work.lake, mapping.table, run_id="bench"),
             }
             with _Clock() as clock:
                 parts[side]()
@@ -163,7 +170,8 @@ MEASURES: Mapping[str, Callable[[int, Path, Path], dict[str, Any]]] = {
     "verified copy": _verified_copy,
     "verify: source": _verify_side("source"),
     "verify: target": _verify_side("target"),
-    "verify: keys": _verify_side("keys"),
+    "verify: columns": _verify_side("columns"),
+    "settle": _verify_side("settle"),
     "DuckDB": _duckdb,
     "delta-rs": _delta_rs,
 }

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
 from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
 
@@ -45,6 +47,22 @@ EMPTY = Fingerprint(0, 0, 0)
 PARTS = ("rows", "digest_xor", "digest_high", "digest_middle", "digest_low")
 _PIECE = 22
 _MASK = (1 << _PIECE) - 1
+
+
+Parts = tuple[int, int, int, int, int]
+
+
+def parts_of(digests: NDArray[np.int64]) -> Parts:
+    """PARTS of digests that a Python kernel holds, the same as `aggregates` makes of them."""
+    pieces = (digests >> 2 * _PIECE, (digests >> _PIECE) & _MASK, digests & _MASK)
+    high, middle, low = (int(piece.sum()) for piece in pieces)
+    return len(digests), int(np.bitwise_xor.reduce(digests)), high, middle, low
+
+
+def added(one: Parts, other: Parts) -> Parts:
+    """PARTS of both sets of digests together."""
+    rows, high, middle, low = (one[n] + other[n] for n in (0, 2, 3, 4))
+    return rows, one[1] ^ other[1], high, middle, low
 
 
 def aggregates(digest: Column, prefix: str = "") -> list[Column]:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +31,7 @@ from spark_jobs.storage.delta import Lake
 from spark_jobs.storage.fingerprints import Fingerprint, fingerprint
 from tests.migration_files import OldSystem, fingerprints, line, old_system, planned
 from tests.postgres import postgres_server
+from tests.small_disk import small_disk
 
 LINES = 4_000
 
@@ -67,21 +66,6 @@ def ended(work: Work) -> tuple[dict[str, object], Fingerprint]:
     heal(work, ORDER_LINES)
     verify_table(work, work.mappings[0])
     return fingerprints(work.ledger, work.plan.plan_id), fingerprint(delta.read(work.lake, ORDER_LINES), ORDER_LINES)
-
-
-@contextmanager
-def small_disk(folder: Path, size: str) -> Iterator[Callable[[str], None]]:
-    """A file system of this size on a folder; what is yielded makes it larger."""
-    if os.geteuid() != 0:
-        pytest.skip("only root may mount a small file system")
-    folder.mkdir(parents=True)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "small", str(folder)], check=True)
-    try:
-        yield lambda larger: subprocess.run(
-            ["mount", "-o", f"remount,size={larger}", str(folder)], check=True
-        ).check_returncode()
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 def test_a_disk_that_fills_under_the_target(begin, undisturbed, spark, tmp_path) -> None:
