@@ -1,8 +1,8 @@
 """`python -m bench.migration`: rows per CPU second of a verified copy, and of its peers over the same rows.
 
-Each figure is taken in a process of its own, from when Spark is up until the work is done; CPU seconds are those of the
-whole process tree. Peers: Spark reading the rows and writing them into Delta with its default settings, DuckDB's COPY,
-and delta-rs where it is installed.
+Each peer is measured in a process of its own, from when Spark is up until the work is done; CPU seconds are those of
+the whole process tree. Peers: Spark reading the rows and writing them into Delta with its default settings, DuckDB's
+COPY, and delta-rs.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import statistics
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 from bench.migration import measures
 from services.setup.resolved import environment, resolved
@@ -42,27 +41,28 @@ def main(argv: list[str] | None = None) -> int:
 
 def _print_size(rows: int, names: list[str], runs: int, folder: Path) -> None:
     _measured("rows", rows, folder)
-    found: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
+    found: dict[str, list[measures.Facts]] = {}
     for _ in range(runs):
         for name in names:
-            found[name].append(_measured(name, rows, folder))
-    plain = statistics.median(one["cpu_s"] for one in found.get("plain", [{"cpu_s": float("nan")}]))
+            for what, facts in _measured(name, rows, folder).items():
+                found.setdefault(what, []).append(facts)
+    plain = statistics.median(one["cpu_s"] for one in found.get(measures.PLAIN, [{"cpu_s": float("nan")}]))
     sys.stdout.write(f"{rows / 1e6:g} million rows   CPU-s  M rows/CPU-s  of plain  wall s  memory MB\n")
-    for name, measured in found.items():
+    for what, measured in found.items():
         cpu, wall = (statistics.median(one[key] for one in measured) for key in ("cpu_s", "wall_s"))
         memory = max(one["memory_mb"] for one in measured)
-        line = f"{name:22} {cpu:8.1f} {rows / cpu / 1e6:13.3f} {cpu / plain:9.2f} {wall:7.1f} {memory:10}"
+        line = f"{what:22} {cpu:8.1f} {rows / cpu / 1e6:13.3f} {cpu / plain:9.2f} {wall:7.1f} {memory:10}"
         sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 
 
-def _measured(name: str, rows: int, folder: Path) -> dict[str, Any]:
+def _measured(name: str, rows: int, folder: Path) -> dict[str, measures.Facts]:
     command = [sys.executable, "-P", "-m", "bench.migration", "--folder", str(folder), "--measure", name, str(rows)]
     told = environment(resolved())
     answer = subprocess.run(command, env=told, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     if answer.returncode:
         raise RuntimeError(f"{name} of {rows} rows failed: {answer.stderr[-2000:]}")
-    facts: dict[str, Any] = json.loads(answer.stdout.splitlines()[-1])
+    facts: dict[str, measures.Facts] = json.loads(answer.stdout.splitlines()[-1])
     return facts
 
 

@@ -21,14 +21,19 @@ if TYPE_CHECKING:
 
 ROWS_A_FILE = 2_500_000
 DRIVER_MB = 3_072
+PLAIN, COPY, VERIFY = "plain Spark copy", "copy", "verify"
+Facts = dict[str, Any]
 
 
-def measure(name: str, rows: int, folder: Path) -> dict[str, Any]:
-    """CPU seconds, wall seconds and peak memory of one measure; every process and file of it is its own."""
+def measure(name: str, rows: int, folder: Path) -> dict[str, Facts]:
+    """CPU seconds, wall seconds and peak memory of what one process measures, by what it is; its files are its own."""
     source, target = folder / f"rows-{rows}", folder / "target"
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
-    return MEASURES[name](rows, source, target) if name != "rows" else _rows(rows, source, target)
+    if name == "rows":
+        _rows(rows, source, target)
+        return {}
+    return MEASURES[name](source, target)
 
 
 class _Clock:
@@ -41,7 +46,7 @@ class _Clock:
     def __exit__(self, *_args: object) -> None:
         self.cpu_s, self.wall_s = cpu.seconds() - self.cpu, time.monotonic() - self.began
 
-    def facts(self, memory_mb: int) -> dict[str, Any]:
+    def facts(self, memory_mb: int) -> Facts:
         return {"cpu_s": self.cpu_s, "wall_s": self.wall_s, "memory_mb": memory_mb}
 
 
@@ -63,20 +68,19 @@ def java_memory_mb(spark: SparkSession) -> int:
     return cpu.peak_memory_mb(int(jvm.java.lang.ProcessHandle.current().pid()))
 
 
-def _rows(rows: int, source: Path, target: Path) -> dict[str, Any]:
+def _rows(rows: int, source: Path, target: Path) -> None:
     from bench.migration.rows import write_rows  # noqa: PLC0415
 
     with spark_in(target) as spark:
         write_rows(spark, source, rows, max(1, rows // ROWS_A_FILE))
-    return {}
 
 
-def _plain(_rows: int, source: Path, target: Path) -> dict[str, Any]:
+def _plain(source: Path, target: Path) -> dict[str, Facts]:
     with spark_in(target) as spark:
         spark.conf.unset("spark.sql.parquet.compression.codec")
         with _Clock() as clock:
             spark.read.parquet(str(source)).write.format("delta").save(str(target / "plain"))
-        return clock.facts(java_memory_mb(spark))
+        return {PLAIN: clock.facts(java_memory_mb(spark))}
 
 
 @contextmanager
@@ -91,57 +95,40 @@ def work_in(source: Path, target: Path) -> Iterator[tuple[SparkSession, Work]]:
         yield spark, work
 
 
-def _copy(_rows: int, source: Path, target: Path) -> dict[str, Any]:
+def _databank(source: Path, target: Path) -> dict[str, Facts]:
+    """A copy and its verification, and then once more each of the passes that a verification makes."""
+    from migration import verifying  # noqa: PLC0415
     from migration.copying import copy_all  # noqa: PLC0415
+    from migration.settling import settle  # noqa: PLC0415
+    from migration.summing import standing, summed  # noqa: PLC0415
+    from spark_jobs.storage import delta  # noqa: PLC0415
 
     with work_in(source, target) as (spark, work):
-        with _Clock() as clock:
-            copy_all(work)
-        return clock.facts(java_memory_mb(spark))
+        mapping = work.mappings[0]
 
+        def held() -> None:
+            with standing(delta.read(work.lake, mapping.table), mapping.table) as found:
+                found.sums.collect()
+                found.twice.count()
 
-def _verified_copy(_rows: int, source: Path, target: Path) -> dict[str, Any]:
-    from migration.copying import copy_all  # noqa: PLC0415
-    from migration.verifying import verify_table  # noqa: PLC0415
-
-    with work_in(source, target) as (spark, work):
-        with _Clock() as clock:
-            copy_all(work)
-            verify_table(work, work.mappings[0])
-        return clock.facts(java_memory_mb(spark))
-
-
-def _verify_side(side: str) -> Callable[[int, Path, Path], dict[str, Any]]:
-    def measured(_rows: int, source: Path, target: Path) -> dict[str, Any]:
-        from migration import verifying  # noqa: PLC0415
-        from migration.copying import copy_all  # noqa: PLC0415
-        from migration.settling import settle  # noqa: PLC0415
-        from migration.summing import standing, summed  # noqa: PLC0415
-        from spark_jobs.storage import delta  # noqa: PLC0415
-
-        with work_in(source, target) as (spark, work):
-            copy_all(work)
-            mapping = work.mappings[0]
-            stored = delta.read(work.lake, mapping.table)
-
-            def held() -> int:
-                with standing(stored, mapping.table) as found:
-                    return len(found.sums.collect()) + found.twice.count()
-
-            parts: dict[str, Callable[[], object]] = {
-                "source": lambda: summed(verifying.source_digests(work, mapping)).collect(),
-                "target": held,
-                "columns": lambda: verifying.column_facts(stored, mapping.table),
-                "settle": lambda: settle(work.lake, mapping.table, run_id="bench"),
-            }
+        steps: Mapping[str, Callable[[], object]] = {
+            COPY: lambda: copy_all(work),
+            VERIFY: lambda: verifying.verify_table(work, mapping),
+            "  its source": lambda: summed(verifying.source_digests(work, mapping)).collect(),
+            "  its target and keys": held,
+            "  its columns": lambda: verifying.column_facts(delta.read(work.lake, mapping.table), mapping.table),
+            "settle": lambda: settle(work.lake, mapping.table, run_id="bench"),
+        }
+        found = {}
+        for name, step in steps.items():
             with _Clock() as clock:
-                parts[side]()
-            return clock.facts(java_memory_mb(spark))
+                step()
+            found[name] = clock.facts(java_memory_mb(spark))
+        whole = {key: found[COPY][key] + found[VERIFY][key] for key in ("cpu_s", "wall_s")}
+        return {"verified copy": {**whole, "memory_mb": found[VERIFY]["memory_mb"]}, **found}
 
-    return measured
 
-
-def _duckdb(_rows: int, source: Path, target: Path) -> dict[str, Any]:
+def _duckdb(source: Path, target: Path) -> dict[str, Facts]:
     import duckdb  # noqa: PLC0415
 
     connection = duckdb.connect()
@@ -151,27 +138,22 @@ def _duckdb(_rows: int, source: Path, target: Path) -> dict[str, Any]:
             f"COPY (SELECT * FROM read_parquet('{source}/*.parquet')) TO '{target}/duckdb.parquet' "
             "(FORMAT parquet, COMPRESSION zstd)"
         )
-    return clock.facts(cpu.peak_memory_mb(os.getpid()))
+    return {"DuckDB's COPY": clock.facts(cpu.peak_memory_mb(os.getpid()))}
 
 
-def _delta_rs(_rows: int, source: Path, target: Path) -> dict[str, Any]:
+def _delta_rs(source: Path, target: Path) -> dict[str, Facts]:
     import deltalake  # noqa: PLC0415 - a peer that is measured where it is installed
     import pyarrow.dataset as ds  # noqa: PLC0415
 
     with _Clock() as clock:
         reader = ds.dataset(source, format="parquet").scanner().to_reader()
         deltalake.write_deltalake(str(target / "delta-rs"), reader)
-    return clock.facts(cpu.peak_memory_mb(os.getpid()))
+    return {"delta-rs": clock.facts(cpu.peak_memory_mb(os.getpid()))}
 
 
-MEASURES: Mapping[str, Callable[[int, Path, Path], dict[str, Any]]] = {
+MEASURES: Mapping[str, Callable[[Path, Path], dict[str, Facts]]] = {
     "plain": _plain,
-    "copy": _copy,
-    "verified copy": _verified_copy,
-    "verify: source": _verify_side("source"),
-    "verify: target": _verify_side("target"),
-    "verify: columns": _verify_side("columns"),
-    "settle": _verify_side("settle"),
-    "DuckDB": _duckdb,
+    "databank": _databank,
+    "duckdb": _duckdb,
     "delta-rs": _delta_rs,
 }

@@ -17,6 +17,10 @@ _PROCESSES: Mapping[str, Mapping[str, tuple[tuple[str, ...], str]]] = {
     },
     "identity": {"run": (("spark_jobs", "identity"), "link identifiers and give every person one id")},
     "tags": {"run": (("spark_jobs", "tags"), "compute the tags of every person")},
+    "sql": {
+        "show": (("trino_catalog.apply",), "make Trino show the lake's tables and views"),
+        "ask": (("trino_catalog.ask",), "ask one question and print its answer"),
+    },
     "bundle": {"*": (("services", "bundle"), "the one file that hosts without internet are installed from")},
     "cluster": {"*": (("services", "cluster"), "install, verify and change the platform on your servers")},
     "upkeep": {"audit": (("spark_jobs", "delta-audit"), "are logs whole and all files there; changes nothing")},
@@ -26,6 +30,7 @@ _AREAS = {
     "tracking": "live events and visits",
     "identity": "one id for every person",
     "tags": "what is known of a person",
+    "sql": "what Trino shows",
     "bundle": "the offline bundle",
     "cluster": "the appliance",
     "upkeep": "a sound lake",
