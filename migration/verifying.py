@@ -27,6 +27,7 @@ from migration.rows import digest_of, is_good
 from migration.settling import key_hashes, repeated_keys
 from migration.summing import CHUNK, Standing, chunk_of, standing, summed
 from migration.work import Work
+from spark_jobs.contracts.core import ORIGIN, WORKSPACE
 from spark_jobs.contracts.operations import QUARANTINE_ROWS
 from spark_jobs.contracts.schema import Table
 from spark_jobs.errors import TerminalError
@@ -205,10 +206,19 @@ def _report(table: Table, problems: dict[str, str], lines: list[str], twice: int
 
 
 def column_facts(target: DataFrame, table: Table) -> dict[str, dict[str, Any]]:
-    """Nulls, minimum and maximum of each column of the migrated rows; no extremes of personal or nested columns."""
-    plain = [c.name for c in table.columns if c.personal == "none" and not c.type.startswith(("array", "binary"))]
-    nulls = [F.count_if(F.col(name).isNull()).alias(f"nulls {name}") for name in table.column_names]
+    """Nulls, minimum and maximum of each column of the migrated rows; no extremes of personal or nested columns.
+
+    Workspace and origin are left out: they are ours, not the source's.
+    """
+    own = {column.name for column in (WORKSPACE, *ORIGIN)}
+    columns = [column for column in table.columns if column.name not in own]
+    plain = [c.name for c in columns if c.personal == "none" and not c.type.startswith(("array", "binary"))]
+    filled = [F.count(column.name).alias(f"filled {column.name}") for column in columns]
     extremes = [f(name).cast("string").alias(f"{f.__name__} {name}") for name in plain for f in (F.min, F.max)]
-    row = target.where(F.startswith("origin", F.lit("migration/"))).agg(*nulls, *extremes).collect()[0].asDict()
-    kinds = ("nulls", "min", "max")
-    return {name: {k: row[f"{k} {name}"] for k in kinds if f"{k} {name}" in row} for name in table.column_names}
+    migrated = target.where(F.startswith("origin", F.lit("migration/")))
+    row = migrated.agg(F.count(F.lit(1)).alias("rows"), *filled, *extremes).collect()[0].asDict()
+    facts: dict[str, dict[str, Any]] = {}
+    for column in columns:
+        found = {kind: row[key] for kind in ("min", "max") if (key := f"{kind} {column.name}") in row}
+        facts[column.name] = {"nulls": row["rows"] - row[f"filled {column.name}"], **found}
+    return facts

@@ -43,6 +43,7 @@ _FIXED = {
 # Executors of the driver's own process: nothing listens beyond this machine. A cluster has its spark-defaults.conf.
 _LOCAL = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
 EXECUTOR_WAIT_S = 300.0
+_FULL = "No space left on device"
 JAVA = (17, 21)  # what this Spark was run on
 _JAVA_VERSION = re.compile(r'^JAVA_VERSION="(?:1\.)?(\d+)', re.MULTILINE)  # Java 8 calls itself 1.8
 
@@ -55,8 +56,10 @@ def session(settings: SparkSettings, name: str) -> Iterator[SparkSession]:
         spark = start_session(settings, name)
         yield spark
     except (PySparkException, Py4JError) as error:
+        said = _said(error)
+        full = f" (where the lake lies, or {settings.local_dir}, where Spark shuffles)" if _FULL in said else ""
         raise RetryableError(
-            f"Spark failed: {_said(error)}; nothing is half-written; mend that and start it again"
+            f"Spark failed: {said}{full}; nothing is half-written; mend that and start it again"
         ) from error
     finally:
         if spark is not None:
