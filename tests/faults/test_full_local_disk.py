@@ -11,8 +11,8 @@ from tests.migration_files import OldSystem, line, old_system
 from tests.migration_place import VERB_S, Place
 from tests.small_disk import small_disk
 
-LINES = 60_000  # 8 bytes of each are shuffled to find keys that stand twice
-ROOM = 200_000  # beside the jars, which Spark copies into the same folder
+LINES = 150_000  # 8 bytes of each are shuffled to find keys that stand twice
+ROOM = 600_000  # beside the jars, which Spark copies into the same folder
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def test_a_full_local_disk_is_named_and_nothing_is_lost(spark, old, key_file, tm
             said = next(said for said in disturbed.said.splitlines() if said.startswith(f"migration {verb}: "))
             assert "No space left on device" in said
             assert str(disturbed.local_dir) in said
-        resize(str(jars + 64 * ROOM))
+        resize(str(jars + 20 * ROOM))
         disturbed.run("settle", "verify")
         assert disturbed.ledger() == quiet.ledger()
         assert disturbed.prints(spark) == quiet.prints(spark)
