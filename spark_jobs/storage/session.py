@@ -42,6 +42,8 @@ _FIXED = {
 }
 # Executors of the driver's own process: nothing listens beyond this machine. A cluster has its spark-defaults.conf.
 _LOCAL = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
+# Of billions of rows, none of few tasks could hold its share; where there is little, Spark puts pieces together again.
+_CLUSTER = {"spark.sql.adaptive.coalescePartitions.initialPartitionNum": "256"}
 EXECUTOR_WAIT_S = 300.0
 _FULL = "No space left on device"
 JAVA = (17, 21)  # what this Spark was run on
@@ -84,7 +86,7 @@ def start_session(settings: SparkSettings, name: str) -> SparkSession:
     _start_java_with_memory(settings.driver_memory_mb)
     builder = SparkSession.builder.master(settings.master).appName(name)
     is_local = settings.master.startswith("local")
-    for key, value in (_FIXED | (_LOCAL if is_local else {})).items():
+    for key, value in (_FIXED | (_LOCAL if is_local else _CLUSTER)).items():
         builder = builder.config(key, value)
     spark = (
         builder.config("spark.jars", ",".join(settings.jars))

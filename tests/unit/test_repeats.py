@@ -54,6 +54,11 @@ def test_nothing_is_found_in_nothing() -> None:
     assert found_in([[np.arange(1000)]]) == []
 
 
+def test_of_a_hash_that_stands_very_often_two_are_sent() -> None:
+    (piece,) = list(Piles(_waiting=[np.array([5] * 1000 + [7, 8, 8])], _held=1003).rest())
+    assert np.frombuffer(piece.to_pylist()[0]["hashes"], np.int64).tolist() == [5, 5, 7, 8, 8]
+
+
 def test_a_bucket_is_a_range_of_hashes() -> None:
     rows = [row for batch in pieces_of([[np.array([HIGHEST, 0, LOWEST])]]) for row in batch.to_pylist()]
     assert [row["bucket"] for row in rows] == [0, BUCKETS // 2, BUCKETS - 1]
