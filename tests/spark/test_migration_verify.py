@@ -7,30 +7,27 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from pyspark.sql import Column
 from pyspark.sql import functions as F
 
-from migration import settling, summing
+from migration import settling
 from migration.chunks import Chunk, ChunkState
 from migration.commits import changes_since
 from migration.copying import copy_all, repair_chunk
 from migration.deriving import derive
 from migration.healing import heal
 from migration.reading import source_rows
-from migration.settling import Settled, key_hashes, settle
-from migration.summing import chunk_of, standing, summed
+from migration.settling import Settled, settle
 from migration.verifying import verify_table
 from migration.work import Work
 from spark_jobs.contracts.core import EVENTS, ORDER_LINES, ORDERS
 from spark_jobs.contracts.events import purchase_event_id
 from spark_jobs.contracts.operations import QUARANTINE_ROWS
-from spark_jobs.contracts.schema import Table
 from spark_jobs.errors import TerminalError
 from spark_jobs.ingest.purchases import orders_from_lines, purchase_events
 from spark_jobs.protection.keys import create_root_key_file
 from spark_jobs.storage import delta
-from spark_jobs.storage.delta import Lake, Transaction, row_digest
-from spark_jobs.storage.fingerprints import fingerprint, of_row
+from spark_jobs.storage.delta import Lake, Transaction
+from spark_jobs.storage.fingerprints import fingerprint
 from tests.migration_files import OldSystem, fingerprints, line, old_system, planned
 
 
@@ -224,30 +221,6 @@ def test_a_key_that_stands_twice_turns_verification_red(at_rest) -> None:
     send_live(at_rest, "1")
     with pytest.raises(TerminalError, match="natural keys stand more than once, 1 or more"):
         verify(at_rest)
-
-
-def test_keys_that_share_half_of_their_hash_are_not_taken_for_one(work, monkeypatch: pytest.MonkeyPatch) -> None:
-    def half_alike(table: Table) -> tuple[Column, Column]:
-        return F.lit(7).cast("bigint").alias("key_a"), key_hashes(table)[1]
-
-    for module in (settling, summing):
-        monkeypatch.setattr(module, "key_hashes", half_alike)
-    copy_all(work)
-    assert settled(work) == Settled(history=3)
-    verify(work)
-
-
-def test_a_kernel_sums_as_the_engine_does(at_rest) -> None:
-    send_live(at_rest, "1")
-    stored = delta.read(at_rest.lake, ORDER_LINES)
-    with standing(stored, ORDER_LINES) as held:
-        found = {row["chunk"]: of_row(row) for row in held.sums.collect()}
-        (key,) = held.twice.collect()
-    digests = stored.select("origin", row_digest(ORDER_LINES.types).alias("digest"))
-    by_engine = summed(digests).withColumn("chunk", chunk_of())
-    assert found == {row["chunk"]: of_row(row) for row in by_engine.collect()}
-    assert len(found) == 4
-    assert key == stored.where("order_id = '1'").select(key_hashes(ORDER_LINES)[0]).first()
 
 
 def test_verification_that_cannot_run_is_a_failure(work, old) -> None:
