@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 
@@ -38,12 +39,13 @@ def _ask(args: argparse.Namespace) -> int:
 
 
 def _write_table(answer: Answer) -> None:
-    # As wide as its values: a pipe has no width that rows would have to be folded to.
     table = Table(*answer.columns, box=None, pad_edge=False, header_style="bold")
-    for row in answer.rows:
-        table.add_row(*map(_text, row))
-    console = Console(soft_wrap=True)
-    console.print(table, markup=False, width=max(console.width, console.measure(table).maximum))
+    rows = [[_text(value) for value in row] for row in answer.rows]
+    for row in rows:
+        table.add_row(*row)
+    # As wide as its values, which would be cut to a terminal's width; and what they hold is no markup.
+    wide = sum(max(map(cell_len, column)) + 1 for column in zip(answer.columns, *rows, strict=True))
+    Console(width=max(wide, 1), soft_wrap=True, markup=False, highlight=False).print(table)
 
 
 def _write_csv(answer: Answer) -> None:
