@@ -44,7 +44,7 @@ def _write_table(answer: Answer) -> None:
     for row in rows:
         table.add_row(*row)
     # As wide as its values, which would be cut to a terminal's width; and what they hold is no markup.
-    wide = sum(max(map(cell_len, column)) + 1 for column in zip(answer.columns, *rows, strict=True))
+    wide = sum(max(map(cell_len, column)) + 2 for column in zip(answer.columns, *rows, strict=True))
     Console(width=max(wide, 1), soft_wrap=True, markup=False, highlight=False).print(table)
 
 

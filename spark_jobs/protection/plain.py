@@ -80,8 +80,9 @@ def _ends_differ(values: pa.StringArray) -> Mask:
     seen = np.zeros(len(values), dtype=np.uint64)
     for back in range(1, _LOOKED_AT + 1):
         place = np.clip(starts + np.maximum(lengths - back, 0), 0, len(data) - 1)
-        # Two characters may share a bit, which leaves a good value to the rules, and never the other way.
-        seen |= np.left_shift(np.uint64(1), data[place].astype(np.uint64) & np.uint64(63))
+        # Characters may share a bit, which leaves a good value to the rules, and never the other way. Both cases of a
+        # letter share one, because most types compare them as one.
+        seen |= np.left_shift(np.uint64(1), data[place].astype(np.uint64) & np.uint64(31))
     return np.bitwise_count(seen) >= MIN_DISTINCT_CHARACTERS
 
 

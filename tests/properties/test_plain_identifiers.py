@@ -24,6 +24,7 @@ VALUES = st.one_of(
     st.sampled_from(
         ["", "aaab", "+86138001380000", "aaabaaab", "ABC", "11111111111", "\uff11\uff13912345678", "x" * 70]
     ),
+    st.text("aAbB", max_size=12),
     st.text("aB1 -\t\u3000é", max_size=12),
     st.text(st.characters(codec="utf-8"), max_size=8),
 )
