@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import yaml
 
@@ -132,6 +133,15 @@ class Cluster:
         admin = "--bootstrap-server h1:9093 --command-config /etc/databank/kafka/admin.properties"
         said = self.hosts.run("h1", f"{tool} org.apache.kafka.tools.TopicCommand {admin} --describe").stdout
         return {int(one) for ids in re.findall(r"Replicas: ([\d,]+)", said) for one in ids.split(",")}
+
+    def measured(self, query: str) -> list[dict[str, Any]]:
+        """What Prometheus answers: a metric's labels and its value, each time."""
+        where = self.host_of("monitoring")
+        url = f"http://{ADDRESSES[where]}:9090/api/v1/query?query={quote(query)}"
+        asked = f"from urllib.request import urlopen; print(urlopen('{url}').read().decode())"
+        said = json.loads(self.hosts.run(where, f'python3 -c "{asked}"').stdout)
+        found: list[dict[str, Any]] = said["data"]["result"]
+        return found
 
     def write_inventory(self) -> None:
         """Give the control node this inventory."""

@@ -148,10 +148,10 @@ def test_every_alert_fires_when_it_shall(virgin: Cluster) -> None:
 
 
 def test_what_is_measured_arrives_from_every_jvm_and_host(virgin: Cluster) -> None:
-    asked = "from urllib.request import urlopen; print(urlopen('http://10.77.0.12:9090{}').read().decode())"
-    said = virgin.hosts.run("h2", f'python3 -c "{asked.format("/api/v1/query?query=up")}"').stdout
-    found = json.loads(said)["data"]["result"]
-    page = virgin.hosts.run("h2", f'python3 -c "{asked.format("/consoles/databank.html")}"').stdout
+    found = virgin.measured("up")
+    url = "http://10.77.0.12:9090/consoles/databank.html"
+    asked = f"from urllib.request import urlopen; print(urlopen('{url}').read().decode())"
+    page = virgin.hosts.run("h2", f'python3 -c "{asked}"').stdout
     assert "<td>spark_master</td><td>h1</td>" in page
     assert len(found) >= 3 + 3 + 1 + 3 + 1 + 1 + 2 + 1
     assert [one["metric"] for one in found if one["value"][1] != "1"] == []

@@ -14,6 +14,9 @@ FIGURES = 22
 def test_history_and_live_events_become_people_tags_and_answers(installed: Cluster) -> None:
     tasks = do_main_job(installed)
     assert {state for run in tasks.values() for state, _, _ in run.values()} == {"success"}
+    moved = installed.measured('databank_migration_chunks{state="verified"} > 0')
+    assert moved
+    assert installed.measured('databank_migration_chunks{state!="verified"} > 0') == []
     assert assert_totals_hold(installed) >= FIGURES
 
 
