@@ -12,6 +12,8 @@ from spark_jobs.contracts.schema import Column
 
 # Before the name of a type that Spark does not read exactly, in `Looked.types`.
 UNREADABLE = "unreadable "
+# Instead of a type: the column is not in the file but in the names of its folders, as text (`sources.partitions`).
+FOLDER = "folder"
 # Spark's own forms of times in JSON end at milliseconds.
 JSON_TIMES = {
     "timestampFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX",
@@ -71,9 +73,12 @@ def _digits(kind: str, integers: Keys[str, int]) -> tuple[int, int]:
 
 def type_problem(layout: Layout, mapping: Mapping) -> str:
     """Why columns of these types do not fit the mapping; '' where they do, and where every field is text."""
-    kinds = dict(zip(layout.header, layout.types, strict=False))
+    if set(layout.types) <= {"string", FOLDER}:
+        return ""
+    types = ["string" if kind == FOLDER else kind for kind in layout.types]
+    kinds = dict(zip(layout.header, types, strict=True))
     columns = {column.name: column for column in mapping.table.columns}
-    found = [text for rule in mapping.rules if kinds for text in _problems(rule, columns[rule.target], kinds)]
+    found = [text for rule in mapping.rules for text in _problems(rule, columns[rule.target], kinds)]
     return "; ".join(dict.fromkeys(found))
 
 

@@ -21,6 +21,7 @@ from migration.sources.ga4 import GA4
 from migration.sources.json_lines import JsonLines
 from migration.sources.orc import Orc
 from migration.sources.parquet import Parquet
+from migration.sources.partitions import own_layout, with_columns, with_values
 from migration.sources.source import RECORD, Known, Refused, Unnamed
 from spark_jobs.errors import TerminalError
 
@@ -64,7 +65,7 @@ class Files:
     def _look_at(self, name: str, mapping: Mapping) -> Chunk | Refused:
         try:
             before = self.folder.version(name)
-            found = FORMATS[mapping.format].look(self.folder, name, mapping)
+            found = with_columns(FORMATS[mapping.format].look(self.folder, name, mapping), name, mapping)
             after = self.folder.version(name)
         except OSError as error:
             return Refused(name, f"cannot be read: {error.strerror}")
@@ -91,15 +92,16 @@ class Files:
     def records(self, session: SparkSession, mapping: Mapping, chunks: Sequence[Chunk]) -> DataFrame:
         """As `Source.records` says; the chunks' files are read together."""
         paths = [f"{self.folder.address}/{chunk.source_object}" for chunk in chunks]
-        records = FORMATS[mapping.format].read(session, paths, chunks[0].layout, mapping)
+        layout = chunks[0].layout
+        records = FORMATS[mapping.format].read(session, paths, own_layout(layout, mapping), mapping)
         if len(chunks) == 1:
-            return records.select(*RECORD[1:], "fields", F.lit(chunks[0].origin).alias("origin"))
-        origins = session.createDataFrame(
-            [(self.folder.uri(chunk.source_object), chunk.origin) for chunk in chunks],
-            "file string, origin string",
-        )
-        # One origin a file. Broadcast, because clear records must not be shuffled.
-        return records.join(F.broadcast(origins), on="file", how="inner").select(*RECORD, "fields")
+            records = records.withColumn("origin", F.lit(chunks[0].origin))
+        else:
+            files = [(self.folder.uri(chunk.source_object), chunk.origin) for chunk in chunks]
+            origins = session.createDataFrame(files, "file string, origin string")
+            # One origin a file. Broadcast, because clear records must not be shuffled.
+            records = records.join(F.broadcast(origins), on="file", how="inner")
+        return with_values(records, mapping, chunks).select(*RECORD, "fields")
 
 
 def _chunk(name: str, version: Version, found: Looked, mapping: Mapping) -> Chunk:

@@ -12,6 +12,7 @@ from migration.chunks import Chunk
 from migration.mapping import Mapping, header_problem
 from migration.sources.files import FORMATS
 from migration.sources.formats import KeptFormat
+from migration.sources.partitions import own_layout, with_values
 from migration.sources.source import RECORD
 from spark_jobs.errors import TerminalError
 from spark_jobs.protection.sealing import unseal_column
@@ -36,5 +37,6 @@ def kept_records(refused: DataFrame, mapping: Mapping, chunks: Sequence[Chunk], 
     # Of a record's file only the name is of use here, so its origin stands for it.
     file, line = F.col("origin").alias("file"), F.col("position").alias("line")
     sealed = refused.select(file, "block_start", line, F.col("sealed").alias("raw"), "kid")
-    records = parsing.parse(unseal_column(sealed, "raw", key_file=key_file), chunks[0].header, mapping)
-    return records.withColumnRenamed("file", "origin").select(*RECORD, "fields")
+    own = own_layout(chunks[0].layout, mapping)
+    records = parsing.parse(unseal_column(sealed, "raw", key_file=key_file), own.header, mapping)
+    return with_values(records.withColumnRenamed("file", "origin"), mapping, chunks).select(*RECORD, "fields")
