@@ -10,7 +10,7 @@ from typing import Any
 import requests
 
 CA = "/etc/databank/databank/ca.crt"
-MOST_S = 1100
+MOST_S = 1800
 
 told = json.load(sys.stdin)
 session = requests.Session()
