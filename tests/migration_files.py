@@ -84,15 +84,21 @@ def old_system(folder: Path, *, bad_share: float = 1.0, **job: object) -> OldSys
 
 @contextmanager
 def planned(
-    old: OldSystem, lake: Lake, key_file: Path, *, ledger: Path | None = None, ledger_url: str | None = None
+    old: OldSystem,
+    lake: Lake,
+    key_file: Path,
+    *,
+    ledger: Path | None = None,
+    ledger_url: str | None = None,
+    webhdfs_url: str | None = None,
 ) -> Iterator[Work]:
     """Plan the files as they are now and hold the lease; the ledger lies beside the lake."""
     path = ledger or Path(lake.root).parent / "ledger.sqlite"
     with open_ledger(ledger_url or f"sqlite:///{path}") as opened, held(opened, old.job().name) as lease:
-        draft = draft_plan(old.job(), opened, open_source(old.job().source))
+        draft = draft_plan(old.job(), opened, open_source(old.job().source, webhdfs_url))
         assert not draft.refused
         drafts.adopt(opened, draft.plan)
-        yield Work(lake, opened, lease, old.job(), draft.plan, key_file, "test-run")
+        yield Work(lake, opened, lease, old.job(), draft.plan, key_file, "test-run", webhdfs_url)
 
 
 def keep_plan(ledger: Ledger, plan: Plan, chunks: Iterable[Chunk]) -> None:

@@ -135,7 +135,7 @@ class HdfsFolder:
 
     def uri(self, name: str) -> str:
         """With scheme and host, as the address has them."""
-        return f"{self.address}{_quoted(f'/{name}')}"
+        return f"{self.address.removesuffix(self.path)}{_quoted(f'{self.path}/{name}')}"
 
 
 class _HdfsFile(io.RawIOBase):

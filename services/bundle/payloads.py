@@ -37,7 +37,7 @@ def of_components(release: Release, store: Store, log_store: Path) -> Iterator[l
     with tempfile.TemporaryDirectory(prefix="databank-payloads-", dir=store.root) as scratch:
         yield [
             Payload("kafka", _version(release, "kafka"), _jars(release, store, "kafka")),
-            Payload("hdfs", _version(release, "hdfs"), _hdfs(release, store, Path(scratch))),
+            Payload("hdfs", _version(release, "hdfs"), hdfs_files(release, store, Path(scratch))),
             Payload("hive_metastore", _version(release, "hive_metastore"), _metastore(release, store, Path(scratch))),
             Payload(
                 "spark", _version(release, "spark"), _jars(release, store, "spark") | {"lib/log-store.jar": log_store}
@@ -89,7 +89,8 @@ def _jars(release: Release, store: Store, component: str) -> dict[str, Path]:
     return {f"lib/{artifact.coordinates.file_name}": store.path_of(artifact) for artifact in found}
 
 
-def _hdfs(release: Release, store: Store, scratch: Path) -> dict[str, Path]:
+def hdfs_files(release: Release, store: Store, scratch: Path) -> dict[str, Path]:
+    """Where HDFS's files lie, by their names in its payload: `lib/...` and `webapps/...`; the latter in `scratch`."""
     (carrier,) = release.of("hdfs_webapps")
     folder = scratch / "webapps"
     with zipfile.ZipFile(store.path_of(carrier)) as jar:

@@ -32,6 +32,16 @@ TABLES: tuple[Table, ...] = (
     operations.RUNS,
 )
 
+# What the stream appends to.
+STREAMED: tuple[Table, ...] = (
+    operations.RAW_EVENTS,
+    core.EVENTS,
+    core.ORDERS,
+    core.ORDER_LINES,
+    operations.QUARANTINE_ROWS,
+    operations.RUNS,
+)
+
 
 def table_named(name: str) -> Table:
     """The contract of this name; KeyError where there is none."""

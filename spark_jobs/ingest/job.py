@@ -21,8 +21,9 @@ from pyspark.sql import functions as F
 from pyspark.sql.streaming.query import StreamingQuery
 
 from spark_jobs.contracts.core import EVENTS, ORDER_LINES, ORDERS
-from spark_jobs.contracts.operations import QUARANTINE_ROWS, RAW_EVENTS, RUNS
+from spark_jobs.contracts.operations import QUARANTINE_ROWS, RAW_EVENTS
 from spark_jobs.contracts.schema import Table
+from spark_jobs.contracts.tables import STREAMED
 from spark_jobs.contracts.topics import EVENTS_TOPIC
 from spark_jobs.errors import RetryableError, TerminalError
 from spark_jobs.ingest import backlog, door, systemd
@@ -85,7 +86,7 @@ def run(spark: SparkSession, settings: Settings, args: argparse.Namespace) -> di
     checkpoint = f"{settings.storage_root}/checkpoints/ingest/{EVENTS_TOPIC.name}"
     if args.drain and settings.ingest_is_service:
         return _await_service(lake, settings, checkpoint)
-    for table in (RAW_EVENTS, EVENTS, ORDERS, ORDER_LINES, QUARANTINE_ROWS, RUNS):
+    for table in STREAMED:
         delta.ensure(lake, table)
     stream = Stream(
         lake=lake,

@@ -15,7 +15,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from spark_jobs.contracts.schema import Table
-from spark_jobs.contracts.tables import TABLES, table_named
+from spark_jobs.contracts.tables import STREAMED, TABLES, table_named
 from spark_jobs.errors import TerminalError
 from spark_jobs.settings import Settings
 from spark_jobs.storage import delta, delta_log
@@ -39,7 +39,9 @@ class Audited:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which tables; all that exist where none is named."""
-    parser.add_argument("--table", action="append", metavar="SCHEMA.TABLE", help="audit this table alone; repeatable")
+    some = parser.add_mutually_exclusive_group()
+    some.add_argument("--table", action="append", metavar="SCHEMA.TABLE", help="audit this table alone; repeatable")
+    some.add_argument("--streamed", action="store_true", help="audit what the stream writes, before it starts again")
 
 
 def preflight(_settings: Settings, args: argparse.Namespace) -> None:
@@ -52,7 +54,8 @@ def preflight(_settings: Settings, args: argparse.Namespace) -> None:
 def run(spark: SparkSession, settings: Settings, args: argparse.Namespace) -> dict[str, object]:
     """Audit the tables; TerminalError lists all problems of all tables."""
     lake = Lake(spark, settings.storage_root)
-    tables = [table_named(name) for name in args.table] if args.table else list(TABLES)
+    named = [table_named(name) for name in args.table or ()]
+    tables = named or list(STREAMED if args.streamed else TABLES)
     there = [table for table in tables if delta.exists(lake, table)]
     if args.table and (absent := sorted({table.name for table in tables} - {table.name for table in there})):
         raise TerminalError(f"{lake.root} holds no Delta table {', '.join(absent)}; restore it, or name another")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from spark_jobs.contracts.core import ORDERS
+from spark_jobs.contracts.core import ORDERS, PRODUCTS
 from spark_jobs.errors import TerminalError
 from spark_jobs.storage import delta
 from spark_jobs.storage.delta import Lake
@@ -144,13 +144,16 @@ def test_a_sound_table_has_no_problem_with_a_checkpoint_and_without(lake: Lake, 
 
 
 def test_the_job_names_every_problem_and_what_to_do(lake: Lake, table: Path) -> None:
-    everything = argparse.Namespace(table=None)
-    facts = job.run(lake.spark, settings_of(lake), everything)
+    everything = argparse.Namespace(table=None, streamed=False)
+    delta.ensure(lake, PRODUCTS)
+    assert job.run(lake.spark, settings_of(lake), everything)["tables"] == 2
+    streamed = argparse.Namespace(table=None, streamed=True)
+    facts = job.run(lake.spark, settings_of(lake), streamed)
     assert (facts["tables"], facts["files"], facts["without checksum file"]) == (1, COMMITS, [])
     with pytest.raises(TerminalError, match=r"holds no Delta table core\.events"):
-        job.run(lake.spark, settings_of(lake), argparse.Namespace(table=["core.events"]))
+        job.run(lake.spark, settings_of(lake), argparse.Namespace(table=["core.events"], streamed=False))
     lose_a_data_file(table)
-    with pytest.raises(TerminalError, match=r"(?s)1 problems in 1 tables:.*core\.orders.*let no writer start"):
+    with pytest.raises(TerminalError, match=r"(?s)1 problems in 2 tables:.*core\.orders.*let no writer start"):
         job.run(lake.spark, settings_of(lake), everything)
     with pytest.raises(TerminalError, match=r"no contract names core\.nothing"):
         job.preflight(settings_of(lake), argparse.Namespace(table=["core.nothing"]))
