@@ -32,7 +32,7 @@ _PURPOSES = {
 def _parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--settings", metavar="FILE", help="settings file; default: the one DATABANK_SETTINGS names")
-    common.add_argument("--plan", metavar="ID", help="plan to work on; default: the job's newest")
+    common.add_argument("--plan", metavar="ID", help="plan to work on; default: the job's in force, made last")
     common.add_argument("--json", action="store_true", help="print the facts as one JSON object")
     parser = argparse.ArgumentParser(prog="python -m migration", description=__doc__)
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
@@ -41,7 +41,8 @@ def _parser() -> argparse.ArgumentParser:
         if name == "status":
             continue
         verb.add_argument("--job", metavar="FILE", required=True, help="migration job (YAML)")
-        verb.add_argument("--source", metavar="DIR", help="folder of the files; default: the one the job names")
+        read, checked = "folder of the files; default: the one the job names", "refuse a plan that reads another folder"
+        verb.add_argument("--source", metavar="DIR", help=read if name in ("plan", "run") else checked)
         _add_special(name, verb)
     return parser
 

@@ -21,6 +21,7 @@ from pyspark.sql import functions as F
 from migration.chunks import Chunk, ChunkState, Counts
 from migration.copying import STAGE
 from migration.differences import differing_lines
+from migration.history import VERIFIED
 from migration.mapping import Mapping
 from migration.reading import source_rows
 from migration.rows import digest_of, is_good
@@ -37,7 +38,6 @@ from spark_jobs.storage.fingerprints import PARTS, Fingerprint, of_row
 
 log = logging.getLogger(__name__)
 
-VERIFIED = "verified"
 SHOWN = 10
 
 

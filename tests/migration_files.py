@@ -60,9 +60,9 @@ class OldSystem:
         path.write_bytes(b"".join(content + b"\n" for content in body))
         return path
 
-    def job(self) -> Job:
+    def job(self, source: str | None = None) -> Job:
         """The job as the command line reads it."""
-        return load_job(self.job_file)
+        return load_job(self.job_file, source=source)
 
 
 def old_system(folder: Path, *, bad_share: float = 1.0, **job: object) -> OldSystem:
