@@ -147,7 +147,8 @@ def _verified(work: Work, _settings: Settings, _args: argparse.Namespace) -> Fac
 
 def _derived(work: Work, _settings: Settings, _args: argparse.Namespace) -> Facts:
     found = derive(work)
-    return {"orders": found.orders, "derived_rows": found.inserted, "replaced_live_rows": found.replaced}
+    done = {"derived_rows": found.rows.inserted, "corrected_rows": found.rows.updated}
+    return {"orders": found.orders, **done, "removed_rows": found.rows.deleted, "replaced_live_rows": found.replaced}
 
 
 def _shadowed(work: Work, settings: Settings, _args: argparse.Namespace) -> Facts:
@@ -178,7 +179,7 @@ def _finished(work: Work, _settings: Settings, _args: argparse.Namespace) -> Fac
 
 def _ran(work: Work, settings: Settings, args: argparse.Namespace) -> Facts:
     facts: Facts = {}
-    for verb in ("copy", "settle", VERIFY, "derive", *(("shadow", "cutover") if args.cutover else ())):
+    for verb in ("copy", "settle", "derive", VERIFY, *(("shadow", "cutover") if args.cutover else ())):
         activity.begin(work.ledger, work.plan.plan_id, verb, work.run_id)
         facts |= noted(work, verb, settings, args)
     return facts
