@@ -17,13 +17,13 @@ _PURPOSES = {
     "copy": "copy every chunk that is not copied yet; every record gets its place",
     "requeue": "map refused records anew by the mended mapping, and go on with it",
     "settle": "of rows with one natural key keep exactly one, across files and the live stream",
-    "verify": "read source and target again and compare them without tolerance",
-    "derive": "make orders and purchase events from the order lines",
+    "verify": "read source and target again and compare them without tolerance, derived rows as well",
+    "derive": "make orders and purchase events what the order lines say",
     "shadow": "ask old and new side the same questions and compare the answers",
     "cutover": "switch the readers' view to the new side, after a barrier",
     "rollback": "switch the readers' view back to the old side",
     "finish": "close the migration; it cannot be rolled back afterwards",
-    "run": "plan, copy, settle, verify and derive in one go; with --cutover also shadow and cutover",
+    "run": "plan, copy, settle, derive and verify in one go; with --cutover also shadow and cutover",
     "report": "write what an auditor keeps: a page, the same as JSON, all chunks as CSV",
     "status": "where every plan stands",
 }
@@ -32,7 +32,7 @@ _PURPOSES = {
 def _parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--settings", metavar="FILE", help="settings file; default: the one DATABANK_SETTINGS names")
-    common.add_argument("--plan", metavar="ID", help="plan to work on; default: the job's newest")
+    common.add_argument("--plan", metavar="ID", help="plan to work on; default: the job's in force, made last")
     common.add_argument("--json", action="store_true", help="print the facts as one JSON object")
     parser = argparse.ArgumentParser(prog="python -m migration", description=__doc__)
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
@@ -41,7 +41,8 @@ def _parser() -> argparse.ArgumentParser:
         if name == "status":
             continue
         verb.add_argument("--job", metavar="FILE", required=True, help="migration job (YAML)")
-        verb.add_argument("--source", metavar="DIR", help="folder of the files; default: the one the job names")
+        read, checked = "folder of the files; default: the one the job names", "refuse a plan that reads another folder"
+        verb.add_argument("--source", metavar="DIR", help=read if name in ("plan", "run") else checked)
         _add_special(name, verb)
     return parser
 

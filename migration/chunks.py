@@ -100,6 +100,8 @@ class Chunk:
         """The chunk in another state; TerminalError where that move is not legal."""
         if state not in NEXT_STATES[self.state]:
             raise TerminalError(f"chunk {self.chunk_id}: {self.state} cannot become {state}; run `migration status`")
+        if state is ChunkState.PLANNED:  # nothing of it stands in the target any more
+            return replace(self, state=state, counts=None, message=message, written_by="")
         is_written = state is ChunkState.COPIED and counts is not None
         written_by = self.rule_version if is_written else self.written_by
         return replace(self, state=state, counts=counts or self.counts, message=message, written_by=written_by)

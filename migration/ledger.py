@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import (
     Engine,
@@ -35,6 +35,7 @@ from spark_jobs.storage.fingerprints import Fingerprint
 
 PAGE = 1_000
 BUSY_TIMEOUT_S = 30
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,22 +72,25 @@ class Ledger:
 
     def plan(self, plan_id: str) -> Plan | None:
         """The plan of this id."""
-        return self._one_plan(select(PLANS).where(PLANS.c.plan_id == plan_id))
+        return next(self._plans(_PLANS.where(PLANS.c.plan_id == plan_id)), None)
 
-    def newest_plan(self, job: str) -> Plan | None:
-        """The job's newest plan."""
-        return self._one_plan(select(PLANS).where(PLANS.c.job == job).order_by(PLANS.c.created_at.desc()).limit(1))
+    def plan_in_force(self, job: str) -> Plan | None:
+        """The plan that the job's verbs work on: the one that was made last, or made again."""
+        return next(iter(self.plans_of(job)), None)
+
+    def plans_of(self, job: str) -> list[Plan]:
+        """The job's plans, the one in force first, then the one before it."""
+        order = (PLANS.c.adopted.desc(), PLANS.c.created_at.desc())
+        return list(self._plans(_PLANS.where(PLANS.c.job == job).order_by(*order)))
 
     def plans(self) -> list[Plan]:
         """All plans, oldest first."""
-        with self.engine.connect() as connection:
-            rows = connection.execute(select(PLANS).order_by(PLANS.c.created_at)).mappings()
-            return [Plan(**row) for row in rows]
+        return list(self._plans(_PLANS.order_by(PLANS.c.created_at)))
 
-    def _one_plan(self, query: Select[Any]) -> Plan | None:
+    def _plans(self, query: Select[Any]) -> Iterator[Plan]:
         with self.engine.connect() as connection:
-            row = connection.execute(query).mappings().first()
-        return Plan(**row) if row else None
+            rows = connection.execute(query).mappings().all()
+        yield from (Plan(**row) for row in rows)
 
     def chunks(
         self, plan_id: str, *, target: str | None = None, states: Iterable[ChunkState] = ChunkState, since: str = ""
@@ -179,11 +183,12 @@ class Ledger:
         return next((step for step in reversed(self.steps(plan_id)) if step.name in names), None)
 
 
+_PLANS = select(*(PLANS.c[name] for name in Plan.__slots__))
 IN_TARGET = (ChunkState.COPIED, ChunkState.VERIFIED)
 _SUMMED = ("rows_read", "rows_good", "rows_quarantined", "rows_duplicate")
 
 
-def batched(items: Iterable[Chunk], size: int) -> Iterator[list[Chunk]]:
+def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
     """The items in lists of at most `size`."""
     rest = iter(items)
     while page := list(islice(rest, size)):

@@ -38,6 +38,7 @@ PLANS = Table(
     Column("job_version", String(32)),
     Column("source", Text),
     Column("created_at", String(32)),
+    Column("adopted", BigInteger),
 )
 
 CHUNKS = Table(
@@ -119,6 +120,15 @@ ACTIVITIES = Table(
     Column("facts", Text),
 )
 
+NOT_TAKEN = Table(
+    "not_taken",
+    METADATA,
+    Column("plan_id", String(32), primary_key=True),
+    Column("number", BigInteger, primary_key=True),
+    Column("source_object", Text),
+    Column("reason", Text),
+)
+
 REFUSALS = Table(
     "refusals",
     METADATA,
@@ -171,7 +181,17 @@ _STEPS_3 = (
         plan_id VARCHAR(32) NOT NULL, target VARCHAR(100) NOT NULL, reason TEXT NOT NULL, records BIGINT NOT NULL,
         counted_at VARCHAR(32) NOT NULL, PRIMARY KEY (plan_id, target, reason))""",
 )
-UPGRADES: dict[int, tuple[str, ...]] = {1: _STEPS_1, 2: _STEPS_2, 3: _STEPS_3}
+_STEPS_4 = (
+    # Which of a job's plans is in force: the one that was adopted last, whenever it was made first.
+    "ALTER TABLE plans ADD COLUMN adopted BIGINT NOT NULL DEFAULT 0",
+    """UPDATE plans SET adopted = (
+        SELECT count(*) FROM plans AS earlier WHERE earlier.created_at <= plans.created_at)""",
+    # What a plan left out of its source; without a reason: no mapping names it.
+    """CREATE TABLE not_taken (
+        plan_id VARCHAR(32) NOT NULL, number BIGINT NOT NULL, source_object TEXT NOT NULL, reason TEXT NOT NULL,
+        PRIMARY KEY (plan_id, number))""",
+)
+UPGRADES: dict[int, tuple[str, ...]] = {1: _STEPS_1, 2: _STEPS_2, 3: _STEPS_3, 4: _STEPS_4}
 NEWEST = max(UPGRADES)
 
 

@@ -17,8 +17,8 @@ from typing import Any
 from sqlalchemy import func, select
 
 from migration.chunks import ChunkState
-from migration.history import RAN, SUCCEEDED
-from migration.ledger import Ledger, Plan
+from migration.history import NOT_VERIFIED, RAN, SUCCEEDED, verifications
+from migration.ledger import Ledger, Plan, Step
 from migration.ledger_schema import CHUNKS
 from migration.overview import targets
 from migration.tracking import Figures
@@ -54,6 +54,7 @@ def metrics(ledger: Ledger, plan: Plan, figures: Figures | None) -> Iterator[Met
     """All that is measured of a plan. The label is `migration`, because `job` is Prometheus's own."""
     mine = {"migration": plan.job}
     yield _one("info", "plan and program", 1, {**mine, "plan": plan.plan_id, "program": program()})
+    steps = ledger.steps(plan.plan_id)
     yield from _of_chunks(ledger.totals(plan.plan_id), mine)
     yield Metric(
         f"{PREFIX}_verification_failures",
@@ -61,9 +62,17 @@ def metrics(ledger: Ledger, plan: Plan, figures: Figures | None) -> Iterator[Met
         tuple(({**mine, "target": target}, chunks) for target, chunks in _differing(ledger, plan)),
     )
     yield Metric(
+        f"{PREFIX}_verification_red",
+        "1 where the last verification of a table was red, chunks that differ or not",
+        tuple(
+            ({**mine, "target": target}, int(newest.name == NOT_VERIFIED))
+            for target, newest in verifications(steps).items()
+        ),
+    )
+    yield Metric(
         f"{PREFIX}_last_success_seconds",
         "when a verb succeeded last, Unix time",
-        tuple(({**mine, "verb": verb}, at) for verb, at in _successes(ledger, plan).items()),
+        tuple(({**mine, "verb": verb}, at) for verb, at in _successes(steps).items()),
     )
     rate, wait = figures and figures.rate, figures and figures.wait
     yield _one("copying", "1 while a copy runs", int(figures is not None), mine)
@@ -124,10 +133,10 @@ def _differing(ledger: Ledger, plan: Plan) -> list[tuple[str, int]]:
         return [(target, int(chunks)) for target, chunks in connection.execute(query.order_by(CHUNKS.c.target))]
 
 
-def _successes(ledger: Ledger, plan: Plan) -> dict[str, float]:
+def _successes(steps: Iterable[Step]) -> dict[str, float]:
     ran = f"{RAN} "
     return {
         step.name.removeprefix(ran): datetime.fromisoformat(step.at).timestamp()
-        for step in ledger.steps(plan.plan_id)
+        for step in steps
         if step.name.startswith(ran) and step.facts["state"] == SUCCEEDED
     }

@@ -14,14 +14,14 @@ from sqlalchemy import func, select
 from migration.activity import activity_of, lease_of
 from migration.chunks import ChunkState
 from migration.ledger import IN_TARGET, Ledger, Plan
-from migration.ledger_schema import CHUNKS, REFUSALS, STEPS
+from migration.ledger_schema import CHUNKS, NOT_TAKEN, REFUSALS, STEPS
 
 SHOWN_RED = 10
 PLACES = ("read", "good", "quarantined", "duplicate")
 
 
 def overview(ledger: Ledger, plan: Plan, *, most: int = SHOWN_RED) -> dict[str, Any]:
-    """All that is known of a plan; `most`: how many red chunks and reasons are listed, beside their number."""
+    """All that is known of a plan; `most`: how many objects, chunks and reasons are listed, beside their number."""
     totals = ledger.totals(plan.plan_id)
     activity = activity_of(ledger, plan.plan_id)
     return {
@@ -29,8 +29,10 @@ def overview(ledger: Ledger, plan: Plan, *, most: int = SHOWN_RED) -> dict[str, 
         "job": plan.job,
         "source": plan.source,
         "created_at": plan.created_at,
+        "is_in_force": ledger.plan_in_force(plan.job) == plan,
         "tables": totals,
         "targets": targets(totals),
+        "not_taken": not_taken(ledger, plan.plan_id, most=most),
         "quarantine": refusals(ledger, plan.plan_id, most=most),
         "run_by": lease_of(ledger, plan.job),
         "activity": activity
@@ -58,6 +60,17 @@ def targets(totals: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
             one[place] += row[f"rows_{place}"]
         one["bytes_done"] += row["bytes"] if row["state"] in IN_TARGET else 0
     return list(found.values())
+
+
+def not_taken(ledger: Ledger, plan_id: str, *, most: int) -> dict[str, Any]:
+    """What of its source a plan leaves out: objects that it refused, then those that no mapping names."""
+    mine, is_refused = NOT_TAKEN.c.plan_id == plan_id, NOT_TAKEN.c.reason != ""
+    query = select(NOT_TAKEN.c.source_object, NOT_TAKEN.c.reason).where(mine).order_by(NOT_TAKEN.c.number).limit(most)
+    counted = select(func.count().filter(is_refused), func.count().filter(~is_refused)).where(mine)
+    with ledger.engine.connect() as connection:
+        refused, unnamed = connection.execute(counted).one()
+        shown = [dict(row) for row in connection.execute(query).mappings()]
+    return {"refused": refused, "unnamed": unnamed, "shown": shown}
 
 
 def refusals(ledger: Ledger, plan_id: str, *, most: int) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
 
 from migration import drafts
 from migration.chunks import Chunk
@@ -41,6 +42,8 @@ def draft_plan(job: Job, ledger: Ledger, source: Source) -> Draft:
     found = source.look(job.mappings, partial(drafts.known_parts, ledger))
     drafts.add(ledger, job.name, _taken(draft, found))
     _refuse_contradictions(draft, ledger, job.name)
+    refused = ((one.source_object, one.reason) for one in draft.refused)
+    drafts.leave_out(ledger, job.name, chain(refused, ((name, "") for name in draft.unnamed)))
     totals = ledger.totals(drafts.id_of(job.name))
     draft.chunks, draft.bytes, draft.records = (
         sum(row[name] for row in totals) for name in ("chunks", "bytes", "records")
@@ -77,9 +80,9 @@ def _refuse_contradictions(draft: Draft, ledger: Ledger, job: str) -> None:
 
 def _plan_id(job: Job, ledger: Ledger) -> str:
     """The same chunks under the same mappings are the same plan, whenever it is made."""
-    newest = ledger.newest_plan(job.name)
-    if newest and newest.job_version == job.version and drafts.is_like(ledger, job.name, newest.plan_id):
-        return newest.plan_id  # perhaps by another id: a requeue made mended mappings its own
+    for known in ledger.plans_of(job.name):
+        if known.job_version == job.version and drafts.is_like(ledger, job.name, known.plan_id):
+            return known.plan_id  # perhaps by another id: a requeue made mended mappings its own
     digest = hashlib.sha256(f"{job.name}\n{job.version}\n".encode())
     for chunk_id in drafts.chunk_ids(ledger, job.name):
         digest.update(f"{chunk_id}\n".encode())

@@ -10,21 +10,21 @@ import csv
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
+from migration.choosing import known_plan
 from migration.chunks import Chunk, ChunkState
-from migration.history import RAN, SUCCEEDED, person
+from migration.history import NOT_VERIFIED, RAN, SUCCEEDED, VERIFIED, person, verifications
 from migration.jobfile import load_job
 from migration.ledger import IN_TARGET, Ledger, Plan, Step, now, open_ledger
 from migration.ledger_schema import NEWEST
 from migration.overview import overview, refusals, targets
 from migration.report_page import page
 from migration.versions import versions
-from spark_jobs.errors import TerminalError
 from spark_jobs.settings import Settings, load
 from spark_jobs.storage.fingerprints import EMPTY, Fingerprint
 
@@ -37,7 +37,7 @@ COLUMNS = (
     *("read", "good", "quarantined", "duplicate", "digest_xor", "digest_sum"),
     *("mapping_version", "contract_hash", "message"),
 )
-PROVED, RED, OPEN = "proved", "red", "open"
+PROVED, PARTLY, RED, OPEN = "proved", "partly", "red", "open"
 
 
 @dataclass(slots=True)
@@ -70,9 +70,7 @@ def make(args: argparse.Namespace) -> dict[str, Any]:
     """The verb: report what the ledger holds of a plan now; no Spark, no lease. The paths that were written."""
     settings = load(args.settings)
     with open_ledger(settings.ledger_url) as ledger:
-        plan = ledger.plan(args.plan) if args.plan else ledger.newest_plan(load_job(Path(args.job)).name)
-        if plan is None:
-            raise TerminalError(f"the ledger has no plan {args.plan or 'of this job'}; `migration status` lists them")
+        plan = known_plan(args, load_job(Path(args.job), source=args.source), ledger, settings)
         return {"plan": plan.plan_id, **write_report(ledger, plan, folder_of(args, settings))}
 
 
@@ -92,17 +90,19 @@ def final_report(
 ) -> dict[str, Any]:
     """The whole migration as JSON can hold it; `listed` says where its chunks stand one by one."""
     found, steps = overview(ledger, plan, most=MOST_RED), ledger.steps(plan.plan_id)
-    tables = [_table(one, totals[one["target"]], steps) for one in targets(found["tables"])]
+    newest = verifications(steps)
+    tables = [_table(one, totals[one["target"]], newest.get(one["target"])) for one in targets(found["tables"])]
     quarantine = refusals(ledger, plan.plan_id, most=MOST_REASONS)
     return {
         "format": FORMAT,
         "made_at": now(),
         "made_by": person(),
-        "verdict": verdict(tables),
+        "verdict": verdict(tables, refused=found["not_taken"]["refused"]),
         "plan": {name: found[name] for name in ("plan", "job", "created_at", "tables", "last_step")},
         "job_version": plan.job_version,
         "source": plan.source,
         "tables": tables,
+        "not_taken": found["not_taken"],
         "quarantine": [
             {"target": one["target"], "reason": one["reason"], "rows": one["records"]} for one in quarantine["shown"]
         ],
@@ -115,12 +115,21 @@ def final_report(
     }
 
 
-def verdict(tables: Iterable[Mapping[str, Any]]) -> str:
-    """`proved`: every chunk is verified and no record without a place; `red`: one failed; `open`: not all done yet."""
+def verdict(tables: Sequence[Mapping[str, Any]], *, refused: int = 0) -> str:
+    """What was shown of the plan; `refused`: objects of the source that it did not take.
+
+    `proved`: the newest verification of each table is green, its chunks are verified and no record is without a place;
+    `partly`: that holds, of a plan that refused objects; `red`: a verification or a chunk failed; `open`: not all
+    is done yet.
+    """
     states = [state for one in tables for state, chunks in one["states"].items() if chunks]
-    if str(ChunkState.FAILED) in states or not all(one["is_conserved"] for one in tables):
+    ends = [one["verification"] and one["verification"]["name"] for one in tables]
+    is_red = str(ChunkState.FAILED) in states or NOT_VERIFIED in ends
+    if is_red or not all(one["is_conserved"] for one in tables):
         return RED
-    return PROVED if states and set(states) == {str(ChunkState.VERIFIED)} else OPEN
+    if not states or {*states} != {str(ChunkState.VERIFIED)} or {*ends} != {VERIFIED}:
+        return OPEN
+    return PARTLY if refused else PROVED
 
 
 def durations(steps: Iterable[Step]) -> list[dict[str, Any]]:
@@ -136,8 +145,7 @@ def durations(steps: Iterable[Step]) -> list[dict[str, Any]]:
     return list(found.values())
 
 
-def _table(one: Mapping[str, Any], total: TableTotals, steps: Iterable[Step]) -> dict[str, Any]:
-    verified = [s for s in steps if s.name == "verified" and s.facts["table"] == one["target"]]
+def _table(one: Mapping[str, Any], total: TableTotals, newest: Step | None) -> dict[str, Any]:
     is_copied = sum(one["states"].get(str(state), 0) for state in IN_TARGET) == one["chunks"]
     placed = one["good"] + one["quarantined"] + one["duplicate"]
     return {
@@ -152,7 +160,8 @@ def _table(one: Mapping[str, Any], total: TableTotals, steps: Iterable[Step]) ->
         "digest_sum": str(total.good.digest_sum),
         "contract_hash": " ".join(sorted(total.contract_hashes)),
         "mapping_version": " ".join(sorted(total.mapping_versions)),
-        "verified": {**verified[-1].facts, "at": verified[-1].at} if verified else None,
+        "verification": newest and {"name": newest.name, "at": newest.at},
+        "verified": {**newest.facts, "at": newest.at} if newest and newest.name == VERIFIED else None,
     }
 
 

@@ -40,7 +40,9 @@ def print_status(states: list[dict[str, Any]], console: Console | None = None) -
     for number, state in enumerate(states):
         if number:
             console.print()
-        console.print(Text(f"{state['job']}  plan {state['plan']}  of {_moment(state['created_at'])}", style="bold"))
+        force = "" if state["is_in_force"] else ", not in force"
+        title = f"{state['job']}  plan {state['plan']}  of {_moment(state['created_at'])}{force}"
+        console.print(Text(title, style="bold"))
         # Paths, reasons and messages are no markup: `[x]` in a file's name is part of it.
         for line in _lines(state):
             console.print(Text(line), soft_wrap=True)
@@ -99,6 +101,7 @@ def _grid(*numbers: str) -> Table:
 
 def _below(state: Mapping[str, Any]) -> Iterator[str]:
     refused, red = state["quarantine"], state["red"]
+    yield from _not_taken(state["not_taken"])
     if refused["reasons"]:
         yield f"refused (counted {_moment(refused['counted_at'])}):"
         shown = refused["shown"][:SHOWN_REASONS]
@@ -110,6 +113,16 @@ def _below(state: Mapping[str, Any]) -> Iterator[str]:
         yield from (f"  {one['chunk_id']}: {_short(one['message'])}" for one in red["shown"])
         if red["chunks"] > len(red["shown"]):
             yield f"  and {red['chunks'] - len(red['shown']):,} further ones (--json, or lake.migration.chunks)"
+
+
+def _not_taken(left: Mapping[str, Any]) -> Iterator[str]:
+    objects = left["refused"] + left["unnamed"]
+    if objects:
+        yield f"not taken: {left['refused']:,} objects that were refused, {left['unnamed']:,} that no mapping names"
+        shown = left["shown"][:SHOWN_REASONS]
+        yield from (f"  {one['source_object']}: {_short(one['reason'] or 'no mapping names it')}" for one in shown)
+        if objects > len(shown):
+            yield f"  and {objects - len(shown):,} further ones (--json)"
 
 
 def _share(one: Mapping[str, Any]) -> str:

@@ -10,9 +10,9 @@ from typing import Any
 
 from migration.chunks import ChunkState
 from migration.commits import changes_since
+from migration.history import VERIFIED, verifications
 from migration.jobfile import Switch
 from migration.settling import repeated_live
-from migration.verifying import VERIFIED
 from migration.views import view_statement
 from migration.work import Work
 from spark_jobs.contracts.schema import Table
@@ -119,10 +119,8 @@ def pass_barrier(work: Work) -> dict[str, int]:
 
     Live appends may have come since; nothing else may have, and no key may stand twice.
     """
-    versions = {}
-    for step in work.ledger.steps(work.plan.plan_id):
-        if step.name == VERIFIED:
-            versions[step.facts["table"]] = int(step.facts["version"])
+    newest = verifications(work.ledger.steps(work.plan.plan_id)).items()
+    versions = {table: int(step.facts["version"]) for table, step in newest if step.name == VERIFIED}
     for mapping in work.mappings:
         _check_table(work, mapping.table, versions.get(mapping.table.name))
     if work.job.shadow and work.ledger.last_step(work.plan.plan_id, SHADOWED) is None:
@@ -134,7 +132,11 @@ def _check_table(work: Work, table: Table, version: int | None) -> None:
     states = [s for s in ChunkState if s is not ChunkState.VERIFIED]
     open_chunk = next(work.ledger.chunks(work.plan.plan_id, target=table.name, states=states), None)
     if version is None or open_chunk is not None:
-        found = "was never verified" if open_chunk is None else f"chunk {open_chunk.chunk_id} is {open_chunk.state}"
+        found = (
+            "its last verification is not green"
+            if open_chunk is None
+            else f"chunk {open_chunk.chunk_id} is {open_chunk.state}"
+        )
         raise TerminalError(f"{table.name}: {found}; the view stays as it is; run `migration verify` first")
     if delta.current_version(work.lake, table) == version:
         return  # verification looked for keys that stand twice in this very version

@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 import argparse
-import logging
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from migration import activity, drafts, report
+from migration import activity, report
 from migration.aftermath import made_known
+from migration.choosing import check_rules, known_plan, plan_anew, source_of
 from migration.copying import copy_all, repair_chunk
 from migration.deriving import derive
-from migration.estimate import SHOWN, estimate, speed_of
+from migration.estimate import estimate, speed_of
 from migration.healing import heal
-from migration.history import told
+from migration.history import told, told_verification
 from migration.jobfile import Job, load_job
 from migration.lease import held
 from migration.ledger import IN_TARGET, Ledger, Plan, open_ledger
 from migration.pace import overridden
-from migration.planning import Draft, draft_plan
 from migration.refusals import count_refusals
 from migration.requeueing import requeue
 from migration.settling import settle
 from migration.shadowing import check_equal, compare, load_questions
-from migration.sources.opening import open_source
 from migration.switching import SHADOWED, cut_over, finish, roll_back, switch_of
 from migration.tracking import Amount
 from migration.verifying import verify_table
@@ -39,10 +37,9 @@ from spark_jobs.storage.runs import Run, recorded
 from spark_jobs.storage.session import session
 from trino_catalog.connection import connected
 
-log = logging.getLogger(__name__)
-
 Facts = dict[str, Any]
-REQUEUE = "requeue"
+PLANNING = ("plan", "run")
+REQUEUE, VERIFY, FINISH = "requeue", "verify", "finish"
 
 
 def execute(verb: str, args: argparse.Namespace) -> Facts:
@@ -51,68 +48,50 @@ def execute(verb: str, args: argparse.Namespace) -> Facts:
     job = load_job(Path(args.job), source=args.source)
     settings.workspace(job.workspace)
     with open_ledger(settings.ledger_url) as ledger, held(ledger, job.name) as lease:
-        plan, drafted = _plan_for(verb, args, job, ledger, settings=settings)
+        plan = _plan_before(verb, args, job, ledger, settings=settings)
         with (
             session(settings.spark, f"databank migration {verb}") as spark,
             recorded(Lake(spark, settings.storage_root), f"migration {verb}", job.workspace) as run,
         ):
             lake = Lake(spark, settings.storage_root)
             doors = (settings.webhdfs_url, settings.source_accounts)
-            work = Work(lake, ledger, lease, job, plan, settings.root_key_file, run.run_id, *doors)
-            facts = {"plan": plan.plan_id, **drafted}
+
+            def work_on(plan: Plan) -> Work:
+                return Work(lake, ledger, lease, job, plan, settings.root_key_file, run.run_id, *doors)
+
+            drafted: Facts = {}
+            if plan is None or verb in PLANNING:
+                before, source = work_on(plan) if plan else None, source_of(job, settings)
+                plan, drafted = plan_anew(before, job, ledger, source, is_partial=args.without_refused)
+            work = work_on(plan)
             activity.begin(ledger, plan.plan_id, verb, run.run_id)
             with made_known(work, settings):
                 for mapping in job.mappings:
                     heal(work, mapping.table, may_mend=verb == REQUEUE)
-                facts |= told(work, verb, lambda: VERBS[verb](work, settings, args))
+                facts = noted(work, verb, settings, args)
             _count(run, ledger, plan)
-        return facts
+        return {"plan": plan.plan_id, **drafted, **facts}
 
 
-def _plan_for(
-    verb: str, args: argparse.Namespace, job: Job, ledger: Ledger, *, settings: Settings
-) -> tuple[Plan, Facts]:
-    """The plan that a verb works on: a new one for `plan` and `run`, else the named or newest one."""
-    if verb in ("plan", "run"):
-        source = open_source(job.source, settings.webhdfs_url, settings.source_accounts)
-        draft = draft_plan(job, ledger, source)
-        _check_draft(draft, is_partial=args.without_refused)
-        drafts.adopt(ledger, draft.plan)
-        return draft.plan, _draft_facts(draft)
-    plan = ledger.plan(args.plan) if args.plan else ledger.newest_plan(job.name)
-    if plan is None:
-        wanted = f"plan {args.plan}" if args.plan else f"a plan of job {job.name}"
-        raise TerminalError(f"the ledger has no {wanted}; run `migration plan` first")
-    if plan.job_version != job.version and verb != REQUEUE:
-        raise TerminalError(
-            f"plan {plan.plan_id} was made with other mappings ({plan.job_version}, now {job.version}); "
-            "bring them back, run `migration plan` again, or, if they were mended for refused rows, `migration requeue`"
-        )
-    return plan, {}
+def _plan_before(verb: str, args: argparse.Namespace, job: Job, ledger: Ledger, *, settings: Settings) -> Plan | None:
+    """The plan that a verb works on, or after which it makes another one; what is wrong is said before Spark starts."""
+    if verb in PLANNING:
+        return ledger.plan_in_force(job.name)
+    plan = known_plan(args, job, ledger, settings)
+    if verb != REQUEUE:
+        check_rules(plan, job)
+    return plan
 
 
-def _check_draft(draft: Draft, *, is_partial: bool) -> None:
-    if draft.unnamed:
-        names = ", ".join(draft.unnamed[:SHOWN])
-        log.warning("no mapping names these %d, they are not taken: %s", len(draft.unnamed), names)
-    if draft.refused and not is_partial:
-        lines = [f"  {refused.source_object}: {refused.reason}" for refused in draft.refused[:SHOWN]]
-        lines += [f"  and {len(draft.refused) - SHOWN:,} more"] if len(draft.refused) > SHOWN else []
-        raise TerminalError(
-            "\n".join(["the plan cannot take:", *lines, "nothing was planned; mend these or give --without-refused"])
-        )
-    if not draft.chunks:
-        raise TerminalError("the plan has nothing to take; check `source` and what the mappings name")
-
-
-def _draft_facts(draft: Draft) -> Facts:
-    return {
-        "chunks": draft.chunks,
-        "bytes": draft.bytes,
-        "records": draft.records,
-        "refused": {refused.source_object: refused.reason for refused in draft.refused},
-        "not_named": draft.unnamed,
-    }
+def noted(work: Work, verb: str, settings: Settings, args: argparse.Namespace) -> Facts:
+    """Do a verb and note it; then its report is written, where it has one, so that this step stands in it."""
+    try:
+        facts = told(work, verb, partial(VERBS[verb], work, settings, args))
+    except TerminalError as error:
+        if verb != VERIFY:
+            raise
+        raise TerminalError(f"{error}\nreport: {_report(work, settings, args)['page']}") from error
+    return {**facts, **_report(work, settings, args)} if verb in (VERIFY, FINISH) else facts
 
 
 def _count(run: Run, ledger: Ledger, plan: Plan) -> None:
@@ -158,22 +137,18 @@ def _settled(work: Work, _settings: Settings, _args: argparse.Namespace) -> Fact
     return {"settled_history": history, "settled_live": live, **_totals(work)}
 
 
-def _verified(work: Work, settings: Settings, args: argparse.Namespace) -> Facts:
-    problems = []
-    for mapping in work.mappings:
-        try:
-            verify_table(work, mapping)
-        except TerminalError as error:
-            problems.append(str(error))
-    files = _report(work, settings, args)
-    if problems:
-        raise TerminalError("\n".join([*problems, f"report: {files['page']}"]))
-    return {"verified": [mapping.table.name for mapping in work.mappings], **files, **_totals(work)}
+def _verified(work: Work, _settings: Settings, _args: argparse.Namespace) -> Facts:
+    names = [mapping.table.name for mapping in work.mappings]
+    found = [told_verification(work, m.table.name, partial(verify_table, work, m)) for m in work.mappings]
+    if problems := [problem for problem in found if problem is not None]:
+        raise TerminalError("\n".join(problems))
+    return {"verified": names, **_totals(work)}
 
 
 def _derived(work: Work, _settings: Settings, _args: argparse.Namespace) -> Facts:
     found = derive(work)
-    return {"orders": found.orders, "derived_rows": found.inserted, "replaced_live_rows": found.replaced}
+    done = {"derived_rows": found.rows.inserted, "corrected_rows": found.rows.updated}
+    return {"orders": found.orders, **done, "removed_rows": found.rows.deleted, "replaced_live_rows": found.replaced}
 
 
 def _shadowed(work: Work, settings: Settings, _args: argparse.Namespace) -> Facts:
@@ -198,16 +173,15 @@ def _rolled_back(work: Work, settings: Settings, _args: argparse.Namespace) -> F
         return {"rolled_back": roll_back(work, client)}
 
 
-def _finished(work: Work, settings: Settings, args: argparse.Namespace) -> Facts:
-    facts = finish(work)
-    return {"finished": facts, **_report(work, settings, args)}
+def _finished(work: Work, _settings: Settings, _args: argparse.Namespace) -> Facts:
+    return {"finished": finish(work)}
 
 
 def _ran(work: Work, settings: Settings, args: argparse.Namespace) -> Facts:
     facts: Facts = {}
-    for verb in ("copy", "settle", "verify", "derive", *(("shadow", "cutover") if args.cutover else ())):
+    for verb in ("copy", "settle", "derive", VERIFY, *(("shadow", "cutover") if args.cutover else ())):
         activity.begin(work.ledger, work.plan.plan_id, verb, work.run_id)
-        facts |= told(work, verb, partial(VERBS[verb], work, settings, args))
+        facts |= noted(work, verb, settings, args)
     return facts
 
 
@@ -232,11 +206,11 @@ VERBS: Mapping[str, Callable[[Work, Settings, argparse.Namespace], Facts]] = {
     "copy": _copied,
     REQUEUE: _requeued,
     "settle": _settled,
-    "verify": _verified,
+    VERIFY: _verified,
     "derive": _derived,
     "shadow": _shadowed,
     "cutover": _cut_over,
     "rollback": _rolled_back,
-    "finish": _finished,
+    FINISH: _finished,
     "run": _ran,
 }

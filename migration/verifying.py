@@ -20,7 +20,9 @@ from pyspark.sql import functions as F
 
 from migration.chunks import Chunk, ChunkState, Counts
 from migration.copying import STAGE
+from migration.deriving import check_derived
 from migration.differences import differing_lines
+from migration.history import VERIFIED
 from migration.mapping import Mapping
 from migration.reading import source_rows
 from migration.rows import digest_of, is_good
@@ -37,7 +39,6 @@ from spark_jobs.storage.fingerprints import PARTS, Fingerprint, of_row
 
 log = logging.getLogger(__name__)
 
-VERIFIED = "verified"
 SHOWN = 10
 
 
@@ -80,6 +81,7 @@ def verify_table(work: Work, mapping: Mapping) -> dict[str, Any]:
         source.unpersist()
     if problems or twice:
         raise TerminalError(_report(table, problems, lines, twice))
+    check_derived(work, table)
     facts = {"table": table.name, "version": version, "columns": column_facts(target, table)}
     work.ledger.record_step(work.plan.plan_id, VERIFIED, facts)
     return facts

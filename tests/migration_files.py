@@ -23,6 +23,7 @@ HEADER = (
     *("household_id", "store_id", "basket_id", "product_id", "quantity", "sales_value", "retail_disc"),
     *("coupon_disc", "coupon_match_disc", "week", "transaction_timestamp"),
 )
+TOUCHPOINT = {"app": "store", "terminal": "pos"}
 MAPPINGS = Path(__file__).parents[1] / "services" / "demo" / "mappings"
 EXAMPLES = Path(__file__).parents[1] / "migration" / "examples"
 
@@ -60,13 +61,16 @@ class OldSystem:
         path.write_bytes(b"".join(content + b"\n" for content in body))
         return path
 
-    def job(self) -> Job:
+    def job(self, source: str | None = None) -> Job:
         """The job as the command line reads it."""
-        return load_job(self.job_file)
+        return load_job(self.job_file, source=source)
 
 
 def old_system(folder: Path, *, bad_share: float = 1.0, **job: object) -> OldSystem:
-    """An old system without files yet; its mapping is the demo's, with another accepted share of bad rows."""
+    """An old system without files yet; its mapping is the demo's, with another accepted share of bad rows.
+
+    It derives nothing: `derive=TOUCHPOINT` does.
+    """
     mapping = yaml.safe_load((MAPPINGS / "order_lines.yaml").read_text()) | {"accepted_bad_share": bad_share}
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "export").mkdir(exist_ok=True)
@@ -77,8 +81,7 @@ def old_system(folder: Path, *, bad_share: float = 1.0, **job: object) -> OldSys
         "source": "export",
         "mappings": ["order_lines.yaml"],
     }
-    given |= {"derive": {"app": "store", "terminal": "pos"}, **job}
-    (folder / "job.yaml").write_text(yaml.safe_dump(given))
+    (folder / "job.yaml").write_text(yaml.safe_dump(given | job))
     return OldSystem(folder)
 
 

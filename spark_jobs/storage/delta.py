@@ -39,6 +39,19 @@ class Transaction:
     version: int
 
 
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """How many rows a merge put in, wrote anew and took out."""
+
+    inserted: int = 0
+    updated: int = 0
+    deleted: int = 0
+
+    def __add__(self, other: Merged) -> Merged:
+        """Both together."""
+        return Merged(self.inserted + other.inserted, self.updated + other.updated, self.deleted + other.deleted)
+
+
 def exists(lake: Lake, table: Table) -> bool:
     """True where the table has been created."""
     return bool(DeltaTable.isDeltaTable(lake.spark, lake.path_of(table)))
@@ -124,17 +137,19 @@ def replace_where(
     writer.save(lake.path_of(table))
 
 
-def merge_missing(rows: DataFrame, lake: Lake, table: Table, *, pruned_by: str | None = None) -> int:
-    """Insert the rows whose contract key is not there yet; how many were inserted.
+def merge_changes(changes: DataFrame, lake: Lake, table: Table, *, within: str) -> Merged:
+    """Put rows in place by the contract's key, and take out those of which the key alone is named, in one commit.
 
-    In: rows unique on the key. `pruned_by` is a SQL condition on `old` that keeps Delta from reading every partition;
-    it must hold for every old row that could match.
+    In: rows unique on the key; `is_gone` where the row must leave. `within` is a SQL condition on `old`: rows beyond it
+    match nothing, whatever their key, and it keeps Delta from reading every partition.
     """
-    ensure(lake, table)
     target = DeltaTable.forPath(lake.spark, lake.path_of(table)).alias("old")
-    condition = " AND ".join([*(f"old.`{k}` <=> new.`{k}`" for k in table.key), *([pruned_by] if pruned_by else [])])
-    result = target.merge(conform(rows, table).alias("new"), condition).whenNotMatchedInsertAll().execute()
-    return int(result.collect()[0]["num_inserted_rows"])
+    condition = " AND ".join([*(f"old.`{name}` <=> new.`{name}`" for name in table.key), within])
+    values: dict[str, str | SparkColumn] = {name: F.col(f"new.{name}") for name in table.column_names}
+    merge = target.merge(changes.alias("new"), condition)
+    merge = merge.whenMatchedDelete("new.is_gone").whenMatchedUpdate(set=values)
+    done = merge.whenNotMatchedInsert("NOT new.is_gone", values=values).execute().collect()[0]
+    return Merged(*(int(done[f"num_{what}_rows"]) for what in ("inserted", "updated", "deleted")))
 
 
 def current_version(lake: Lake, table: Table) -> int:

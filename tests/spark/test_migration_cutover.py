@@ -10,6 +10,7 @@ from pyspark.sql import functions as F
 
 from migration.copying import copy_all
 from migration.healing import heal
+from migration.history import NOT_VERIFIED, VERIFIED
 from migration.settling import settle
 from migration.switching import CUT_OVER, ROLLED_BACK, SHADOWED, cut_over, finish, roll_back
 from migration.verifying import verify_table
@@ -87,6 +88,11 @@ def test_nothing_is_switched_before_everything_is_verified(work) -> None:
     with pytest.raises(TerminalError, match="is copied; the view stays as it is"):
         cut_over(work, Trino("", readers))
     verify_table(work, work.mappings[0])
+    green = work.ledger.last_step(work.plan.plan_id, VERIFIED)
+    work.ledger.record_step(work.plan.plan_id, NOT_VERIFIED, {"table": ORDER_LINES.name})
+    with pytest.raises(TerminalError, match="its last verification is not green; the view stays as it is"):
+        cut_over(work, Trino("", readers))
+    work.ledger.record_step(work.plan.plan_id, VERIFIED, green.facts)
     with pytest.raises(TerminalError, match="has passed no shadow run"):
         cut_over(work, Trino("", readers))
     assert readers.side == "old"

@@ -13,6 +13,7 @@ from pyspark.sql import SparkSession
 from sqlalchemy import update
 
 from migration import copying
+from migration.choosing import plan_anew
 from migration.chunks import Chunk, Counts
 from migration.copying import copy_all
 from migration.healing import heal
@@ -24,7 +25,7 @@ from migration.sources.lines import reading_session
 from migration.verifying import verify_table
 from migration.work import Work
 from spark_jobs.contracts.core import ORDER_LINES
-from spark_jobs.errors import RetryableError
+from spark_jobs.errors import RetryableError, TerminalError
 from spark_jobs.storage import delta
 from spark_jobs.storage.appending import Append
 from spark_jobs.storage.delta import Lake
@@ -138,6 +139,19 @@ def the_process_ended(ledger_url: str) -> None:
     """Here it goes on with the next test; its lease would be free at once otherwise, as `_is_dead` finds."""
     with open_ledger(ledger_url) as ledger, ledger.engine.begin() as connection:
         connection.execute(update(LEASES).values(expires_at=""))
+
+
+def test_what_a_killed_copy_committed_may_not_come_with_another_content(tmp_path, lake, key_file) -> None:
+    system = old_system(tmp_path / "small")
+    system.put("a", [line(1)])
+    with planned(system, lake, key_file) as work:
+        (chunk,) = work.ledger.chunks(work.plan.plan_id)
+        copying.prepare(work)
+        copying.write_chunk(work, reading_session(lake.spark), chunk)  # and the ledger never hears of it
+        system.put("a", [line(2)])
+        with pytest.raises(TerminalError, match=f"another content of it was copied as {chunk.chunk_id}"):
+            plan_anew(work, system.job(), work.ledger, work.source, is_partial=False)
+        assert work.ledger.plan_in_force("history") == work.plan
 
 
 def test_a_ledger_from_yesterday(begin, undisturbed, lake, tmp_path) -> None:

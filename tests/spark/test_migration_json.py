@@ -156,8 +156,6 @@ def test_nothing_clear_of_json_meets_a_shuffle_a_sort_or_a_cache(session, tmp_pa
 def test_the_example_of_ga4_fills_events(tmp_path, lake, key_file) -> None:
     old = old_system(tmp_path / "old")
     (old.folder / "order_lines.yaml").write_text((EXAMPLES / "ga4_events.yaml").read_text().replace("0.001", "1"))
-    job = yaml.safe_load(old.job_file.read_text())
-    old.job_file.write_text(yaml.safe_dump({key: value for key, value in job.items() if key != "derive"}))
     lines = [
         event(1),
         event(2, user_id="anna.k"),

@@ -1,4 +1,4 @@
-"""Settle, verify, derive: one row a key whoever came first, and no difference between source and target goes unseen."""
+"""Settle, verify: one row a key whoever came first, and no difference between source and target goes unseen."""
 
 from __future__ import annotations
 
@@ -13,17 +13,14 @@ from migration import settling
 from migration.chunks import Chunk, ChunkState
 from migration.commits import changes_since
 from migration.copying import copy_all, repair_chunk
-from migration.deriving import derive
 from migration.healing import heal
 from migration.reading import source_rows
 from migration.settling import Settled, settle
 from migration.verifying import verify_table
 from migration.work import Work
-from spark_jobs.contracts.core import EVENTS, ORDER_LINES, ORDERS
-from spark_jobs.contracts.events import purchase_event_id
+from spark_jobs.contracts.core import ORDER_LINES
 from spark_jobs.contracts.operations import QUARANTINE_ROWS
 from spark_jobs.errors import TerminalError
-from spark_jobs.ingest.purchases import orders_from_lines, purchase_events
 from spark_jobs.protection.keys import create_root_key_file
 from spark_jobs.storage import delta
 from spark_jobs.storage.delta import Lake, Transaction
@@ -239,23 +236,6 @@ def test_reading_all_chunks_shuffles_nothing_clear(work) -> None:
     assert "Exchange hashpartitioning" not in plan
     assert "Exchange rangepartitioning" not in plan
     assert "Sort" not in plan
-
-
-def test_history_becomes_orders_and_purchase_events_beside_the_stream_s(at_rest) -> None:
-    seam = delta.read(at_rest.lake, ORDER_LINES).where(F.col("order_id") == "5")
-    live = orders_from_lines(seam.withColumn("origin", F.lit("stream/databank.events/0")))
-    delta.append(live, at_rest.lake, ORDERS, once=Transaction("stream", 1))
-    delta.append(purchase_events(live, app="x", terminal="y"), at_rest.lake, EVENTS, once=Transaction("stream", 1))
-    found = derive(at_rest)
-    assert (found.orders, found.inserted, found.replaced) == (6, 12, 2)
-    assert derive(at_rest).inserted == 0
-    events = delta.read(at_rest.lake, EVENTS).collect()
-    assert sorted(row.event_id for row in events) == sorted(
-        purchase_event_id("grocery", str(basket), "330") for basket in range(1, 7)
-    )
-    assert {row.origin.split("/")[0] for row in events} == {"migration"}
-    assert {row.app for row in events} == {"store"}
-    assert delta.read(at_rest.lake, ORDERS).count() == 6
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import create_engine, delete, insert, text, update
 
-from migration import drafts, marks
+from migration import marks
 from migration.chunks import Chunk, ChunkState, Counts
 from migration.lease import held
 from migration.ledger import Ledger, Plan, open_ledger
@@ -77,7 +77,7 @@ def test_a_plan_comes_back_as_it_was_stored(ledger) -> None:
     chunks = [chunk(1), chunk(2, state=ChunkState.VERIFIED, counts=COUNTS, message="it's fine")]
     keep_plan(ledger, plan(), chunks)
     assert list(ledger.chunks("p1")) == chunks
-    assert ledger.plan("p1") == ledger.newest_plan("history") == plan()
+    assert ledger.plan("p1") == ledger.plan_in_force("history") == plan()
     assert ledger.plan("p2") is None
 
 
@@ -89,11 +89,29 @@ def test_saving_a_plan_again_renews_time_stamps_and_keeps_states(ledger) -> None
     assert (found.mtime_ns, found.state) == (5, ChunkState.COPYING)
 
 
-def test_the_newest_plan_of_a_job_is_found(ledger) -> None:
+def test_the_plan_that_was_adopted_last_is_in_force(ledger) -> None:
+    first = plan("p1", "2026-01-02T00:00:00.000000Z")
+    keep_plan(ledger, first, [])
     keep_plan(ledger, plan("p2", "2026-01-03T00:00:00.000000Z"), [])
-    keep_plan(ledger, plan("p1", "2026-01-02T00:00:00.000000Z"), [])
-    assert ledger.newest_plan("history").plan_id == "p2"
+    assert ledger.plan_in_force("history").plan_id == "p2"
+    keep_plan(ledger, replace(first, source="/moved", created_at="2026-01-04T00:00:00.000000Z"), [])
+    assert ledger.plan_in_force("history") == replace(first, source="/moved")
     assert [one.plan_id for one in ledger.plans()] == ["p1", "p2"]
+
+
+def test_of_an_older_ledger_s_plans_the_newest_is_in_force(url) -> None:
+    engine = create_engine(url)
+    old = [statement for number in (1, 2, 3) for statement in UPGRADES[number]]
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE ledger_version (version INTEGER PRIMARY KEY, applied_at VARCHAR(32))"))
+        for statement in (*old, "INSERT INTO ledger_version VALUES (3, '')"):
+            connection.execute(text(statement))
+        for name, day in (("p2", 3), ("p1", 2)):
+            values = f"'{name}', 'history', 'v1', '/source', '2026-01-0{day}'"
+            connection.execute(text(f"INSERT INTO plans VALUES ({values})"))
+    engine.dispose()
+    with open_ledger(url) as ledger:
+        assert [one.plan_id for one in ledger.plans_of("history")] == ["p2", "p1"]
 
 
 def test_more_chunks_than_a_page_come_once_each_and_in_order(ledger) -> None:
@@ -184,15 +202,6 @@ def test_steps_keep_their_order_and_facts(ledger) -> None:
     ]
     assert ledger.last_step("p1", "verified", "nothing").facts["version"] == 3
     assert ledger.last_step("p1", "finished") is None
-
-
-def test_another_content_of_a_copied_object_is_found(ledger) -> None:
-    keep_plan(ledger, plan(), [chunk(1, state=ChunkState.COPIED, counts=COUNTS)])
-    drafts.begin(ledger, "history")
-    drafts.add(ledger, "history", [chunk(1)])
-    assert drafts.copied_with_other_content(ledger, "history") == []
-    drafts.add(ledger, "history", [chunk(1, chunk_id="core.products/f1.csv-1")])
-    assert drafts.copied_with_other_content(ledger, "history") == [("f1.csv", chunk(1).chunk_id)]
 
 
 def test_the_schema_is_built_by_gapless_steps_and_only_once(url) -> None:

@@ -10,7 +10,7 @@ import yaml
 from migration.jobfile import load_job
 from migration.mapping_file import load_mapping, parse_mapping
 from spark_jobs.errors import TerminalError
-from tests.migration_files import MAPPINGS, old_system
+from tests.migration_files import MAPPINGS, TOUCHPOINT, old_system
 
 
 def given(**changes: object) -> dict[str, Any]:
@@ -132,7 +132,7 @@ def test_a_job_is_refused_with_what_was_found_and_wanted(tmp_path, changes, says
 
 
 def test_deriving_needs_order_lines(tmp_path) -> None:
-    old = old_system(tmp_path)
+    old = old_system(tmp_path, derive=TOUCHPOINT)
     (tmp_path / "order_lines.yaml").write_text((MAPPINGS / "products.yaml").read_text())
     with pytest.raises(TerminalError, match=r"orders come from core\.order_lines"):
         old.job()

@@ -89,10 +89,14 @@ def folder(tmp_path) -> Path:
 def test_what_stands_in_the_ledger_is_measured(ledger, folder) -> None:
     ledger.record_step("p1", "ran copy", {"state": "succeeded"})
     ledger.record_step("p1", "ran verify", {"state": "failed"})
+    for table, *ends in (("a", "verified", "verifying"), ("b", "verified", "verification failed")):
+        for end in ends:
+            ledger.record_step("p1", end, {"table": table})
     found = written(ledger, folder)
     states = {labels[2]: value for labels, value in found["chunks"].items()}
     assert states == {"planned": 1, "copying": 0, "copied": 0, "verified": 1, "failed": 2}
     assert found["verification_failures"] == {(JOB, "core.orders"): 1}
+    assert found["verification_red"] == {(JOB, "a"): 0, (JOB, "b"): 1}
     places = {labels[2]: value for labels, value in found["records"].items()}
     assert places == {"good": 14, "quarantined": 4, "duplicate": 2}
     assert found["planned_records"] == {(JOB, "core.orders"): 40}

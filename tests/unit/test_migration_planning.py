@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from migration import drafts
 from migration.chunks import Chunk, ChunkState, Counts
 from migration.ledger import Ledger, open_ledger
 from migration.ledger_schema import PLANS
+from migration.overview import not_taken
 from migration.planning import Draft, draft_plan
 from migration.sources.files import Files
 from migration.sources.folders import DiskFolder
@@ -130,15 +132,86 @@ def test_a_further_file_makes_another_plan_with_the_same_old_chunks(old, ledger)
     assert {c.chunk_id for c in chunks} < {c.chunk_id for c in chunks_of(old, ledger)}
 
 
-def test_a_copied_file_with_new_content_is_refused(old, ledger) -> None:
+def test_a_plan_that_is_made_again_is_in_force_again(old, ledger) -> None:
+    path = old.put("a", [line(1)])
+    plans = []
+    for lines in ([line(1)], [line(2)], [line(1)]):
+        old.put("a", lines)
+        draft = draft_of(old, ledger)
+        drafts.adopt(ledger, draft.plan)
+        plans.append(draft.plan.plan_id)
+        assert ledger.plan_in_force(old.job().name).plan_id == draft.plan.plan_id
+    assert plans[0] == plans[2] != plans[1]
+    (chunk,) = ledger.chunks(plans[0])
+    assert chunk.mtime_ns == path.stat().st_mtime_ns
+
+
+def test_a_source_that_moved_is_read_where_it_is_now(old, ledger) -> None:
+    old.put("a", [line(1)])
+    first = draft_of(old, ledger).plan
+    drafts.adopt(ledger, first)
+    moved = old.export.rename(old.folder / "moved")
+    draft = draft_plan(old.job(), ledger, Files(DiskFolder(moved)))
+    drafts.adopt(ledger, draft.plan)
+    assert ledger.plans() == [replace(first, source=str(moved))]
+
+
+def test_what_a_plan_does_not_take_is_kept_with_it_as_it_was_seen_last(old, ledger) -> None:
+    old.put("a", [line(1)])
+    old.put("b", [line(2)], header=("colour",))
+    notes = old.export / "notes.txt"
+    notes.write_text("hello")
+    draft = draft_of(old, ledger)
+    assert not_taken(ledger, draft.plan.plan_id, most=9)["refused"] == 0  # it is not in force yet
+    drafts.adopt(ledger, draft.plan)
+    found = not_taken(ledger, draft.plan.plan_id, most=1)
+    (refused,) = draft.refused
+    assert found == {
+        "refused": 1,
+        "unnamed": 1,
+        "shown": [{"source_object": refused.source_object, "reason": refused.reason}],
+    }
+    notes.unlink()
+    again = draft_of(old, ledger)
+    drafts.adopt(ledger, again.plan)
+    assert again.plan.plan_id == draft.plan.plan_id
+    assert not_taken(ledger, draft.plan.plan_id, most=9)["unnamed"] == 0
+
+
+@pytest.fixture
+def chunk(old: OldSystem, ledger: Ledger) -> Chunk:
+    """The chunk of a plan over one file, of which there is another content now."""
     old.put("a", [line(1)])
     draft = draft_of(old, ledger)
     drafts.adopt(ledger, draft.plan)
-    (chunk,) = ledger.chunks(draft.plan.plan_id)
-    moved = ledger.move(chunk, ChunkState.COPYING)
-    ledger.move(moved, ChunkState.COPIED, counts=Counts(1, 0, 0, EMPTY))
+    (found,) = ledger.chunks(draft.plan.plan_id)
     old.put("a", [line(2)])
+    return found
+
+
+@pytest.mark.parametrize(
+    "states",
+    [
+        pytest.param((), id="copied"),
+        pytest.param((ChunkState.FAILED,), id="red"),
+        pytest.param((ChunkState.FAILED, ChunkState.COPYING), id="killed while it was repaired"),
+    ],
+)
+def test_a_copied_file_with_new_content_is_refused(old, ledger, chunk, states) -> None:
+    chunk = ledger.move(ledger.move(chunk, ChunkState.COPYING), ChunkState.COPIED, counts=Counts(1, 0, 0, EMPTY))
+    for state in states:
+        chunk = ledger.move(chunk, state)
     assert "another content of it was copied as" in reasons(old, ledger)["transactions-a"]
+
+
+@pytest.mark.parametrize("has_failed", [False, True])
+def test_a_file_that_is_not_in_the_target_may_have_new_content(old, ledger, chunk, has_failed) -> None:
+    copied = ledger.move(ledger.move(chunk, ChunkState.COPYING), ChunkState.COPIED, counts=Counts(1, 0, 0, EMPTY))
+    lost = ledger.move(copied, ChunkState.PLANNED)
+    assert lost == chunk
+    if has_failed:
+        ledger.move(ledger.move(lost, ChunkState.COPYING), ChunkState.FAILED, message="the disk is full")
+    assert reasons(old, ledger) == {}
 
 
 @pytest.mark.parametrize("change", ["longer", "newer", "gone"])

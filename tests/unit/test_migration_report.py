@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from sqlalchemy import insert
 
-from migration import report
+from migration import drafts, report
 from migration.chunks import Chunk, ChunkState, Counts
 from migration.ledger import Ledger, Plan, Step, open_ledger
 from migration.ledger_schema import REFUSALS
@@ -140,17 +140,51 @@ def test_a_report_of_a_plan_that_did_nothing_yet_can_be_written(ledger, tmp_path
 
 
 @pytest.mark.parametrize(
-    ("states", "is_conserved", "wanted"),
+    ("states", "told", "wanted"),
     [
-        pytest.param({"verified": 3}, True, "proved", id="all verified"),
-        pytest.param({"verified": 3, "copied": 1}, True, "open", id="one not verified"),
-        pytest.param({"verified": 3, "failed": 1}, True, "red", id="one failed"),
-        pytest.param({"verified": 3}, False, "red", id="a record without a place"),
-        pytest.param({}, True, "open", id="no chunk"),
+        pytest.param({"verified": 3}, {}, "proved", id="all verified"),
+        pytest.param({"verified": 3, "copied": 1}, {}, "open", id="one not verified"),
+        pytest.param({"verified": 3, "failed": 1}, {}, "red", id="one failed"),
+        pytest.param({"verified": 3}, {"is_conserved": False}, "red", id="a record without a place"),
+        pytest.param({}, {}, "open", id="no chunk"),
+        pytest.param({"verified": 3}, {"newest": "verification failed"}, "red", id="red, though no chunk is"),
+        pytest.param({"verified": 3}, {"newest": "verifying"}, "open", id="a verification that was killed"),
+        pytest.param({"verified": 3}, {"newest": None}, "open", id="never verified"),
+        pytest.param({"verified": 3}, {"refused": 1}, "partly", id="an object was refused"),
+        pytest.param({"verified": 3, "copied": 1}, {"refused": 1}, "open", id="an object was refused, and one copied"),
     ],
 )
-def test_only_what_is_verified_whole_is_proved(states, is_conserved, wanted) -> None:
-    assert verdict([{"states": states, "is_conserved": is_conserved}]) == wanted
+def test_only_what_is_verified_whole_is_proved(states, told, wanted) -> None:
+    newest = told.get("newest", "verified")
+    table = {"states": states, "is_conserved": told.get("is_conserved", True)}
+    table["verification"] = newest and {"name": newest, "at": PLAN.created_at}
+    assert verdict([table], refused=told.get("refused", 0)) == wanted
+
+
+def test_a_red_verification_takes_the_proof_of_an_older_one_away(ledger, tmp_path) -> None:
+    filled(ledger, chunk(1))
+    ledger.record_step("p1", "verifying", {"table": "core.orders"})
+    ledger.record_step("p1", "verification failed", {"table": "core.orders", "said": "natural keys stand twice"})
+    found, text, _ = written(ledger, tmp_path)
+    assert (found["verdict"], found["tables"][0]["verified"]) == ("red", None)
+    assert "Not proved: red" in text
+    assert "natural keys stand twice" in text
+    ledger.record_step("p1", "verified", {"table": "core.orders", "version": 8, "columns": {}})
+    assert written(ledger, tmp_path)[0]["verdict"] == "proved"
+
+
+def test_what_was_not_taken_is_named_beside_the_proof(ledger, tmp_path) -> None:
+    filled(ledger, chunk(1))
+    drafts.begin(ledger, PLAN.job)
+    drafts.leave_out(ledger, PLAN.job, [(f"{NASTY}{n}.csv", "no header") for n in range(1_200)] + [("notes.txt", "")])
+    drafts.adopt(ledger, PLAN)
+    found, text, _ = written(ledger, tmp_path)
+    assert (found["verdict"], found["not_taken"]["refused"], found["not_taken"]["unnamed"]) == ("partly", 1_200, 1)
+    assert found["not_taken"]["shown"][0] == {"source_object": f"{NASTY}0.csv", "reason": "no header"}
+    assert ">Proved in part<" in text
+    assert "1,200 objects of the source that were refused. Not taken: 1 objects that no mapping names." in text
+    assert "And 201 further ones." in text
+    assert NASTY not in text
 
 
 def test_a_record_without_a_place_is_seen(ledger, tmp_path) -> None:

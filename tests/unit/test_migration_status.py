@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 from sqlalchemy import insert
 
-from migration import activity
+from migration import activity, drafts
 from migration.chunks import Chunk, ChunkState, Counts
 from migration.ledger import Ledger, Plan, batched, chunk_values, open_ledger
 from migration.ledger_schema import CHUNKS, LEASES, REFUSALS
@@ -95,6 +95,25 @@ def test_a_plan_is_seen_at_a_glance(ledger) -> None:
         *("and 1 further reasons (--json)", "red chunks: 1"),
         "core.orders/f000009.csv-0: verification: the target holds [/] 3 rows second line",
     ]
+
+
+def test_what_a_plan_does_not_take_is_counted_and_the_first_named(ledger) -> None:
+    drafts.begin(ledger, "history")
+    objects = [(f"f{n}.csv", f"no header [{n}]") for n in range(7)]
+    drafts.leave_out(ledger, "history", [*objects, *((f"notes-{n}.txt", "") for n in range(2_000))])
+    drafts.adopt(ledger, PLAN)
+    text = printed(ledger)
+    assert "not taken: 7 objects that were refused, 2,000 that no mapping names\n  f0.csv: no header [0]\n" in text
+    assert "  f4.csv: no header [4]\n  and 2,002 further ones (--json)" in text
+    assert {one["reason"] for one in overview(ledger, PLAN, most=9)["not_taken"]["shown"][7:]} == {""}
+
+
+def test_a_plan_that_another_one_replaced_says_so(ledger) -> None:
+    keep_plan(ledger, PLAN, [chunk(1)])
+    assert "not in force" not in printed(ledger)
+    keep_plan(ledger, replace(PLAN, plan_id="p2"), [chunk(2)])
+    assert "history  plan p1  of 2026-01-01 00:00:00 UTC, not in force\n" in printed(ledger)
+    assert "history  plan p2  of 2026-01-01 00:00:00 UTC\n" in printed(ledger)
 
 
 def test_red_chunks_are_counted_and_only_the_first_listed(ledger) -> None:
