@@ -7,11 +7,13 @@ the live one out. So the outcome does not depend on who came first, and repeatin
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from migration.fencing import check_fence
 from migration.settling import settle
 from migration.work import Work
 from spark_jobs.contracts.core import EVENTS, ORDER_LINES, ORDERS
@@ -49,7 +51,8 @@ def derive(work: Work) -> Derived:
         inserted = _insert(work, orders, ORDERS, days) + _insert(work, events, EVENTS, days)
     finally:
         orders.unpersist()
-    replaced = sum(settle(work.lake, table, run_id=work.run_id).live for table in (ORDERS, EVENTS))
+    check = partial(check_fence, work)
+    replaced = sum(settle(work.lake, table, run_id=work.run_id, check=check).live for table in (ORDERS, EVENTS))
     return Derived(span["orders"], inserted, replaced)
 
 

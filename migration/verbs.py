@@ -14,6 +14,7 @@ from migration.aftermath import made_known
 from migration.copying import copy_all, repair_chunk
 from migration.deriving import derive
 from migration.estimate import SHOWN, estimate, speed_of
+from migration.fencing import check_fence, fence
 from migration.healing import heal
 from migration.history import told
 from migration.jobfile import Job, load_job
@@ -62,6 +63,7 @@ def execute(verb: str, args: argparse.Namespace) -> Facts:
             facts = {"plan": plan.plan_id, **drafted}
             activity.begin(ledger, plan.plan_id, verb, run.run_id)
             with made_known(work, settings):
+                fence(work)
                 for mapping in job.mappings:
                     heal(work, mapping.table, may_mend=verb == REQUEUE)
                 facts |= told(work, verb, lambda: VERBS[verb](work, settings, args))
@@ -151,7 +153,7 @@ def _requeued(work: Work, _settings: Settings, args: argparse.Namespace) -> Fact
 def _settled(work: Work, _settings: Settings, _args: argparse.Namespace) -> Facts:
     history = live = 0
     for mapping in work.mappings:
-        settled = settle(work.lake, mapping.table, run_id=work.run_id)
+        settled = settle(work.lake, mapping.table, run_id=work.run_id, check=partial(check_fence, work))
         history, live = history + settled.history, live + settled.live
         if settled.history:
             heal(work, mapping.table)
