@@ -3,29 +3,29 @@
 The rows of a chunk are counted and their fingerprint is taken on their way into files; then counts, fingerprint and the
 share of bad rows go into the commit with the files (`storage.appending`). A process that is killed at any moment leaves
 either no commit, and the chunk is copied again, or a commit that says by itself what it holds, and the ledger takes it
-over; nothing has to be read back or guessed. Refused rows are written before that commit: a chunk whose transaction
-stands in the target is complete. Rows that share a key are all copied; `settling` finds them across all chunks at once.
+over; nothing has to be read back or guessed. Refused rows are written before that commit (`quarantining`): a chunk
+whose transaction stands in the target is complete. Rows that share a key are all copied; `settling` finds them across
+all chunks at once.
 
 Where another operator took the job over meanwhile, Delta refuses the commit (`fencing`).
 """
 
 from __future__ import annotations
 
-import json
 import logging
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 
-from pyspark.sql import DataFrame, Observation, SparkSession
-from pyspark.sql import functions as F
+from pyspark.sql import SparkSession
 
 from migration.chunks import Chunk, ChunkState, Counts
-from migration.commits import COPY, QUARANTINE, REPAIR, copy_facts
+from migration.commits import COPY, REPAIR, copy_facts
 from migration.fencing import check_fence, fence
 from migration.healing import counted_rows
 from migration.mapping import Mapping
 from migration.pace import Pace
 from migration.pacing import paced
+from migration.quarantining import TRANSACTION, is_known, keep, remember, take_out_older
 from migration.reading import refused_of, rows_of
 from migration.sources.lines import reading_session
 from migration.tally import Tally
@@ -41,9 +41,6 @@ from spark_jobs.storage.delta import Lake, Transaction
 
 log = logging.getLogger(__name__)
 
-STAGE = "migration"
-TRANSACTION = 1  # the same for every attempt: the chunk's id alone decides whether its rows are there
-
 
 def copy_all(work: Work, *, pace: Pace = Pace(), watch: Watch = UNWATCHED) -> None:  # noqa: B008 - it is frozen
     """Copy every chunk that is not copied yet, as the pace allows; after a failure the running ones end, none begins.
@@ -52,6 +49,7 @@ def copy_all(work: Work, *, pace: Pace = Pace(), watch: Watch = UNWATCHED) -> No
     """
     session = reading_session(work.lake.spark)
     prepare(work)
+    remember(work)
     waiting = to_copy(work.ledger, work.plan.plan_id, pace.order)
     with ThreadPoolExecutor(pace.parallel, thread_name_prefix="copy") as pool:
 
@@ -79,6 +77,7 @@ def copy_chunk(work: Work, session: SparkSession, chunk: Chunk, *, repair: bool 
     """Copy one chunk and store what became of it; safe to repeat after any interruption."""
     work.lease.check()
     started = datetime.now(UTC)
+    repair = repair or (chunk.state is ChunkState.COPYING and chunk.counts is not None)  # a repair that was killed
     chunk = work.ledger.move(chunk, ChunkState.COPYING)
     try:
         counts = write_chunk(work, session, chunk, repair=repair)
@@ -93,52 +92,45 @@ def copy_chunk(work: Work, session: SparkSession, chunk: Chunk, *, repair: bool 
 def write_chunk(work: Work, session: SparkSession, chunk: Chunk, *, repair: bool = False) -> Counts:
     """Write the chunk's rows, good and refused, once; the same chunk again changes nothing.
 
-    `repair` replaces what the target holds of the chunk, in one commit.
+    `repair` replaces what target and quarantine hold of the chunk, each in one commit.
     """
     mapping = work.job.mapping_of(chunk.target)
     work.source.check_unchanged(chunk)
-    if repair:
-        return _replace(work, session, chunk, mapping)
-    return until_committed(lambda: _append(work, session, chunk, mapping), f"copying {chunk.chunk_id}")
+    what = f"{'repairing' if repair else 'copying'} {chunk.chunk_id}"
+    return until_committed(lambda: _write(work, session, chunk, mapping, repair=repair), what)
 
 
-def _append(work: Work, session: SparkSession, chunk: Chunk, mapping: Mapping) -> Counts:
-    transaction = Append(Lake(session, work.lake.root), mapping.table)
-    check_fence(work, transaction)
-    if transaction.newest(chunk.origin) >= TRANSACTION:  # committed by a process that was killed, or by another plan
-        ((_, counts),) = counted_rows(work, mapping.table, [chunk])
-        return counts
-    tally = Tally(rows_of(work, session, mapping, [chunk]), mapping)
-    transaction.write(tally.good)
-    counts = _checked(work, session, chunk, tally)
-    work.lease.check()
-    facts = copy_facts(chunk, counts, run_id=work.run_id, kind=COPY)
-    transaction.commit(Transaction(chunk.origin, TRANSACTION), facts=facts)
+def _write(work: Work, session: SparkSession, chunk: Chunk, mapping: Mapping, *, repair: bool) -> Counts:
+    with Append(Lake(session, work.lake.root), mapping.table) as transaction:
+        check_fence(work, transaction)
+        if is_known(transaction, chunk) and not repair:  # committed by a process that was killed, or by another plan
+            ((_, counts),) = counted_rows(work, mapping.table, [chunk])
+            return counts
+        tally = Tally(rows_of(work, session, mapping, [chunk]), mapping)
+        transaction.write(tally.good)
+        counts = _checked(work, session, chunk, tally, is_repair=repair)
+        if repair:
+            take_out_older(work, transaction, chunk)
+        work.lease.check()
+        facts = copy_facts(chunk, counts, run_id=work.run_id, kind=REPAIR if repair else COPY)
+        transaction.commit(Transaction(chunk.origin, TRANSACTION), facts=facts)
     return counts
 
 
-def _replace(work: Work, session: SparkSession, chunk: Chunk, mapping: Mapping) -> Counts:
-    tally = Tally(rows_of(work, session, mapping, [chunk]), mapping)
-    tally.run()
-    counts = _checked(work, session, chunk, tally)
-    work.lease.check()
-    writer = delta.conform(tally.good, mapping.table).write.format("delta").mode("overwrite")
-    writer = writer.option("replaceWhere", f"origin = '{chunk.origin}'")
-    facts = copy_facts(chunk, counts, run_id=work.run_id, kind=REPAIR)
-    writer.option("userMetadata", json.dumps(facts, sort_keys=True)).save(work.lake.path_of(mapping.table))
-    return counts
-
-
-def _checked(work: Work, session: SparkSession, chunk: Chunk, tally: Tally) -> Counts:
+def _checked(work: Work, session: SparkSession, chunk: Chunk, tally: Tally, *, is_repair: bool) -> Counts:
     """Counts that may be committed: all records have a place, those without one in the target are in quarantine."""
     work.source.check_unchanged(chunk)
     counts = tally.counts
     check_counts(counts, chunk, tally.mapping)
     if tally.left_out:
         log.info("left out %d identifiers that mean nobody from %s", tally.left_out, chunk.chunk_id)
+    refused = None
     if counts.quarantined:
         refused = refused_of(work, session, tally.mapping, chunk, among=tally.refused)
-        until_committed(lambda: _write_refused(work, refused, chunk, counts.quarantined), "quarantining")
+    until_committed(
+        lambda: keep(work, chunk, refused, wanted=counts.quarantined, is_repair=is_repair),
+        f"quarantining of {chunk.chunk_id}",
+    )
     return counts
 
 
@@ -153,40 +145,9 @@ def check_counts(counts: Counts, chunk: Chunk, mapping: Mapping) -> None:
     if counts.quarantined > mapping.accepted_bad_share * counts.read:
         raise TerminalError(
             f"chunk {chunk.chunk_id}: {counts.quarantined} of {counts.read} records are refused, more than the "
-            f"accepted share of {mapping.accepted_bad_share:g}; nothing was written; mend the file or the mapping"
+            f"accepted share of {mapping.accepted_bad_share:g}; nothing was written; mend the file or the mapping, or "
+            "accept more with `accepted_bad_share`"
         )
-
-
-def _write_refused(work: Work, refused: DataFrame, chunk: Chunk, wanted: int) -> None:
-    """Put refused records into quarantine, once, and no fewer than were counted: they were read for a second time."""
-    transaction = Append(work.lake, QUARANTINE_ROWS)
-    if transaction.newest(chunk.origin) >= TRANSACTION:  # by an attempt that did not reach its commit
-        return
-    moment = F.lit(datetime.now(UTC)).cast("timestamp")
-    rows = refused.select(
-        F.lit(work.job.workspace).alias("workspace_id"),
-        F.lit(STAGE).alias("stage"),
-        F.lit(chunk.target).alias("target"),
-        F.lit(chunk.source_object).alias("source_object"),
-        "block_start",
-        F.col("line").alias("position"),
-        "reason",
-        "sealed",
-        "kid",
-        F.lit(chunk.rule_version).alias("rule_version"),
-        "origin",
-        moment.alias("quarantined_at"),
-        F.to_date(moment).alias("quarantined_date"),
-    )
-    written = Observation()
-    transaction.write(rows.observe(written, F.count(F.lit(1)).alias("records")))
-    if (found := written.get["records"]) != wanted:
-        raise TerminalError(
-            f"chunk {chunk.chunk_id}: {wanted} records were refused, and {found} when they were read again; nothing "
-            f"was written; look whether {chunk.source_object} changed, then start again"
-        )
-    facts = {"kind": QUARANTINE, "run": work.run_id, "chunk": chunk.chunk_id, "records": wanted}
-    transaction.commit(Transaction(chunk.origin, TRANSACTION), facts=facts)
 
 
 def repair_chunk(work: Work, chunk_id: str) -> Chunk:

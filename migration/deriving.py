@@ -11,11 +11,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from pyspark import StorageLevel
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from migration.fencing import check_fence
 from migration.jobfile import Touchpoint
 from migration.settling import settle
 from migration.work import Work
@@ -52,7 +54,8 @@ def derive(work: Work) -> Derived:
             delta.ensure(work.lake, table)
             rows += _put(work, wanted, table)
         found = orders.count()
-    replaced = sum(settle(work.lake, table, run_id=work.run_id).live for table in (ORDERS, EVENTS))
+    check = partial(check_fence, work)
+    replaced = sum(settle(work.lake, table, run_id=work.run_id, check=check).live for table in (ORDERS, EVENTS))
     return Derived(found, rows, replaced)
 
 

@@ -1,19 +1,24 @@
 """The fence: who lost the job's lease without noticing cannot commit, because Delta itself refuses it.
 
 A lease that was taken from its holder has a higher epoch than before. Its new holder begins by committing the epoch to
-every target, as a transaction of the application `migration/lease/JOB`. The commit of a chunk reads that application:
-one that began before a take-over meets a transaction that came between and is refused by Delta, one that began after it
-finds an epoch that is not its own. Between a look at the ledger and a commit something may happen; here nothing can.
+every table that the job writes, as a transaction of the application `migration/lease/JOB`. Each commit of a migration
+reads that application: one that began before a take-over meets a transaction that came between and is refused by Delta,
+one that began after it finds an epoch that is not its own. Between a look at the ledger and a commit something may
+happen; here nothing can. The ledger keeps out the same process by itself (`Ledger.changing`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
 
 from migration.lease import Lease
 from migration.work import Work
+from spark_jobs.contracts.core import EVENTS, ORDERS
+from spark_jobs.contracts.operations import QUARANTINE_ROWS
 from spark_jobs.contracts.schema import Table
 from spark_jobs.errors import RetryableError
+from spark_jobs.storage import delta
 from spark_jobs.storage.appending import Append
 from spark_jobs.storage.conflicts import until_committed
 from spark_jobs.storage.delta import Transaction
@@ -22,16 +27,23 @@ FENCE = "migration.fence"
 
 
 def fence(work: Work) -> None:
-    """Put this operator's epoch into every target; they must be there.
+    """Put this operator's epoch into every table that the job writes and that is there.
 
     The ledger may be older than the tables, restored from a backup: then the epoch rises above what they hold.
     """
     app_id = _application(work.lease)
-    found = [(mapping.table, Append(work.lake, mapping.table).newest(app_id)) for mapping in work.mappings]
-    work.lease.rise_to(max(epoch for _, epoch in found))
+    there = [table for table in _tables(work) if delta.exists(work.lake, table)]
+    found = [(table, Append(work.lake, table).newest(app_id)) for table in there]
+    work.lease.rise_to(max((epoch for _, epoch in found), default=0))
     for table, epoch in found:
         if epoch != work.lease.epoch:
             until_committed(partial(_raise, work, table), f"fencing {table.name}")
+
+
+def _tables(work: Work) -> Iterable[Table]:
+    derived = (ORDERS, EVENTS) if work.job.derive else ()
+    targets = (mapping.table for mapping in work.mappings)
+    return {table.name: table for table in (*targets, *derived, QUARANTINE_ROWS)}.values()
 
 
 def _raise(work: Work, table: Table) -> None:

@@ -90,7 +90,7 @@ def load_job(path: Path, *, source: str | None = None) -> Job:
         derive=Touchpoint(**given["derive"]) if "derive" in given else None,
         shadow=folder / given["shadow"] if "shadow" in given else None,
         switch=Switch(switch["view"], folder / switch["new"], folder / switch["old"]) if switch else None,
-        version=version_of([given["job"], given["workspace"], sorted(mapping.version for mapping in mappings)]),
+        version=version_of([given["job"], given["workspace"], sorted([one.version, one.files] for one in mappings)]),
         pace=pace_of(given.get("pace", {})),
     )
 

@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, insert, select, update
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
+from migration.holding import lost
 from migration.ledger import Ledger
 from migration.ledger_schema import LEASES
 from spark_jobs.errors import RetryableError
@@ -40,7 +41,7 @@ class Lease:
     def check(self) -> None:
         """Raise RetryableError where the lease was lost: nothing may be committed any more."""
         if self.is_lost:
-            raise RetryableError(f"the lease on job {self.job} was lost to another process; see `migration status`")
+            raise lost(self.job)
 
     def rise_to(self, epoch: int) -> None:
         """Have an epoch at which no table of the job is yet, where this one is not the highest."""
@@ -57,12 +58,18 @@ class Lease:
         """What the lease's row says while this process holds it."""
         return LEASES.c.job == self.job, LEASES.c.owner == self.owner
 
+    @property
+    def held(self) -> tuple[ColumnElement[bool], ...]:
+        """The same, and that nobody had it in between."""
+        return *self.mine, LEASES.c.epoch == self.epoch
+
 
 @contextmanager
 def held(ledger: Ledger, job: str) -> Iterator[Lease]:
-    """Hold the job's lease for the block; RetryableError says who has it."""
+    """Hold the job's lease for the block; RetryableError says who has it. The ledger changes for its holder alone."""
     lease = Lease(job, _this_process(), ledger)
     _acquire(ledger, lease)
+    ledger.holder = lease
     ended = threading.Event()
     renewal = threading.Thread(target=_renew_until, args=(ended, ledger, lease), daemon=True, name="lease")
     renewal.start()
@@ -71,9 +78,10 @@ def held(ledger: Ledger, job: str) -> Iterator[Lease]:
     finally:
         ended.set()
         renewal.join()
+        ledger.holder = None
         with ledger.engine.begin() as connection:
             # The row stays, so that its epoch does.
-            connection.execute(update(LEASES).where(*lease.mine).values(owner=NOBODY, expires_at=""))
+            connection.execute(update(LEASES).where(*lease.held).values(owner=NOBODY, expires_at=""))
 
 
 def _this_process() -> str:

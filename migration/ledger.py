@@ -29,6 +29,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, SQLAlchemyError
 
 from migration.chunks import Chunk, ChunkState, Counts
+from migration.holding import Holder, changing
 from migration.ledger_schema import CHUNKS, PLANS, STEPS, SWITCHES, upgrade
 from spark_jobs.errors import PlatformError, RetryableError, TerminalError
 from spark_jobs.storage.fingerprints import Fingerprint
@@ -64,11 +65,12 @@ def now(*, earlier_s: int = 0) -> str:
 
 
 class Ledger:
-    """An open ledger; safe to share between threads."""
+    """An open ledger; safe to share between threads. Where it has a holder, chunks are moved for it alone."""
 
     def __init__(self, engine: Engine) -> None:
         """Take an engine whose schema is at the newest version; use `open_ledger`."""
         self.engine = engine
+        self.holder: Holder | None = None
 
     def plan(self, plan_id: str) -> Plan | None:
         """The plan of this id."""
@@ -134,10 +136,10 @@ class Ledger:
         return chunk_of(row) if row else None
 
     def move(self, chunk: Chunk, state: ChunkState, *, counts: Counts | None = None, message: str = "") -> Chunk:
-        """Store a legal move; TerminalError where another process has moved the chunk meanwhile."""
+        """Store a legal move; TerminalError where the chunk was moved meanwhile, RetryableError where the lease was."""
         moved = chunk.moved_to(state, counts=counts, message=message)
         condition = at(chunk).where(CHUNKS.c.state == str(chunk.state))
-        with self.engine.begin() as connection:
+        with changing(self.engine, self.holder) as connection:
             values = {**chunk_values(moved), "updated_at": now()}
             if connection.execute(condition.values(**values)).rowcount != 1:
                 raise TerminalError(f"chunk {chunk.chunk_id} is no longer {chunk.state}; run `migration status`")

@@ -123,7 +123,9 @@ class SourceTable:
 
 @dataclass(frozen=True, slots=True)
 class Mapping:
-    """One mapping, checked. `zone` is that of the source's time stamps; `version` is the hash of all of it.
+    """One mapping, checked. `zone` is that of the source's time stamps.
+
+    `version` is the hash of its rules: of all but `files` and `accepted_bad_share`.
 
     `files` is the pattern of their names, '' for a mapping of a table, whose `source_table` says which.
     """

@@ -51,6 +51,8 @@ MAPPING_KEYS: dict[str, tuple[type, bool]] = {
     "ignore": (list, False),
     "columns": (dict, True),
 }
+# What says how much is copied, and of a record not what becomes of it: it may change while records are refused.
+_NO_RULES = ("accepted_bad_share", "files")
 _CAST_KEYS: dict[str, tuple[type, bool]] = {
     "from": (str, True),
     "format": (str, False),
@@ -97,7 +99,7 @@ def parse_mapping(given: Keys[str, Any], *, where: str) -> Mapping:
         accepted_bad_share=float(given["accepted_bad_share"]),
         rules=rules,
         ignored=tuple(given.get("ignore", [])),
-        version=version_of(given),
+        version=version_of({key: value for key, value in given.items() if key not in _NO_RULES}),
         source_table=source_table_of(given),
     )
     header = mapping.dialect.header

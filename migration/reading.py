@@ -13,7 +13,7 @@ from migration.chunks import Chunk
 from migration.mapping import Mapping
 from migration.rows import mapped_rows, refused_rows
 from migration.sources.lines import reading_session
-from migration.tally import PLACES
+from migration.tally import few_of, is_among, remainders
 from migration.work import Work
 
 
@@ -27,10 +27,23 @@ def refused_of(
     work: Work, session: SparkSession, mapping: Mapping, chunk: Chunk, *, among: Sequence[int] | None
 ) -> DataFrame:
     """Refused records (`rows.refused_rows`) of a chunk; `among`: remainders of their lines (`Tally.refused`)."""
-    records = work.source.records(session, mapping, [chunk])
-    if among is not None:
-        records = records.where(F.pmod("line", F.lit(PLACES)).isin(list(among)))
+    records = work.source.records(session, mapping, [chunk]).where(is_among(among))
     return refused_rows(records, chunk.header, mapping, key_file=work.key_file)
+
+
+def rows_at(
+    work: Work, session: SparkSession, mapping: Mapping, chunks: Sequence[Chunk], *, places: DataFrame
+) -> DataFrame:
+    """Those of `rows_of` that have one of these places: origin, block_start, line; a few of many.
+
+    Records are clear and may not be moved: most of the others are left out by the remainders of their lines, and rows
+    are joined when they are mapped.
+    """
+    (found,) = places.agg(remainders(F.col("line")).alias("places")).collect()
+    records = work.source.records(session, mapping, chunks).where(is_among(few_of(found["places"])))
+    rows = mapped_rows(records, chunks[0].header, mapping, workspace=work.job.workspace, key_file=work.key_file)
+    # A semi join adds no rows.
+    return rows.join(places, on=["origin", "block_start", "line"], how="left_semi")
 
 
 def source_rows(work: Work, mapping: Mapping) -> DataFrame:

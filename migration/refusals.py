@@ -5,9 +5,9 @@ from __future__ import annotations
 from pyspark.sql import functions as F
 from sqlalchemy import delete, insert
 
-from migration.copying import STAGE
 from migration.ledger import now
 from migration.ledger_schema import REFUSALS
+from migration.quarantining import STAGE
 from migration.work import Work
 from spark_jobs.contracts.operations import QUARANTINE_ROWS
 from spark_jobs.storage import delta

@@ -15,25 +15,26 @@ from collections import defaultdict
 from collections.abc import Iterator
 from collections.abc import Mapping as Keys
 from dataclasses import dataclass
-from functools import reduce
-from itertools import islice
+from functools import partial, reduce
 
-from delta.tables import DeltaTable
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from sqlalchemy import update
 
-from migration.chunks import Chunk
-from migration.commits import requeue_facts, rules_facts
-from migration.copying import STAGE, TRANSACTION, prepare
+from migration.chunks import Chunk, ChunkState
+from migration.commits import QUARANTINE, requeue_facts, rules_facts
+from migration.conversions import type_problem
+from migration.copying import prepare
 from migration.fencing import check_fence
 from migration.healing import heal, other_rules
-from migration.ledger import PAGE
+from migration.holding import changing
 from migration.ledger_schema import CHUNKS, PLANS
-from migration.mapping import Mapping
+from migration.mapping import Mapping, header_problem
+from migration.quarantining import TRANSACTION, kept, origins_in
+from migration.reading import rows_at
 from migration.rows import digest_of, is_good, mapped_rows
-from migration.sources.kept import kept_records
+from migration.sources.kept import is_kept, kept_records
 from migration.sources.lines import reading_session
 from migration.work import Work
 from spark_jobs.contracts.operations import QUARANTINE_ROWS
@@ -47,6 +48,8 @@ from spark_jobs.storage.fingerprints import Fingerprint, aggregates, of_row
 log = logging.getLogger(__name__)
 
 REQUEUED = "requeued"
+_TO_COPY = (ChunkState.PLANNED, ChunkState.COPYING)
+_RECORD = ["origin", "block_start", "position"]  # what tells a refused record from the others
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +73,8 @@ def requeue(work: Work, *, chunk_id: str | None = None, reason: str = "") -> Req
     good = refused = 0
     for mapping in work.mappings:
         for page in _waiting(work, mapping, chunk_id):
-            moved, kept = _requeue_page(work, mapping, page, reason=reason)
-            good, refused = good + moved, refused + kept
+            moved, again = _requeue_page(work, mapping, page, reason=reason)
+            good, refused = good + moved, refused + again
         if delta.exists(work.lake, mapping.table):
             heal(work, mapping.table, may_mend=True)
     is_complete = not any(page for mapping in work.mappings for page in _waiting(work, mapping, None))
@@ -94,24 +97,21 @@ def _check_tables(work: Work) -> None:
         )
 
 
-def _refused(lake: Lake, mapping: Mapping) -> DataFrame:
+def _refused(lake: Lake, mapping: Mapping, *, version: int | None = None) -> DataFrame:
     """What this mapping has not judged yet of the records that were refused for its table."""
-    rows = delta.read(lake, QUARANTINE_ROWS).where((F.col("stage") == STAGE) & (F.col("target") == mapping.table.name))
-    return rows.where(F.col("rule_version") != mapping.version)
+    return kept(lake, mapping.table, version=version).where(F.col("rule_version") != mapping.version)
 
 
 def _waiting(work: Work, mapping: Mapping, chunk_id: str | None) -> Iterator[list[Chunk]]:
     """The plan's copied chunks that have such records, a page at a time.
 
-    A chunk that is not copied yet may have some too: its copy was killed. They are judged when it is copied.
+    A chunk that is not copied, or not copied again, may have some too. They are judged when it is copied.
     """
     if not delta.exists(work.lake, QUARANTINE_ROWS):
         return
-    origins = _refused(work.lake, mapping).select("origin").distinct().orderBy("origin").toLocalIterator()
-    names = (row["origin"].removeprefix("migration/") for row in origins)
-    wanted = (name for name in names if chunk_id in (None, name))
-    while page := list(islice(wanted, PAGE)):
-        if chunks := [chunk for chunk in work.ledger.named(work.plan.plan_id, page) if chunk.counts is not None]:
+    for page in origins_in(_refused(work.lake, mapping)):
+        named = work.ledger.named(work.plan.plan_id, [name for name in page if chunk_id in (None, name)])
+        if chunks := [one for one in named if one.counts is not None and one.state not in _TO_COPY]:
             yield chunks
 
 
@@ -122,28 +122,30 @@ def _requeue_page(work: Work, mapping: Mapping, chunks: list[Chunk], *, reason: 
     try:
         counted = rows.groupBy("origin").agg(F.count(F.lit(1)).alias("kept"), *aggregates(digest_of(mapping)))
         found = {row["origin"]: (int(row["kept"]), of_row(row)) for row in counted.collect()}
+        _check_found(_refused(lake, mapping), chunks, {origin: held for origin, (held, _) in found.items()})
         for chunk in chunks:
-            kept, good = found[chunk.origin]
-            if _is_to_come(chunk, kept, good):
+            held, good = found[chunk.origin]
+            if _is_to_come(chunk, held, good):
                 facts = requeue_facts(chunk, good, rule_version=mapping.version, run_id=work.run_id, reason=reason)
                 coming = rows.where((F.col("origin") == chunk.origin) & is_good())
-                _append(work, coming, mapping, once=_transaction(chunk, mapping), facts=facts)
+                append = partial(_append, work, coming, mapping, once=_transaction(chunk, mapping), facts=facts)
+                until_committed(append, f"requeueing {chunk.chunk_id}")
         work.lease.check()
-        until_committed(lambda: renew_quarantine(lake, rows, mapping), "renewing the quarantine")
+        until_committed(lambda: renew_quarantine(work, lake, rows, mapping), "renewing the quarantine")
     finally:
         rows.unpersist()
     moved = sum(good.rows for _, good in found.values())
     log.info("requeued %d chunks of %s: %d records became good", len(chunks), mapping.table.name, moved)
-    return moved, sum(kept for kept, _ in found.values()) - moved
+    return moved, sum(held for held, _ in found.values()) - moved
 
 
 def _append(work: Work, rows: DataFrame, mapping: Mapping, *, once: Transaction, facts: Keys[str, object]) -> None:
-    transaction = Append(work.lake, mapping.table)
-    check_fence(work, transaction)
-    if transaction.newest(once.app_id) < once.version:
-        transaction.write(rows)
-        work.lease.check()
-        transaction.commit(once, facts=facts)
+    with Append(work.lake, mapping.table) as transaction:
+        check_fence(work, transaction)
+        if transaction.newest(once.app_id) < once.version:
+            transaction.write(rows)
+            work.lease.check()
+            transaction.commit(once, facts=facts)
 
 
 def _transaction(chunk: Chunk, mapping: Mapping) -> Transaction:
@@ -151,6 +153,7 @@ def _transaction(chunk: Chunk, mapping: Mapping) -> Transaction:
 
 
 def _mapped(work: Work, lake: Lake, mapping: Mapping, chunks: list[Chunk]) -> DataFrame:
+    """The refused records of chunks by this mapping: from what is kept of them, or, where that is no record, anew."""
     by_layout: dict[object, list[Chunk]] = defaultdict(list)
     for chunk in chunks:
         if chunk.contract_hash != mapping.table.contract_hash:
@@ -158,51 +161,70 @@ def _mapped(work: Work, lake: Lake, mapping: Mapping, chunks: list[Chunk]) -> Da
                 f"chunk {chunk.chunk_id} was copied for contract {chunk.contract_hash} of {mapping.table.name}, which "
                 f"is now {mapping.table.contract_hash}; use the release that copied it"
             )
+        if problem := header_problem(chunk.header, mapping) or type_problem(chunk.layout, mapping):
+            raise TerminalError(
+                f"the mended mapping of {mapping.table.name} does not fit {chunk.source_object} any more: {problem}; "
+                "mend the mapping"
+            )
         by_layout[chunk.layout].append(chunk)
-    parts = []
-    for alike in by_layout.values():
-        refused = _refused(lake, mapping).where(F.col("origin").isin([chunk.origin for chunk in alike]))
-        records = kept_records(refused, mapping, alike, key_file=work.key_file)
-        parts.append(
-            mapped_rows(records, alike[0].header, mapping, workspace=work.job.workspace, key_file=work.key_file)
-        )
-    return reduce(DataFrame.unionByName, parts)
+    return reduce(DataFrame.unionByName, [_alike(work, lake, mapping, alike) for alike in by_layout.values()])
 
 
-def _is_to_come(chunk: Chunk, kept: int, good: Fingerprint) -> bool:
+def _alike(work: Work, lake: Lake, mapping: Mapping, chunks: list[Chunk]) -> DataFrame:
+    """The same of chunks that have one layout."""
+    refused = _refused(lake, mapping).where(F.col("origin").isin([chunk.origin for chunk in chunks]))
+    if not is_kept(mapping):
+        for chunk in chunks:
+            work.source.check_unchanged(chunk)
+        places = refused.select("origin", "block_start", F.col("position").alias("line"))
+        return rows_at(work, lake.spark, mapping, chunks, places=places)
+    records = kept_records(refused, mapping, chunks, key_file=work.key_file)
+    return mapped_rows(records, chunks[0].header, mapping, workspace=work.job.workspace, key_file=work.key_file)
+
+
+def _check_found(refused: DataFrame, chunks: list[Chunk], found: Keys[str, int]) -> None:
+    """Refuse to go on where the source has not the records any more that it had when they were refused."""
+    counted = refused.where(F.col("origin").isin([chunk.origin for chunk in chunks])).groupBy("origin").count()
+    wanted = {row["origin"]: int(row["count"]) for row in counted.collect()}
+    for chunk in chunks:
+        if found.get(chunk.origin) != wanted[chunk.origin]:
+            raise TerminalError(
+                f"chunk {chunk.chunk_id}: of {wanted[chunk.origin]} refused records {chunk.source_object} has "
+                f"{found.get(chunk.origin, 0)} at their places now: it changed; bring the old mapping back, run "
+                f"`migration copy --repair {chunk.chunk_id}`, then mend the mapping again"
+            )
+
+
+def _is_to_come(chunk: Chunk, held: int, good: Fingerprint) -> bool:
     """False where the target has the rows already: a requeue was killed before it reached the quarantine."""
     assert chunk.counts is not None
     refused = chunk.counts.quarantined
-    if refused not in (kept, kept - good.rows):
+    if refused not in (held, held - good.rows):
         raise TerminalError(
-            f"chunk {chunk.chunk_id}: the target's log counts {refused} refused records, quarantine holds {kept} of an "
+            f"chunk {chunk.chunk_id}: the target's log counts {refused} refused records, quarantine holds {held} of an "
             f"older mapping, of which {good.rows} are good now: a requeue was killed that had another mapping; bring "
             "that one back, run `migration requeue`, then mend it further"
         )
-    return bool(good.rows) and refused == kept
+    return bool(good.rows) and refused == held
 
 
-def renew_quarantine(lake: Lake, rows: DataFrame, mapping: Mapping) -> None:
+def renew_quarantine(work: Work, lake: Lake, rows: DataFrame, mapping: Mapping) -> None:
     """Take out what is good now, and note at what stays why this mapping refuses it; one commit, safe to repeat.
 
     In: mapped rows (`rows.mapped_rows`) of refused records.
     """
-    days = ", ".join(f"DATE '{day}'" for day in _days(lake, rows, mapping))
-    conditions = [
-        *(f"old.{name} = '{value}'" for name, value in (("stage", STAGE), ("target", mapping.table.name))),
-        # Naming the days keeps commits of other days from being conflicts, and other days from being read.
-        f"old.quarantined_date IN ({days})",
-        "old.origin = new.origin AND old.block_start = new.block_start AND old.position = new.line",
-    ]
-    table = DeltaTable.forPath(lake.spark, lake.path_of(QUARANTINE_ROWS)).alias("old")
-    judged = rows.select("origin", "block_start", "line", "reason").alias("new")
-    merge = table.merge(judged, " AND ".join(conditions)).whenMatchedDelete("new.reason IS NULL")
-    merge.whenMatchedUpdate(set={"reason": "new.reason", "rule_version": f"'{mapping.version}'"}).execute()
-
-
-def _days(lake: Lake, rows: DataFrame, mapping: Mapping) -> list[object]:
-    refused = _refused(lake, mapping).join(F.broadcast(rows.select("origin").distinct()), on="origin", how="left_semi")
-    return [row["quarantined_date"] for row in refused.select("quarantined_date").distinct().collect()]
+    with Append(lake, QUARANTINE_ROWS) as transaction:
+        check_fence(work, transaction)
+        new = rows.select("origin", "block_start", F.col("line").alias("position"), F.col("reason").alias("new_reason"))
+        # A record has one place, so this cannot add rows.
+        old = _refused(lake, mapping, version=transaction.version).join(new, on=_RECORD, how="inner").persist()
+        try:
+            judged = {"reason": F.col("new_reason"), "rule_version": F.lit(mapping.version)}
+            transaction.write(old.where(F.col("new_reason").isNotNull()).withColumns(judged))
+            transaction.take_out(old.select(*_RECORD, *QUARANTINE_ROWS.partition_by), on=_RECORD)
+        finally:
+            old.unpersist()
+        transaction.commit(facts={"kind": QUARANTINE, "run": work.run_id, "rule_version": mapping.version})
 
 
 def _adopt(work: Work, reason: str) -> None:
@@ -210,12 +232,18 @@ def _adopt(work: Work, reason: str) -> None:
     for mapping in work.mappings:
         if other_rules(work, mapping.table):
             facts = rules_facts(work.plan.plan_id, work.job.name, mapping.version, run_id=work.run_id, reason=reason)
-            Append(work.lake, mapping.table).commit(facts=facts)
+            until_committed(partial(_note, work, mapping, facts), f"noting the rules of {mapping.table.name}")
     plan_id = work.plan.plan_id
-    with work.ledger.engine.begin() as connection:
+    with changing(work.ledger.engine, work.ledger.holder) as connection:
         connection.execute(update(PLANS).where(PLANS.c.plan_id == plan_id).values(job_version=work.job.version))
         for mapping in work.mappings:
             mine = update(CHUNKS).where(CHUNKS.c.plan_id == plan_id, CHUNKS.c.target == mapping.table.name)
             connection.execute(mine.values(rule_version=mapping.version))
             written = mine.where(CHUNKS.c.written_by != "")
             connection.execute(written.values(written_by=mapping.version))
+
+
+def _note(work: Work, mapping: Mapping, facts: Keys[str, object]) -> None:
+    transaction = Append(work.lake, mapping.table)
+    check_fence(work, transaction)
+    transaction.commit(facts=facts)

@@ -6,28 +6,25 @@ alone, not on who came first. Losers leave in one Delta commit that says what le
 
 from __future__ import annotations
 
-import json
-import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from delta.tables import DeltaTable
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from migration.commits import settle_facts
 from spark_jobs.contracts.schema import Table
 from spark_jobs.storage import delta
+from spark_jobs.storage.appending import Append
 from spark_jobs.storage.conflicts import until_committed
 from spark_jobs.storage.delta import Lake, row_digest
 from spark_jobs.storage.fingerprints import aggregates, of_row
 from spark_jobs.storage.repeats import repeated
 
-log = logging.getLogger(__name__)
-
 CHUNKS_PER_COMMIT = 500
 LIVE = "stream/"
 _CHUNK = "migration/"
-_USER_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
+Check = Callable[[Append], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +35,20 @@ class Settled:
     live: int = 0
 
 
-def settle(lake: Lake, table: Table, *, run_id: str) -> Settled:
-    """Take out what stands twice, until nothing does; live writers go on meanwhile. Safe to repeat."""
+def unfenced(_transaction: Append) -> None:
+    """Whoever writes may commit."""
+
+
+def settle(lake: Lake, table: Table, *, run_id: str, check: Check = unfenced) -> Settled:
+    """Take out what stands twice, until nothing does; live writers go on meanwhile. Safe to repeat.
+
+    `check` (`fencing.check_fence`) sees each transaction before it does anything.
+    """
     if not delta.exists(lake, table):
         return Settled()
     total, is_done = Settled(), False
     while not is_done:
-        left, is_done = until_committed(lambda: _settle_once(lake, table, run_id), f"settling {table.name}")
+        left, is_done = until_committed(lambda: _settle_once(lake, table, run_id, check), f"settling {table.name}")
         total = Settled(total.history + left.history, total.live + left.live)
     return total
 
@@ -89,26 +93,27 @@ def repeated_live(rows: DataFrame, table: Table) -> DataFrame:
     return live.join(history, on=key, how="left_semi").union(twice)
 
 
-def _settle_once(lake: Lake, table: Table, run_id: str) -> tuple[Settled, bool]:
+def _settle_once(lake: Lake, table: Table, run_id: str, check: Check) -> tuple[Settled, bool]:
     """What left in one commit; true where nothing is left to settle, so that nobody has to look again."""
-    session = lake.spark.newSession()  # the commit's metadata are a setting: they must reach no other commit
-    own = Lake(session, lake.root)
-    version = delta.current_version(own, table)
-    rows = delta.read(own, table, version=version)
+    version = delta.current_version(lake, table)
+    rows = delta.read(lake, table, version=version)
     # Kept, so that Spark knows how few they are when it joins with them.
     twice = repeated(rows.select(key_hashes(table)[0]), "key_a").persist()
     try:
         if not twice.count():
             return Settled(), True
-        left, are_more = _take_out(own, table, losers_of(rows, table, among=twice), run_id)
+        left, are_more = _take_out(lake, table, losers_of(rows, table, among=twice), run_id, check=check)
         # Where nothing had to leave, or all that had to, and nobody else committed since it was looked for.
-        return left, left == Settled() or (not are_more and delta.current_version(own, table) == version + 1)
+        return left, left == Settled() or (not are_more and delta.current_version(lake, table) == version + 1)
     finally:
         twice.unpersist()
 
 
-def _take_out(own: Lake, table: Table, losers: DataFrame, run_id: str) -> tuple[Settled, bool]:
-    """Delete the losers of CHUNKS_PER_COMMIT chunks at most, in one commit; true where there may be more."""
+def _take_out(lake: Lake, table: Table, losers: DataFrame, run_id: str, *, check: Check) -> tuple[Settled, bool]:
+    """Take out the losers of CHUNKS_PER_COMMIT chunks at most, in one commit; true where there may be more.
+
+    The transaction begins when they are known: looking for them takes long, and live rows come meanwhile.
+    """
     losers = losers.persist()
     try:
         by_origin = losers.groupBy("origin").agg(*aggregates(F.col("digest"))).orderBy("origin")
@@ -118,23 +123,10 @@ def _take_out(own: Lake, table: Table, losers: DataFrame, run_id: str) -> tuple[
         leaving = losers.where(F.col("origin").between(page[0]["origin"], page[-1]["origin"]))
         history = {r["origin"].removeprefix(_CHUNK): of_row(r) for r in page if r["origin"].startswith(_CHUNK)}
         live = sum(row["rows"] for row in page if not row["origin"].startswith(_CHUNK))
-        facts = settle_facts(history, live=live, run_id=run_id)
-        own.spark.conf.set(_USER_METADATA, json.dumps(facts, sort_keys=True))
-        _delete(own, table, leaving)
+        with Append(lake, table) as transaction:
+            check(transaction)
+            transaction.take_out(leaving, on=[*table.key, "origin", "origin_position"])
+            transaction.commit(facts=settle_facts(history, live=live, run_id=run_id))
         return Settled(sum(taken.rows for taken in history.values()), live), len(page) == CHUNKS_PER_COMMIT
     finally:
         losers.unpersist()
-
-
-def _delete(lake: Lake, table: Table, losers: DataFrame) -> None:
-    condition = [f"old.`{name}` <=> gone.`{name}`" for name in (*table.key, "origin", "origin_position")]
-    for name in table.partition_by:
-        # Naming the days keeps live commits to other days from being conflicts, and other days from being read.
-        days = [row[name] for row in losers.select(name).distinct().collect()]
-        condition.append(f"old.`{name}` IN ({', '.join(_literal(day) for day in days)})")
-    target = DeltaTable.forPath(lake.spark, lake.path_of(table)).alias("old")
-    target.merge(losers.alias("gone"), " AND ".join(condition)).whenMatchedDelete().execute()
-
-
-def _literal(value: object) -> str:
-    return "'" + str(value).replace("'", "''") + "'"

@@ -6,7 +6,9 @@ last stage of a job, which a chunk's rows never leave, because nothing between s
 
 from __future__ import annotations
 
-from pyspark.sql import DataFrame, Observation
+from collections.abc import Sequence
+
+from pyspark.sql import Column, DataFrame, Observation
 from pyspark.sql import functions as F
 
 from migration.chunks import Counts
@@ -28,14 +30,13 @@ class Tally:
         """In: `rows.mapped_rows`."""
         self.mapping = mapping
         self._seen = Observation()
-        place = F.when(~is_good(), F.pmod("line", F.lit(PLACES)))
         # As a column, so that the hash is computed once; null where the row is refused, which no aggregate counts.
         watched = rows.withColumn(_DIGEST, digest_of(mapping)).observe(
             self._seen,
             F.count(F.lit(1)).alias("read"),
             F.count("reason").alias("refused"),
             F.coalesce(F.sum("left_out"), F.lit(0)).alias("left_out"),
-            F.bitmap_construct_agg(place).alias("places"),
+            remainders(F.when(~is_good(), F.col("line"))).alias("places"),
             *aggregates(F.col(_DIGEST)),
         )
         self.good = watched.where(is_good()).drop(_DIGEST)
@@ -58,6 +59,20 @@ class Tally:
     @property
     def refused(self) -> list[int] | None:
         """The remainders of `line` by PLACES that refused records have; None where they are too many to help."""
-        bitmap = self._seen.get["places"]
-        found = [8 * n + bit for n, byte in enumerate(bitmap) if byte for bit in range(8) if byte >> bit & 1]
-        return found if len(found) <= MOST_REMAINDERS else None
+        return few_of(self._seen.get["places"])
+
+
+def remainders(line: Column) -> Column:
+    """An aggregate: which remainders by PLACES the lines have, for `few_of`; of null it has none."""
+    return F.bitmap_construct_agg(F.pmod(line, F.lit(PLACES)))
+
+
+def few_of(bitmap: bytes) -> list[int] | None:
+    """The remainders in a bitmap of `remainders`; None where they are too many to help."""
+    found = [8 * n + bit for n, byte in enumerate(bitmap) if byte for bit in range(8) if byte >> bit & 1]
+    return found if len(found) <= MOST_REMAINDERS else None
+
+
+def is_among(few: Sequence[int] | None) -> Column:
+    """True where a line has one of these remainders; everywhere where there are none to look for."""
+    return F.lit(True) if few is None else F.pmod("line", F.lit(PLACES)).isin(list(few))

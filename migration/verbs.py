@@ -14,6 +14,7 @@ from migration.choosing import check_rules, known_plan, plan_anew, source_of
 from migration.copying import copy_all, repair_chunk
 from migration.deriving import derive
 from migration.estimate import estimate, speed_of
+from migration.fencing import check_fence, fence
 from migration.healing import heal
 from migration.history import told, told_verification
 from migration.jobfile import Job, load_job
@@ -66,6 +67,7 @@ def execute(verb: str, args: argparse.Namespace) -> Facts:
             work = work_on(plan)
             activity.begin(ledger, plan.plan_id, verb, run.run_id)
             with made_known(work, settings):
+                fence(work)
                 for mapping in job.mappings:
                     heal(work, mapping.table, may_mend=verb == REQUEUE)
                 facts = noted(work, verb, settings, args)
@@ -130,7 +132,7 @@ def _requeued(work: Work, _settings: Settings, args: argparse.Namespace) -> Fact
 def _settled(work: Work, _settings: Settings, _args: argparse.Namespace) -> Facts:
     history = live = 0
     for mapping in work.mappings:
-        settled = settle(work.lake, mapping.table, run_id=work.run_id)
+        settled = settle(work.lake, mapping.table, run_id=work.run_id, check=partial(check_fence, work))
         history, live = history + settled.history, live + settled.live
         if settled.history:
             heal(work, mapping.table)

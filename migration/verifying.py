@@ -19,18 +19,17 @@ from pyspark.sql import DataFrame, Row, Window
 from pyspark.sql import functions as F
 
 from migration.chunks import Chunk, ChunkState, Counts
-from migration.copying import STAGE
 from migration.deriving import check_derived
 from migration.differences import differing_lines
 from migration.history import VERIFIED
 from migration.mapping import Mapping
+from migration.quarantining import kept
 from migration.reading import source_rows
 from migration.rows import digest_of, is_good
 from migration.settling import key_hashes, repeated_keys
 from migration.summing import CHUNK, Standing, chunk_of, standing, summed
 from migration.work import Work
 from spark_jobs.contracts.core import ORIGIN, WORKSPACE
-from spark_jobs.contracts.operations import QUARANTINE_ROWS
 from spark_jobs.contracts.schema import Table
 from spark_jobs.errors import TerminalError
 from spark_jobs.storage import delta
@@ -127,8 +126,7 @@ def _repeated(rows: DataFrame) -> DataFrame:
 
 def _sealed(work: Work, table: Table) -> DataFrame:
     """A row per refused record that is kept."""
-    rows = delta.read(work.lake, QUARANTINE_ROWS).where((F.col("stage") == STAGE) & (F.col("target") == table.name))
-    return rows.select("origin", F.lit(None).cast("bigint").alias("digest"))
+    return kept(work.lake, table).select("origin", F.lit(None).cast("bigint").alias("digest"))
 
 
 def _without(rows: DataFrame, repeated: DataFrame) -> DataFrame:

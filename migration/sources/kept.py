@@ -9,13 +9,17 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from migration.chunks import Chunk
-from migration.mapping import Mapping, header_problem
+from migration.mapping import Mapping
 from migration.sources.files import FORMATS
 from migration.sources.formats import KeptFormat
 from migration.sources.partitions import own_layout, with_values
 from migration.sources.source import RECORD
-from spark_jobs.errors import TerminalError
 from spark_jobs.protection.sealing import unseal_column
+
+
+def is_kept(mapping: Mapping) -> bool:
+    """True where what is kept of a record is the record itself, as its file has it."""
+    return isinstance(FORMATS.get(mapping.format), KeptFormat)
 
 
 def kept_records(refused: DataFrame, mapping: Mapping, chunks: Sequence[Chunk], *, key_file: Path) -> DataFrame:
@@ -23,17 +27,8 @@ def kept_records(refused: DataFrame, mapping: Mapping, chunks: Sequence[Chunk], 
 
     In:  rows of `quarantine.rows`, read in a session of `reading_session`.
     """
-    parsing: object = FORMATS.get(mapping.format)
-    if not isinstance(parsing, KeptFormat):
-        raise TerminalError(
-            f"{mapping.table.name}: refused records of format {mapping.format} cannot be read from what is kept of "
-            "them; `migration copy --repair CHUNK` reads them from their source"
-        )
-    if problem := header_problem(chunks[0].header, mapping):
-        raise TerminalError(
-            f"the mended mapping of {mapping.table.name} does not fit {chunks[0].source_object} any more: {problem}; "
-            "mend the mapping"
-        )
+    parsing = FORMATS[mapping.format]
+    assert isinstance(parsing, KeptFormat)  # `is_kept`
     # Of a record's file only the name is of use here, so its origin stands for it.
     file, line = F.col("origin").alias("file"), F.col("position").alias("line")
     sealed = refused.select(file, "block_start", line, F.col("sealed").alias("raw"), "kid")

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
 from py4j.protocol import Py4JJavaError
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from migration.copying import copy_all
+from migration.healing import heal
 from migration.mapping import Cast
 from migration.mapping_file import parse_mapping
 from migration.reading import source_rows
+from migration.requeueing import Requeued, requeue
 from migration.settling import settle
 from migration.sources.files import FORMATS
 from migration.sources.lines import reading_session
+from migration.verifying import verify_table
 from migration.work import Work
 from spark_jobs.contracts.core import ORDER_LINES
 from spark_jobs.contracts.operations import QUARANTINE_ROWS
@@ -41,7 +46,7 @@ from tests.columnar_files import (
     typed_system,
     wall,
 )
-from tests.migration_files import planned
+from tests.migration_files import OldSystem, planned
 
 
 @pytest.fixture(scope="module")
@@ -231,6 +236,25 @@ def test_every_record_of_a_chunk_has_its_place(lake, key_file, tmp_path, kind) -
     assert list(raw[0]) == table.column_names
     assert (raw[0]["quantity"], raw[1]["quantity"], raw[2]["household_id"], raw[0]["paid"]) == (-1, None, None, 1.25)
     assert raw[0]["sold_at"].rstrip("Z").replace("T", " ") == "2017-01-01 12:00:00.123456"
+    with planned(old, lake, key_file) as work:
+        come_in_by_a_mended_mapping(work, old)
+        assert places(work) == [(7, 2, 4, 1)]
+
+
+def come_in_by_a_mended_mapping(work: Work, old: OldSystem) -> None:
+    """What is kept of a record is no record of such a file: it is read once more."""
+    path = old.folder / "order_lines.yaml"
+    given = yaml.safe_load(path.read_text())
+    del given["columns"]["quantity"]["min"]
+    path.write_text(yaml.safe_dump(given))
+    new = replace(work, job=old.job())
+    heal(new, ORDER_LINES, may_mend=True)
+    assert requeue(new) == Requeued(good=1, refused=4, is_complete=True)
+    settle(new.lake, ORDER_LINES, run_id="test")
+    heal(new, ORDER_LINES)
+    verify_table(new, new.mappings[0])
+    rows = delta.read(new.lake, ORDER_LINES).select("origin_position", "quantity").collect()
+    assert sorted(map(tuple, rows)) == [(1, 1), (2, -1)]
 
 
 def test_files_with_other_types_of_the_same_columns_are_read_apart(lake, key_file, tmp_path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from migration import copying, reading
+from migration import copying, quarantining, reading
 from migration.chunks import Chunk, ChunkState, Counts
 from migration.copying import copy_all, repair_chunk
 from migration.healing import heal
@@ -21,10 +21,12 @@ from migration.pace import Pace
 from migration.work import Work
 from spark_jobs.contracts.core import ORDER_LINES
 from spark_jobs.contracts.operations import MIGRATION_CHUNKS, QUARANTINE_ROWS
+from spark_jobs.contracts.schema import Table
 from spark_jobs.errors import TerminalError
 from spark_jobs.protection.keys import load_root_keys
 from spark_jobs.protection.sealing import unseal
 from spark_jobs.storage import delta
+from spark_jobs.storage.delta import Lake, Transaction
 from spark_jobs.storage.fingerprints import fingerprint
 from tests.clear_text import clear_values_in
 from tests.migration_files import OldSystem, fingerprints, line, old_system, planned
@@ -166,9 +168,9 @@ def test_a_file_that_changed_after_planning_is_refused_and_nothing_written(work,
 def test_a_file_that_changes_while_it_is_read_is_refused(work, old, monkeypatch) -> None:
     checked = copying._checked
 
-    def change_after_reading(*args: Any) -> Counts:
+    def change_after_reading(*args: Any, **how: Any) -> Counts:
         old.put("a", [line(1)])
-        return checked(*args)
+        return checked(*args, **how)
 
     monkeypatch.setattr(copying, "_checked", change_after_reading)
     with pytest.raises(TerminalError, match="changed after it was planned"):
@@ -186,6 +188,12 @@ def test_too_many_bad_rows_stop_a_chunk_before_anything_is_written(tmp_path, lak
             copy_all(work, pace=Pace(parallel=1))
         assert delta.read(lake, ORDER_LINES).count() == 3
         assert delta.read(lake, QUARANTINE_ROWS).count() == 1
+        assert files_in(lake, ORDER_LINES) == len(delta.read(lake, ORDER_LINES).inputFiles())  # none of the other chunk
+
+
+def files_in(lake: Lake, table: Table) -> int:
+    """Files of rows, with a commit or without."""
+    return len([path for path in Path(lake.path_of(table)).rglob("*.parquet") if "_delta_log" not in path.parts])
 
 
 def test_a_record_that_gets_lost_on_the_way_is_noticed_before_the_commit(work, monkeypatch) -> None:
@@ -216,16 +224,29 @@ def test_a_file_without_good_records_is_copied_too(tmp_path, lake, key_file) -> 
         assert counts == {(0, 0): 1, (2, 0): 1}
 
 
-def test_repair_replaces_what_the_target_holds_of_a_chunk(work) -> None:
+def test_repair_replaces_what_the_target_holds_of_a_chunk(work, monkeypatch) -> None:
     copy_all(work)
     wanted = fingerprints(work.ledger, work.plan.plan_id)
     path = work.lake.path_of(ORDER_LINES)
     work.lake.spark.sql(f"DELETE FROM delta.`{path}` WHERE order_id = '12'")
     chunk_id = next(name for name in wanted if "transactions-b" in name)
+    take_out, attempts = quarantining.take_out_older, []
+
+    def met_by_the_stream(*args: Any) -> None:
+        take_out(*args)
+        attempts.append(args)
+        if len(attempts) == 1:  # a late row of a day that the chunk has rows of
+            late = delta.read(work.lake, ORDER_LINES).where("order_id = '13'")
+            live = late.withColumns({"order_id": F.lit("14"), "origin": F.lit("stream/databank.events/0")})
+            delta.append(live, work.lake, ORDER_LINES, once=Transaction("stream", 1))
+
+    monkeypatch.setattr(copying, "take_out_older", met_by_the_stream)
     repair_chunk(work, chunk_id)
+    assert len(attempts) == 2
     heal(work, ORDER_LINES)
     assert fingerprints(work.ledger, work.plan.plan_id) == wanted
-    assert delta.read(work.lake, ORDER_LINES).count() == 6
+    assert delta.read(work.lake, ORDER_LINES).count() == 7
+    assert delta.read(work.lake, QUARANTINE_ROWS).count() == 3
 
 
 def test_another_mapping_after_copying_is_refused(old, lake, key_file) -> None:

@@ -25,6 +25,8 @@ from migration.sources.lines import reading_session
 from migration.verifying import verify_table
 from migration.work import Work
 from spark_jobs.contracts.core import ORDER_LINES
+from spark_jobs.contracts.operations import QUARANTINE_ROWS
+from spark_jobs.contracts.schema import Table
 from spark_jobs.errors import RetryableError, TerminalError
 from spark_jobs.storage import delta
 from spark_jobs.storage.appending import Append
@@ -110,19 +112,24 @@ def test_a_database_that_goes_away_in_the_middle(begin, undisturbed, lake, monke
 def test_a_ledger_that_is_lost_after_delta_forgot_the_chunks(begin, undisturbed, lake, tmp_path) -> None:
     with begin(lake) as work:
         assert ended(work) == undisturbed
-        first = next(work.ledger.chunks(work.plan.plan_id))
-    forget_old_commits(lake, first)
+        first, *_, last = work.ledger.chunks(work.plan.plan_id)
+    forget_old_commits(lake, ORDER_LINES, first)
+    forget_old_commits(lake, QUARANTINE_ROWS, last)
     with begin(lake, ledger=tmp_path / "new.sqlite") as work:
         # From the rows themselves; nothing of c stands there, so c is copied and settled away once more.
         assert heal(work, ORDER_LINES) == 2
         assert ended(work) == undisturbed
 
 
-def forget_old_commits(lake: Lake, chunk: Chunk) -> None:
+def forget_old_commits(lake: Lake, table: Table, chunk: Chunk) -> None:
     """As Delta does in time: transactions expire, and commits before a checkpoint are removed."""
-    path = lake.path_of(ORDER_LINES)
-    expiry = "'delta.setTransactionRetentionDuration' = 'interval 0 seconds'"
-    lake.spark.sql(f"ALTER TABLE delta.`{path}` SET TBLPROPERTIES ({expiry})")
+    path = lake.path_of(table)
+
+    def expire_after(time: str) -> None:
+        expiry = f"'delta.setTransactionRetentionDuration' = 'interval {time}'"
+        lake.spark.sql(f"ALTER TABLE delta.`{path}` SET TBLPROPERTIES ({expiry})")
+
+    expire_after("0 seconds")
     jvm: Any = lake.spark._jvm
     logs = jvm.org.apache.spark.sql.delta.DeltaLog
     logs.forTable(lake.spark._jsparkSession, path).checkpoint()
@@ -132,7 +139,8 @@ def forget_old_commits(lake: Lake, chunk: Chunk) -> None:
     for checksum in Path(path, "_delta_log").glob(".*.crc"):
         checksum.unlink()
     logs.clearCache()
-    assert Append(lake, ORDER_LINES).newest(chunk.origin) == -1, "Delta still knows"
+    expire_after("60 days")
+    assert Append(lake, table).newest(chunk.origin) == -1, "Delta still knows"
 
 
 def the_process_ended(ledger_url: str) -> None:

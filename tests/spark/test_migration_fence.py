@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
 
 import pytest
 from delta.exceptions import ConcurrentTransactionException
 from pyspark.sql import functions as F
 from sqlalchemy import update
 
-from migration.copying import copy_all, prepare
-from migration.fencing import check_fence
+from migration.chunks import ChunkState
+from migration.copying import copy_all, prepare, write_chunk
+from migration.fencing import check_fence, fence
+from migration.healing import heal
 from migration.ledger_schema import LEASES
+from migration.quarantining import _remember, keep
+from migration.requeueing import _adopt, renew_quarantine
+from migration.settling import settle
+from migration.sources.lines import reading_session
 from migration.work import Work
 from spark_jobs.contracts.core import ORDER_LINES
+from spark_jobs.contracts.operations import QUARANTINE_ROWS
 from spark_jobs.errors import RetryableError
 from spark_jobs.storage import delta
 from spark_jobs.storage.appending import Append
@@ -49,6 +58,38 @@ def test_who_lost_the_lease_without_noticing_is_refused_by_delta(work, old, lake
             check_fence(work, Append(lake, ORDER_LINES))
         check_fence(heir, Append(lake, ORDER_LINES))
     assert delta.read(lake, ORDER_LINES).count() == 6
+
+
+def test_whatever_a_replaced_operator_writes_is_refused(old, lake, key_file) -> None:
+    old.put("b", [line(0), "broken"])  # a line of a again
+    with planned(old, lake, key_file) as work:
+        copy_all(work)
+        heal(work, ORDER_LINES)
+        _, chunk = work.ledger.chunks(work.plan.plan_id)
+        mapping = replace(work.mappings[0], version="mended")
+        mended = replace(work, job=replace(work.job, mappings=(mapping,)))
+        refused = delta.read(lake, QUARANTINE_ROWS).withColumn("line", F.col("position"))
+        session = reading_session(lake.spark)
+        take_the_lease_away(work)
+        with planned(old, lake, key_file) as heir:
+            fence(heir)
+            before = [delta.current_version(lake, table) for table in (ORDER_LINES, QUARANTINE_ROWS)]
+            writes: list[Callable[[], object]] = [
+                lambda: write_chunk(work, session, chunk),
+                lambda: write_chunk(work, session, chunk, repair=True),
+                lambda: keep(work, chunk, None, wanted=0, is_repair=True),
+                lambda: _remember(work, [chunk]),
+                lambda: settle(lake, ORDER_LINES, run_id="test", check=partial(check_fence, work)),
+                lambda: renew_quarantine(mended, lake, refused, mapping),
+                lambda: _adopt(mended, ""),
+            ]
+            for write in writes:
+                with pytest.raises(RetryableError, match="was taken over"):
+                    write()
+            with pytest.raises(RetryableError, match="lost to another process"):
+                work.ledger.move(chunk, ChunkState.FAILED, message="taken over")
+            assert [delta.current_version(lake, table) for table in (ORDER_LINES, QUARANTINE_ROWS)] == before
+            assert [one.state for one in heir.ledger.chunks(heir.plan.plan_id)] == [ChunkState.COPIED] * 2
 
 
 def test_a_ledger_from_a_backup_rises_above_the_epochs_of_its_tables(work, old, key_file, tmp_path) -> None:

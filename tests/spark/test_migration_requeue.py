@@ -24,9 +24,9 @@ from spark_jobs.contracts.core import ORDER_LINES
 from spark_jobs.contracts.operations import QUARANTINE_ROWS
 from spark_jobs.errors import TerminalError
 from spark_jobs.protection.keys import create_root_key_file, load_root_keys
-from spark_jobs.protection.sealing import seal, unseal
+from spark_jobs.protection.sealing import unseal
 from spark_jobs.storage import delta
-from spark_jobs.storage.delta import Lake, Transaction
+from spark_jobs.storage.delta import Lake
 from spark_jobs.storage.fingerprints import fingerprint
 from tests.clear_text import clear_values_in
 from tests.migration_files import OldSystem, fingerprints, line, old_system, planned
@@ -235,25 +235,3 @@ def test_what_is_not_copied_yet_is_copied_by_the_mended_mapping(place, spark) ->
         copy_all(new)
         assert counts(new) == [(7, 5, 2, 0), (2, 2, 0, 0), (2, 2, 0, 0)]
         assert heal(new, ORDER_LINES) == 0
-
-
-def test_what_a_killed_copy_left_in_quarantine_does_not_come_twice(place, spark) -> None:
-    """Its refused record was sealed by the old mapping, then its chunk was copied by the mended one, which takes it."""
-    old = OldSystem(place / "old")
-    old.put("c", [sold(7), returned(8)])
-    with planned(old, Lake(spark, str(place / "lake")), place / "keys" / "root.json") as work:
-        origin = next(c.origin for c in work.ledger.chunks(work.plan.plan_id) if c.source_object.endswith("c.csv"))
-        content = seal(returned(8).encode(), load_root_keys(work.key_file))
-        values = {"origin": origin, "position": 3, "sealed": content}
-        left = delta.read(work.lake, QUARANTINE_ROWS).limit(1).withColumns({k: F.lit(v) for k, v in values.items()})
-        delta.append(left, work.lake, QUARANTINE_ROWS, once=Transaction(origin, 1))
-        new = mended(work)
-        assert requeue(new).is_complete
-        copy_all(new)
-        settle(new.lake, ORDER_LINES, run_id=new.run_id)
-        heal(new, ORDER_LINES)
-        with pytest.raises(TerminalError, match="quarantine holds 1 records, the source has 0 bad ones"):
-            verify_table(new, new.mappings[0])
-        requeue(new)
-        assert delta.read(new.lake, ORDER_LINES).where(F.col("origin") == origin).count() == 2
-        verify_table(new, new.mappings[0])

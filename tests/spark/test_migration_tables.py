@@ -17,6 +17,7 @@ from migration.copying import copy_all
 from migration.healing import heal
 from migration.pace import Pace
 from migration.reading import rows_of, source_rows
+from migration.requeueing import Requeued, requeue
 from migration.settling import settle
 from migration.sources import jdbc
 from migration.sources.lines import reading_session
@@ -149,6 +150,24 @@ def test_every_row_of_a_table_has_its_place(work, old) -> None:
     assert refused[0].source_object == f"{old.address}/old.lines"
     verify_table(work, work.mappings[0])
     assert {chunk.state for chunk in work.ledger.chunks(work.plan.plan_id)} == {ChunkState.VERIFIED}
+
+
+def test_refused_rows_come_in_from_their_table_by_a_mended_mapping(work, old, tmp_path) -> None:
+    copy_all(work)
+    heal(work, ORDER_LINES)
+    columns = lines_mapping()["columns"] | {"quantity": {"from": "pieces"}}
+    new = replace(work, job=job_in(tmp_path / "job", old.address, lines_mapping(columns=columns)))
+    heal(new, ORDER_LINES, may_mend=True)
+    old.execute("DELETE FROM old.lines WHERE id > 22")
+    with pytest.raises(TerminalError, match=r"of 2 refused records .* has 1 at their places now"):
+        requeue(new)
+    old.insert([order_line(23, sold_at="NULL"), order_line(24, order_no="20", member="'M1006'")], name="lines")
+    assert requeue(new) == Requeued(good=1, refused=1, is_complete=True)
+    settle(new.lake, ORDER_LINES, run_id="test")
+    heal(new, ORDER_LINES)
+    verify_table(new, new.mappings[0])
+    came = delta.read(new.lake, ORDER_LINES).where("quantity < 0").select("order_id", "origin_position").collect()
+    assert [tuple(row) for row in came] == [("22", 3)]
 
 
 @pytest.mark.parametrize(

@@ -208,10 +208,13 @@ def test_a_red_chunk_stays_red_until_it_is_repaired(at_rest) -> None:
     assert fingerprints(at_rest.ledger, at_rest.plan.plan_id) == wanted
 
 
-def test_lost_refused_lines_turn_verification_red(at_rest) -> None:
+def test_lost_refused_lines_turn_verification_red_until_they_are_repaired(at_rest) -> None:
     at_rest.lake.spark.sql(f"DELETE FROM delta.`{at_rest.lake.path_of(QUARANTINE_ROWS)}`")
     with pytest.raises(TerminalError, match="quarantine holds 0 records, the source has 1 bad ones"):
         verify(at_rest)
+    repair_chunk(at_rest, chunks(at_rest)[1].chunk_id)
+    settled(at_rest)
+    verify(at_rest)
 
 
 def test_a_key_that_stands_twice_turns_verification_red(at_rest) -> None:

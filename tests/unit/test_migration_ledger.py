@@ -272,6 +272,20 @@ def test_a_lost_lease_stops_the_work(ledger, monkeypatch) -> None:
             lease.check()
 
 
+def test_who_lost_the_lease_moves_no_chunk(ledger, url) -> None:
+    keep_plan(ledger, plan(), [chunk()])
+    with held(ledger, "history") as lost, open_ledger(url) as other:
+        moved = ledger.move(chunk(), ChunkState.COPYING)
+        with ledger.engine.begin() as connection:
+            connection.execute(update(LEASES).values(expires_at=""))
+        with held(other, "history") as heir:
+            assert heir.owner == lost.owner  # so that the epoch decides
+            with pytest.raises(RetryableError, match="lost to another process"):
+                ledger.move(moved, ChunkState.FAILED, message="taken over")
+            other.move(moved, ChunkState.COPIED, counts=COUNTS)
+    assert ledger.chunk("p1", chunk().chunk_id).state is ChunkState.COPIED
+
+
 def test_a_database_that_does_not_answer_can_be_tried_again() -> None:
     url = "postgresql+psycopg://ledger:secret@127.0.0.1:1/ledger"
     with pytest.raises(RetryableError, match="does not answer") as error, open_ledger(url):

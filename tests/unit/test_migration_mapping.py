@@ -43,7 +43,18 @@ def test_the_version_follows_content_not_form() -> None:
     mapping = given()
     reordered = dict(reversed(mapping.items()))
     assert parse_mapping(mapping, where="a").version == parse_mapping(reordered, where="b").version
-    assert parse_mapping(mapping, where="a").version != parse_mapping(given(accepted_bad_share=0.5), where="a").version
+    assert parse_mapping(mapping, where="a").version != parse_mapping(given(zone="Asia/Shanghai"), where="a").version
+
+
+def test_how_much_is_taken_is_no_rule_of_what_a_record_becomes(tmp_path) -> None:
+    """So it may change while records are refused; other files are another plan."""
+    jobs, changed = [], [given(), given(accepted_bad_share=0.5), given(files="*.csv")]
+    for number, mapping in enumerate(changed):
+        old = old_system(tmp_path / str(number))
+        (old.folder / "order_lines.yaml").write_text(yaml.safe_dump(mapping))
+        jobs.append(old.job())
+    assert len({job.mappings[0].version for job in jobs}) == 1
+    assert jobs[0].version == jobs[1].version != jobs[2].version
 
 
 @pytest.mark.parametrize(
