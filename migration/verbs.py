@@ -75,7 +75,7 @@ def _plan_for(
     """The plan that a verb works on: a new one for `plan` and `run`, else the named or newest one."""
     if verb in ("plan", "run"):
         source = open_source(job.source, settings.webhdfs_url, settings.source_accounts)
-        draft = draft_plan(job, ledger, source)
+        draft = draft_plan(job, ledger, source, is_reread=args.reread)
         _check_draft(draft, is_partial=args.without_refused)
         drafts.adopt(ledger, draft.plan)
         return draft.plan, _draft_facts(draft)
