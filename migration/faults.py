@@ -10,18 +10,21 @@ from urllib.parse import unquote
 from py4j.java_gateway import is_instance_of
 from py4j.protocol import Py4JError, Py4JJavaError
 from pyspark import SparkContext
-from pyspark.errors import PySparkException
+from pyspark.errors import PySparkException, PythonException
 
 from migration.watching import first_line
 from spark_jobs.errors import TerminalError
 from spark_jobs.storage.delta import Lake
 
 SPARK = (PySparkException, Py4JError)
-_UNREAD = "FAILED_READ_FILE"
+_UNREAD = ("FAILED_READ_FILE", "PATH_NOT_FOUND")
 _CANCELLED = "SPARK_JOB_CANCELLED"
-# Classes of Java that tell of a network, a service or the memory of a process ...
-_NEEDED = ("java.net.", "java.nio.channels.", "org.apache.hadoop.ipc.", "org.apache.hadoop.net.")
-_NEEDED += ("java.lang.OutOfMemoryError", "org.apache.spark.memory.", "org.apache.spark.shuffle.")
+# Classes of Java that tell of a network, a service, a database or the memory of a process ...
+_NEEDED = (
+    *("java.net.SocketException", "java.net.SocketTimeoutException", "java.net.UnknownHostException"),
+    *("java.nio.channels.ClosedChannelException", "org.apache.hadoop.ipc.RemoteException", "java.sql.SQLException"),
+    *("java.lang.OutOfMemoryError", "org.apache.spark.shuffle.FetchFailedException"),
+)
 # ... and what is said where the class says nothing.
 _SAID = (
     "No space left on device",
@@ -36,16 +39,21 @@ _MOST_CAUSES = 50
 
 
 def of_chunk(error: Exception, lake: Lake) -> str | None:
-    """What went wrong with one chunk, and what to do; None where other chunks would meet the same."""
+    """What went wrong with one chunk, and what to do; None where other chunks would meet the same.
+
+    What Spark says is repeated only where it is about a file: elsewhere it may be about a value, in clear.
+    """
     causes = list(_causes(error))
-    if not causes or _is_of_all(causes, str(error)):
+    is_python = isinstance(error, PythonException)
+    if _is_of_all(causes, str(error)) or not (causes or is_python):
         return None
-    why = first_line(RuntimeError(causes[-1].toString()))
     path = _unread(causes)
     if path is None:
-        return f"Spark could not copy it: {why}; start it again, and report it where the same is said again"
+        kind = _class_in(error) if is_python else _names(causes)
+        return f"Spark could not copy it: {kind}; start it again, and report it where the same is said again"
     if lake.root in path:
         return None
+    why = first_line(RuntimeError(causes[-1].toString()))
     return (
         f"{path} cannot be read: {why}; it is damaged, or not to be seen from every host: put the planned file back, "
         "or take it out and plan again"
@@ -64,10 +72,7 @@ def files_blamed(lake: Lake) -> Iterator[None]:
 
 
 def _is_of_all(causes: Sequence[Any], said: str) -> bool:
-    names = [cause.getClass().getName() for cause in causes]
-    is_told = any(name.startswith(_NEEDED) for name in names) or any(text in said for text in _SAID)
-    # Of ranges of a table each is the same statement.
-    is_told = is_told or any(_is_a(cause, "java.sql.SQLException") for cause in causes)
+    is_told = any(_is_a(cause, name) for cause in causes for name in _NEEDED) or any(text in said for text in _SAID)
     return is_told or _CANCELLED in map(_condition, causes)
 
 
@@ -77,6 +82,16 @@ def _unread(causes: Sequence[Any]) -> str | None:
         if _condition(cause).startswith(_UNREAD):
             return unquote(str(dict(_spark().getMessageParameters(cause)).get("path")))
     return None
+
+
+def _names(causes: Sequence[Any]) -> str:
+    return ", ".join(_condition(cause) or str(cause.getClass().getName()) for cause in causes)
+
+
+def _class_in(error: Exception) -> str:
+    """The class of what Python raised in a task: its name ends the traceback."""
+    traceback = str(error).partition("\n\nJVM stacktrace:")[0].strip()
+    return traceback.splitlines()[-1].partition(":")[0]
 
 
 def _causes(error: Exception) -> Iterator[Any]:

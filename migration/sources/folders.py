@@ -6,6 +6,7 @@ import errno
 import io
 import logging
 import os
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,8 +27,9 @@ READ_BYTES = 4 * 1024 * 1024
 FOOTER_BYTES = 256 * 1024
 _USER = "databank"
 _TIMEOUT_S = 60.0
-# What Java leaves as it is in the path of a URI; all that can be seen beyond ASCII as well.
+# What Java leaves as it is in the path of a URI; beyond ASCII as well, but for spaces and control characters.
 _URI_PLAIN = "_-!.~'()*,;:$&+=/@"
+_URI_QUOTED = ("Zs", "Zl", "Zp", "Cc")
 # What says something of one file; every other error is of the disk or of the network.
 _OF_A_FILE = frozenset(
     {errno.ENOENT, errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG}
@@ -256,6 +258,8 @@ def name_problem(name: str) -> str:
     # As Spark's `shouldFilterOutPathName` has it, and the summaries of Parquet, which it lets through, hold no records.
     if last.startswith(".") or (last.startswith("_") and "=" not in last) or last.endswith("._COPYING_"):
         return "Spark passes over files named `_...`, `....` or `..._COPYING_`; rename it, or let `files` not name it"
+    if ":" in last:
+        return "Spark takes what stands before `:` in its name for a kind of address; rename it"
     return ""
 
 
@@ -265,4 +269,10 @@ def readable_name(name: str) -> str:
 
 
 def _quoted(path: str) -> str:
-    return "".join(c if c.isalnum() or ord(c) > 127 or c in _URI_PLAIN else quote(c) for c in path)
+    return "".join(c if _is_plain(c) else quote(c) for c in path)
+
+
+def _is_plain(character: str) -> bool:
+    if character.isascii():
+        return character.isalnum() or character in _URI_PLAIN
+    return unicodedata.category(character) not in _URI_QUOTED

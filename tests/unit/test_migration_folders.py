@@ -191,9 +191,9 @@ def test_what_the_disk_or_the_network_did_is_not_laid_to_a_file(exported, monkey
 def test_a_folder_in_it_that_cannot_be_listed_is_not_passed_over(exported, monkeypatch) -> None:
     scandir = os.scandir
 
-    def fail(path: object) -> object:
-        if str(path).endswith("purchases"):
-            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+    def fail(path: str) -> object:
+        if path.endswith("purchases"):
+            raise PermissionError(errno.EACCES, "Permission denied", path)
         return scandir(path)
 
     monkeypatch.setattr(os, "scandir", fail)
@@ -202,10 +202,10 @@ def test_a_folder_in_it_that_cannot_be_listed_is_not_passed_over(exported, monke
 
 
 def test_names_that_spark_does_not_read_are_refused(tmp_path) -> None:
-    taken = ["a[1]{b}*?\\c.parquet", "_x=1.parquet", "12:30 全角\u3000.parquet"]
-    hidden = ["_a.parquet", ".a.parquet", "_metadata.parquet"]
+    taken = ["a[1]{b}*?\\c.parquet", "_x=1.parquet", "全角\u3000.parquet"]
+    hidden = ["_a.parquet", ".a.parquet", "_metadata.parquet", "12:30.parquet"]
     for name in (*taken, *hidden, "ü-\udcff.parquet"):
-        put(tmp_path / "a", table_of(1)).rename(tmp_path / name)
+        put(tmp_path / "made.parquet", table_of(1)).rename(tmp_path / name)
     (tmp_path / "\udcfe.txt").touch()
     found = looked(DiskFolder(tmp_path))
     assert sorted(one.source_object for one in found if isinstance(one, Chunk)) == sorted(taken)
