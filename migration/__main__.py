@@ -49,10 +49,18 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_special(name: str, verb: argparse.ArgumentParser) -> None:
     verb.set_defaults(
-        repair=None, report=None, without_refused=False, cutover=False, parallel=None, rate=None, now=False
+        repair=None,
+        report=None,
+        without_refused=False,
+        reread=False,
+        cutover=False,
+        parallel=None,
+        rate=None,
+        now=False,
     )
     if name in ("plan", "run"):
         verb.add_argument("--without-refused", action="store_true", help="plan without the files that cannot be taken")
+        verb.add_argument("--reread", action="store_true", help="read files again whose size and time are as planned")
     if name in ("copy", "run"):
         verb.add_argument("--parallel", type=_positive, metavar="N", help="chunks at a time; default: the job's, or 2")
         verb.add_argument("--rate", metavar="BYTES", help="bytes a second, such as 50MB; default: the job's")

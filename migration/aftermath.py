@@ -27,6 +27,6 @@ def made_known(work: Work, settings: Settings) -> Iterator[None]:
     finally:
         attempted("writing the metrics", partial(write_metrics, work.ledger, work.plan, settings.metrics_dir))
         if not is_interrupted:
-            mirror(work)
+            attempted("mirroring the ledger", partial(mirror, work))
             attempted("counting refusals", partial(count_refusals, work))
             attempted("writing migration.progress", partial(write_progress, work))

@@ -52,7 +52,7 @@ def check_rules(plan: Plan, job: Job) -> None:
 
 
 def plan_anew(
-    before: Work | None, job: Job, ledger: Ledger, source: Source, *, is_partial: bool
+    before: Work | None, job: Job, ledger: Ledger, source: Source, *, is_partial: bool, is_reread: bool = False
 ) -> tuple[Plan, dict[str, Any]]:
     """Plan the source as it is now, and put that in force; the plan, and what is said of it.
 
@@ -62,7 +62,7 @@ def plan_anew(
     if before:
         for mapping in job.mappings:
             heal(before, mapping.table, may_mend=True)
-    draft = draft_plan(job, ledger, source)
+    draft = draft_plan(job, ledger, source, is_reread=is_reread)
     _check_draft(draft, is_partial=is_partial)
     drafts.adopt(ledger, draft.plan)
     return draft.plan, _facts(draft)

@@ -20,6 +20,7 @@ from pyspark.sql import SparkSession
 
 from migration.chunks import Chunk, ChunkState, Counts
 from migration.commits import COPY, REPAIR, copy_facts
+from migration.faults import SPARK, of_chunk
 from migration.fencing import check_fence, fence
 from migration.healing import counted_rows
 from migration.mapping import Mapping
@@ -33,7 +34,7 @@ from migration.waiting import to_copy
 from migration.watch import UNWATCHED, Watch
 from migration.work import Work
 from spark_jobs.contracts.operations import QUARANTINE_ROWS
-from spark_jobs.errors import PlatformError, TerminalError
+from spark_jobs.errors import TerminalError
 from spark_jobs.storage import delta
 from spark_jobs.storage.appending import Append
 from spark_jobs.storage.conflicts import until_committed
@@ -41,16 +42,20 @@ from spark_jobs.storage.delta import Lake, Transaction
 
 log = logging.getLogger(__name__)
 
+SHOWN = 10
+
 
 def copy_all(work: Work, *, pace: Pace = Pace(), watch: Watch = UNWATCHED) -> None:  # noqa: B008 - it is frozen
-    """Copy every chunk that is not copied yet, as the pace allows; after a failure the running ones end, none begins.
+    """Copy every chunk that is not copied yet, as the pace allows; TerminalError names those that failed, at the end.
 
-    Chunks that failed before are tried again, except those whose verification failed: they need `repair`.
+    Where what every chunk needs is lost (lease, ledger, disk, a service), the running ones end and none begins. Chunks
+    that failed before are tried again, except those whose verification failed: they need `repair`.
     """
     session = reading_session(work.lake.spark)
     prepare(work)
     remember(work)
     waiting = to_copy(work.ledger, work.plan.plan_id, pace.order)
+    failed: list[str] = []
     with ThreadPoolExecutor(pace.parallel, thread_name_prefix="copy") as pool:
 
         def start(chunk: Chunk) -> Future[Chunk]:
@@ -59,10 +64,17 @@ def copy_all(work: Work, *, pace: Pace = Pace(), watch: Watch = UNWATCHED) -> No
 
         try:
             for chunk in paced(waiting, start, pace, check=work.lease.check, waits=watch.waits):
-                watch.copied(chunk)
+                watch.ended(chunk)
+                if chunk.state is ChunkState.FAILED:
+                    failed.append(f"  {chunk.chunk_id}: {chunk.message}" if len(failed) < SHOWN else "")
         except KeyboardInterrupt:
             work.lake.spark.sparkContext.cancelAllJobs()
             raise
+    if failed:
+        more = [f"  and {len(failed) - SHOWN:,} more, see `migration status`"] if len(failed) > SHOWN else []
+        wanted = "mend these, then run `migration copy` again, which tries them once more"
+        begin = f"{len(failed):,} chunks failed, the others are copied:"
+        raise TerminalError("\n".join([begin, *failed[:SHOWN], *more, wanted]))
 
 
 def prepare(work: Work) -> None:
@@ -74,16 +86,22 @@ def prepare(work: Work) -> None:
 
 
 def copy_chunk(work: Work, session: SparkSession, chunk: Chunk, *, repair: bool = False) -> Chunk:
-    """Copy one chunk and store what became of it; safe to repeat after any interruption."""
+    """Copy one chunk and store what became of it, copied or failed; safe to repeat after any interruption.
+
+    Raises what is not the chunk's own failure.
+    """
     work.lease.check()
     started = datetime.now(UTC)
     repair = repair or (chunk.state is ChunkState.COPYING and chunk.counts is not None)  # a repair that was killed
     chunk = work.ledger.move(chunk, ChunkState.COPYING)
     try:
         counts = write_chunk(work, session, chunk, repair=repair)
-    except PlatformError as error:
-        work.ledger.move(chunk, ChunkState.FAILED, message=str(error))
-        raise
+    except (TerminalError, *SPARK) as error:
+        said = str(error) if isinstance(error, TerminalError) else of_chunk(error, work.lake)
+        if said is None:
+            raise
+        log.error("chunk %s failed: %s", chunk.chunk_id, said)
+        return work.ledger.move(chunk, ChunkState.FAILED, message=said)
     seconds = (datetime.now(UTC) - started).total_seconds()
     log.info("copied %s: %d records in %.1f s", chunk.chunk_id, counts.read, seconds)
     return work.ledger.move(chunk, ChunkState.COPIED, counts=counts)
@@ -157,4 +175,7 @@ def repair_chunk(work: Work, chunk_id: str) -> Chunk:
     session = reading_session(work.lake.spark)
     if chunk.state in (ChunkState.COPIED, ChunkState.VERIFIED):
         chunk = work.ledger.move(chunk, ChunkState.FAILED, message="repair was asked for")
-    return copy_chunk(work, session, chunk, repair=True)
+    chunk = copy_chunk(work, session, chunk, repair=True)
+    if chunk.state is ChunkState.FAILED:
+        raise TerminalError(f"chunk {chunk_id} failed: {chunk.message}")
+    return chunk

@@ -12,7 +12,8 @@ from migration import drafts
 from migration.chunks import Chunk
 from migration.jobfile import Job
 from migration.ledger import Ledger, Plan, now
-from migration.sources.source import Refused, Source, Unnamed
+from migration.recall import planned_files
+from migration.sources.source import Refused, Source, Unnamed, nothing_planned
 
 PLAN_DIGITS = 16
 
@@ -32,14 +33,16 @@ class Draft:
     unnamed: list[str] = field(default_factory=list)
 
 
-def draft_plan(job: Job, ledger: Ledger, source: Source) -> Draft:
+def draft_plan(job: Job, ledger: Ledger, source: Source, *, is_reread: bool = False) -> Draft:
     """Look at everything the job names once; no plan is in force yet. TerminalError where there is no such source.
 
-    Chunks go to the ledger a page at a time, so that any number of them fits.
+    Chunks go to the ledger a page at a time, so that any number of them fits. What size and time say was planned
+    already is read again only where `is_reread`.
     """
     draft = Draft(Plan("", job.name, job.version, source.address, now()))
     drafts.begin(ledger, job.name)
-    found = source.look(job.mappings, partial(drafts.known_parts, ledger))
+    planned = nothing_planned if is_reread else partial(planned_files, ledger)
+    found = source.look(job.mappings, partial(drafts.known_parts, ledger), planned)
     drafts.add(ledger, job.name, _taken(draft, found))
     _refuse_contradictions(draft, ledger, job.name)
     refused = ((one.source_object, one.reason) for one in draft.refused)

@@ -12,7 +12,8 @@ from pyspark.sql import functions as F
 
 from migration.conversions import FLOATS, JSON_TIMES, Way, way
 from migration.mapping import EPOCHS, Cast, Constant, DayOf, JsonOf, Mapping, Rule
-from spark_jobs.contracts.core import IDENTIFIER_STRUCT
+from migration.sources.arrival import LATEST
+from spark_jobs.contracts.core import FIRST_EVENT_AT, IDENTIFIER_STRUCT
 from spark_jobs.contracts.schema import Column as ContractColumn
 from spark_jobs.errors import TerminalError
 
@@ -50,11 +51,11 @@ def apply_rules(records: DataFrame, header: Sequence[str], mapping: Mapping) -> 
         reason
         for rule in plain
         if isinstance(rule, Cast)
-        for reason in _refusals(rule, fields[rule.source], contract[rule.target], mapping.zone)
+        for reason in _refusals(rule, fields[rule.source], contract[rule.target], mapping)
     ]
     typed = records.withColumns({**values, **clear})
     typed = typed.withColumns({rule.target: F.to_date(rule.moment) for rule in days})
-    return typed.withColumn("reason", F.coalesce("reason", *reasons)).drop("fields")
+    return typed.withColumn("reason", F.coalesce("reason", *reasons)).drop("fields", LATEST)
 
 
 def _fields(records: DataFrame, header: Sequence[str]) -> dict[str, Field]:
@@ -134,9 +135,10 @@ def _cast(column: Column, kind: str, to: str) -> Column:
     return F.when(column < F.lit(2.0**63), value) if kind in FLOATS and to == "bigint" else value
 
 
-def _refusals(rule: Cast, field: Field, column: ContractColumn, zone: str) -> list[Column]:
+def _refusals(rule: Cast, field: Field, column: ContractColumn, mapping: Mapping) -> list[Column]:
     """Why the value is refused, by source column and rule; never its content. Empty where nothing can be wrong."""
-    checks = [*_checks(rule, field, column, zone), *_limits(rule, column)]
+    happened = column.name == mapping.table.happened_at
+    checks = [*_checks(rule, field, column, mapping.zone), *_limits(rule, column, is_event_time=happened)]
     reason: Column | None = None
     for is_wrong, why in checks:
         text = f"{rule.source}: {why}"
@@ -169,11 +171,14 @@ def _checks(rule: Cast, field: Field, column: ContractColumn, zone: str) -> Iter
         yield ~is_token, f"a token that is not {_TOKEN_BYTES} bytes"
 
 
-def _limits(rule: Cast, column: ContractColumn) -> Iterator[tuple[Column, str]]:
+def _limits(rule: Cast, column: ContractColumn, *, is_event_time: bool) -> Iterator[tuple[Column, str]]:
     value = F.col(rule.target)
+    since = rule.since or (FIRST_EVENT_AT if is_event_time else None)
     if rule.minimum is not None:
         yield value < F.lit(rule.minimum), f"less than {rule.minimum:g}"
-    if rule.since is not None:
-        yield value < F.lit(rule.since).cast(column.type), f"before {rule.since}"
+    if since is not None:
+        yield value < F.lit(since).cast(column.type), f"before {since}"
     if rule.until is not None:
         yield value >= F.lit(rule.until).cast(column.type), f"not before {rule.until}"
+    elif is_event_time:
+        yield value > F.col(LATEST).cast(column.type), "in the future: over a day after its source's time"

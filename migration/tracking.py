@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from migration.chunks import Chunk
+from migration.chunks import Chunk, ChunkState
 from migration.pace import Pace, Wait
 
 RECENT = timedelta(minutes=5)
@@ -116,12 +116,14 @@ class Tracker:
         with self._lock:
             self._running += 1
 
-    def copied(self, chunk: Chunk) -> None:
-        """A chunk was copied."""
+    def ended(self, chunk: Chunk) -> None:
+        """A chunk was copied, or failed, and then is still to be done."""
         counts = chunk.counts
         amount = Amount(1, chunk.bytes, counts.read if counts else 0, counts.quarantined if counts else 0)
         with self._lock:
             self._running -= 1
+            if chunk.state is ChunkState.FAILED:
+                return
             self._done[chunk.target] = self._done.get(chunk.target, Amount()) + amount
             self._add_recent(chunk.target, amount)
 

@@ -63,7 +63,8 @@ def execute(verb: str, args: argparse.Namespace) -> Facts:
             drafted: Facts = {}
             if plan is None or verb in PLANNING:
                 before, source = work_on(plan) if plan else None, source_of(job, settings)
-                plan, drafted = plan_anew(before, job, ledger, source, is_partial=args.without_refused)
+                told_to = {"is_partial": args.without_refused, "is_reread": args.reread}
+                plan, drafted = plan_anew(before, job, ledger, source, **told_to)
             work = work_on(plan)
             activity.begin(ledger, plan.plan_id, verb, run.run_id)
             with made_known(work, settings):

@@ -9,7 +9,7 @@ What differs is narrowed to lines (`differences.py`). A verification that cannot
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from collections.abc import Mapping as Keys
 from dataclasses import dataclass
 from typing import Any
@@ -21,10 +21,12 @@ from pyspark.sql import functions as F
 from migration.chunks import Chunk, ChunkState, Counts
 from migration.deriving import check_derived
 from migration.differences import differing_lines
+from migration.faults import files_blamed
 from migration.history import VERIFIED
 from migration.mapping import Mapping
 from migration.quarantining import kept
 from migration.reading import source_rows
+from migration.rehashing import rehashed
 from migration.rows import digest_of, is_good
 from migration.settling import key_hashes, repeated_keys
 from migration.summing import CHUNK, Standing, chunk_of, standing, summed
@@ -70,8 +72,8 @@ def verify_table(work: Work, mapping: Mapping) -> dict[str, Any]:
         good = source.where("is_good")
         repeated = _repeated(good) if is_settled else good.limit(0)
         digests = {"read": source, "repeated": repeated, "sealed": _sealed(work, table)}
-        with standing(target, table) as held:
-            problems = _compare(work, table, _sides(work, table, digests, held.sums))
+        with files_blamed(work.lake), rehashed(work, table) as others, standing(target, table) as held:
+            problems = _compare(work, table, _sides(work, table, digests, held.sums), others)
             twice = _twice(target, table, held)
         kept = _without(good, repeated)
         shown = list(problems)[:SHOWN]
@@ -156,12 +158,16 @@ def _sides(work: Work, table: Table, digests: Keys[str, DataFrame], held: DataFr
     return sides.withColumn(CHUNK, chunk_of()).join(target, on=CHUNK, how="left")
 
 
-def _compare(work: Work, table: Table, sides: DataFrame) -> dict[str, str]:
-    """Move every chunk to verified or failed; origin to problem for those that failed."""
+def _compare(work: Work, table: Table, sides: DataFrame, others: Callable[[], Keys[str, str]]) -> dict[str, str]:
+    """Move every chunk to verified or failed; origin to problem for those that failed.
+
+    In: both sides; which chunks' files are not the planned ones, byte for byte.
+    """
     problems: dict[str, str] = {}
     for row in sides.toLocalIterator():
         chunk = work.ledger.chunk(work.plan.plan_id, row["origin"].removeprefix("migration/"))
-        if problem := "; ".join(_problems(chunk, _found(row))):
+        content = [others()[chunk.chunk_id]] if chunk.chunk_id in others() else []
+        if problem := "; ".join([*content, *_problems(chunk, _found(row))]):
             work.ledger.move(chunk, ChunkState.FAILED, counts=chunk.counts, message=f"verification: {problem}")
             problems[chunk.origin] = problem
         elif chunk.state is not ChunkState.VERIFIED:

@@ -14,8 +14,8 @@ class Watch(Protocol):
     def began(self, chunk: Chunk) -> None:
         """A chunk began."""
 
-    def copied(self, chunk: Chunk) -> None:
-        """A chunk was copied."""
+    def ended(self, chunk: Chunk) -> None:
+        """A chunk was copied, or failed."""
 
     def waits(self, wait: Wait | None) -> None:
         """A wait began; None: it is over."""
@@ -27,7 +27,7 @@ class _Nobody:
     def began(self, chunk: Chunk) -> None:
         """Of no interest."""
 
-    def copied(self, chunk: Chunk) -> None:
+    def ended(self, chunk: Chunk) -> None:
         """Of no interest."""
 
     def waits(self, wait: Wait | None) -> None:

@@ -14,10 +14,12 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from migration.chunks import Layout
 from migration.mapping import Dialect, Mapping, Rule
 from migration.rules import apply_rules
+from migration.sources.arrival import LATEST
 from migration.sources.files import FORMATS
 from migration.sources.folders import DiskFolder
 from spark_jobs.contracts.core import IDENTIFIER_STRUCT
@@ -57,6 +59,7 @@ COLUMNS: dict[str, Any] = {
     "coupon_match_disc": {"from": "discount"},
 }
 FIRST = datetime(2017, 1, 1, 12, 0, 0, 123456, UTC)
+LAST = datetime(2018, 7, 1, 12, 0, 0, 123456, UTC)
 # Values of one type, that type as Spark reads it: from both formats, and from Parquet.
 IN_BOTH = [
     pytest.param(pa.array([True]), "boolean", id="boolean"),
@@ -140,10 +143,16 @@ def put(path: Path, table: pa.Table, **options: object) -> Path:
 
 
 def mapping_to(
-    columns: Sequence[Column], rules: Sequence[Rule], *, kind: str = "parquet", zone: str = "UTC"
+    columns: Sequence[Column],
+    rules: Sequence[Rule],
+    *,
+    kind: str = "parquet",
+    zone: str = "UTC",
+    happened_at: str = "",
 ) -> Mapping:
     """A mapping onto a contract of these columns alone."""
-    table = Table(name="test.values", grain="one value", key=(columns[0].name,), columns=tuple(columns))
+    key = (columns[0].name,)
+    table = Table(name="test.values", grain="one value", key=key, columns=tuple(columns), happened_at=happened_at)
     return Mapping(table, "*", kind, Dialect(), zone, 1.0, tuple(rules), (), "test")
 
 
@@ -159,5 +168,6 @@ def records(session: SparkSession, path: Path, mapping: Mapping) -> DataFrame:
 
 
 def applied(session: SparkSession, path: Path, mapping: Mapping) -> DataFrame:
-    """The records of a file after the rules."""
-    return apply_rules(records(session, path, mapping), look_at(path, mapping).header, mapping)
+    """The records of a file after the rules; of an event none can be later than LAST."""
+    dated = records(session, path, mapping).withColumn(LATEST, F.lit(LAST))
+    return apply_rules(dated, look_at(path, mapping).header, mapping)

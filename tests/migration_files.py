@@ -37,6 +37,10 @@ def line(basket: int, product: int = 1, **changes: str) -> str:
     return ",".join(fields[name] for name in HEADER)
 
 
+# Refused by every mapping of orders that says nothing of it.
+FUTURE = line(9, transaction_timestamp="2093-01-01 12:00:00")
+
+
 @dataclass(frozen=True, slots=True)
 class OldSystem:
     """A folder with an export and a job file; `put` adds a file of transactions."""

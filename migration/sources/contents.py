@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -63,6 +63,16 @@ def content_of(folder: Folder, name: str, *consumers: Consumer) -> str:
     for block in plain_blocks(name, own) if consumers else own:
         for consumer in consumers:
             consumer.take(block)
+    return digest.hexdigest()
+
+
+def sha256_of(blocks: Iterator[bytes], goes_on: Callable[[], bool]) -> str:
+    """SHA-256 of all bytes, as hexadecimal digits; '' where it does not go on to their end."""
+    digest = hashlib.sha256()
+    for block in blocks:
+        if not goes_on():
+            return ""
+        digest.update(block)
     return digest.hexdigest()
 
 

@@ -6,6 +6,7 @@ import errno
 import io
 import logging
 import os
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from urllib.parse import quote, urlsplit
 import hdfs
 from requests.exceptions import RequestException
 
-from spark_jobs.errors import RetryableError, TerminalError
+from spark_jobs.errors import PlatformError, RetryableError, TerminalError
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -26,8 +27,14 @@ READ_BYTES = 4 * 1024 * 1024
 FOOTER_BYTES = 256 * 1024
 _USER = "databank"
 _TIMEOUT_S = 60.0
-# What Java leaves as it is in the path of a URI; everything beyond ASCII as well.
+# What Java leaves as it is in the path of a URI; beyond ASCII as well, but for spaces and control characters.
 _URI_PLAIN = "_-!.~'()*,;:$&+=/@"
+_URI_QUOTED = ("Zs", "Zl", "Zp", "Cc")
+# What says something of one file; every other error is of the disk or of the network.
+_OF_A_FILE = frozenset(
+    {errno.ENOENT, errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG}
+)
+_OF_HDFS = {"FileNotFoundException": errno.ENOENT, "AccessControlException": errno.EACCES}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +46,17 @@ class Version:
 
 
 class Folder(Protocol):
-    """Files by their names in the folder, with `/` between their parts; what cannot be read raises OSError."""
+    """Files by their names in the folder, with `/` between their parts; what cannot be read raises OSError.
+
+    `of_a_file` says of such an error whether only the file is to blame.
+    """
 
     @property
     def address(self) -> str:
         """The folder as Spark reads it."""
+
+    def is_there(self) -> bool:
+        """False where there is no such folder, or nothing in it, as where something is not mounted."""
 
     def names(self) -> list[str]:
         """Every file under the folder, sorted."""
@@ -72,11 +85,21 @@ class DiskFolder:
         """Its path."""
         return str(self.path)
 
-    def names(self) -> list[str]:
-        """Every file under the folder, sorted."""
+    def is_there(self) -> bool:
+        """As the disk has it."""
         if not self.path.is_dir():
-            raise TerminalError(f"source {self.path} is no folder that can be read; check `source` or --source")
-        return sorted(path.relative_to(self.path).as_posix() for path in self.path.rglob("*") if path.is_file())
+            return False
+        with os.scandir(self.path) as found:
+            return next(found, None) is not None
+
+    def names(self) -> list[str]:
+        """Every file under the folder, sorted; a folder in it that cannot be listed is an OSError."""
+        # `rglob` would pass over such a folder in silence.
+        found = os.walk(self.path, onerror=_raised)
+        files = (Path(folder, name) for folder, _, names in found for name in names)
+        # Of a link that leads nowhere something must be said, too.
+        taken = (path for path in files if path.is_file() or not path.exists())
+        return sorted(path.relative_to(self.path).as_posix() for path in taken)
 
     def version(self, name: str) -> Version:
         """Size and time of change as the disk has them."""
@@ -107,14 +130,19 @@ class HdfsFolder:
     path: str
     client: Any
 
-    def names(self) -> list[str]:
-        """Every file under the folder, sorted."""
+    def is_there(self) -> bool:
+        """As the NameNode says."""
         try:
             with _answering():
-                found = self.client.walk(self.path, allow_dir_changes=True)
-                names = [f"{folder}/{name}" for folder, _, files in found for name in files]
-        except OSError as error:
-            raise RetryableError(f"source {self.address} cannot be listed: {error.strerror}") from error
+                return bool(self.client.status(self.path)["type"] == "DIRECTORY")
+        except FileNotFoundError:
+            return False
+
+    def names(self) -> list[str]:
+        """Every file under the folder, sorted."""
+        with _answering():
+            found = self.client.walk(self.path, allow_dir_changes=True)
+            names = [f"{folder}/{name}" for folder, _, files in found for name in files]
         return sorted(name.removeprefix(f"{self.path}/") for name in names)
 
     def version(self, name: str) -> Version:
@@ -195,6 +223,19 @@ def _matches(parts: list[str], patterns: list[str]) -> bool:
     return bool(parts) and fnmatchcase(parts[0], patterns[0]) and _matches(parts[1:], patterns[1:])
 
 
+def of_a_file(error: OSError) -> bool:
+    """True where an error says something of the file alone, and nothing of the disk or network that it lies behind."""
+    return error.errno in _OF_A_FILE
+
+
+def failure(path: str, error: OSError, remedy: str) -> PlatformError:
+    """Terminal, with this remedy, where an error is of the file or folder alone; else it may pass."""
+    said = f"{path} cannot be read: {error.strerror}"
+    if of_a_file(error):
+        return TerminalError(f"{said}; {remedy}")
+    return RetryableError(f"{said}; look whether the disk or the hosts that it lies on answer, then start it again")
+
+
 @contextmanager
 def _answering() -> Iterator[None]:
     """A failure of the client as an OSError that says what it was."""
@@ -202,8 +243,36 @@ def _answering() -> Iterator[None]:
         yield
     except (hdfs.HdfsError, RequestException) as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise OSError(errno.EIO, first) from error
+        raise OSError(_OF_HDFS.get(getattr(error, "exception", ""), errno.EIO), first) from error
+
+
+def _raised(error: OSError) -> None:
+    raise error
+
+
+def name_problem(name: str) -> str:
+    """Why Spark reads no file of this name; '' where it does."""
+    last = name.rsplit("/", 1)[-1]
+    if readable_name(name) != name:
+        return "its name is no UTF-8, so Spark cannot ask for it; rename it"
+    # As Spark's `shouldFilterOutPathName` has it, and the summaries of Parquet, which it lets through, hold no records.
+    if last.startswith(".") or (last.startswith("_") and "=" not in last) or last.endswith("._COPYING_"):
+        return "Spark passes over files named `_...`, `....` or `..._COPYING_`; rename it, or let `files` not name it"
+    if ":" in last:
+        return "Spark takes what stands before `:` in its name for a kind of address; rename it"
+    return ""
+
+
+def readable_name(name: str) -> str:
+    r"""A name that can be shown and stored: bytes that are no UTF-8 as `ÿ`."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _quoted(path: str) -> str:
-    return "".join(c if c.isalnum() or ord(c) > 127 or c in _URI_PLAIN else quote(c) for c in path)
+    return "".join(c if _is_plain(c) else quote(c) for c in path)
+
+
+def _is_plain(character: str) -> bool:
+    if character.isascii():
+        return character.isalnum() or character in _URI_PLAIN
+    return unicodedata.category(character) not in _URI_QUOTED

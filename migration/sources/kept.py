@@ -10,6 +10,7 @@ from pyspark.sql import functions as F
 
 from migration.chunks import Chunk
 from migration.mapping import Mapping
+from migration.sources.arrival import with_latest
 from migration.sources.files import FORMATS
 from migration.sources.formats import KeptFormat
 from migration.sources.partitions import own_layout, with_values
@@ -34,4 +35,5 @@ def kept_records(refused: DataFrame, mapping: Mapping, chunks: Sequence[Chunk], 
     sealed = refused.select(file, "block_start", line, F.col("sealed").alias("raw"), "kid")
     own = own_layout(chunks[0].layout, mapping)
     records = parsing.parse(unseal_column(sealed, "raw", key_file=key_file), own.header, mapping)
-    return with_values(records.withColumnRenamed("file", "origin"), mapping, chunks).select(*RECORD, "fields")
+    placed = with_latest(records.withColumnRenamed("file", "origin"), chunks)
+    return with_values(placed, mapping, chunks).select(*RECORD, "fields")

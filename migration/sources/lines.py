@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, DataFrameReader, SparkSession
 from pyspark.sql import functions as F
 
 from migration.dialects import ENCODINGS
@@ -42,12 +42,17 @@ def reading_session(spark: SparkSession) -> SparkSession:
     return session
 
 
+def named_files(session: SparkSession) -> DataFrameReader:
+    """A reader that takes each name as it is written: to Spark's own, `*` and `[` in it are a pattern."""
+    return session.read.option("__globPaths__", "false")
+
+
 def read_lines(session: SparkSession, paths: Sequence[str]) -> DataFrame:
     r"""Every line of the files: file (Spark's URI), value, block_start (bytes), line (from 1).
 
     Only "\n" ends a line: no byte of a character is one in any of ENCODINGS. A compressed file is one block.
     """
-    text = session.read.option("lineSep", "\n").text(list(paths))
+    text = named_files(session).option("lineSep", "\n").text(list(paths))
     return text.select(
         F.col("_metadata.file_path").alias("file"),
         F.col("value"),

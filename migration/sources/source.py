@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Mapping as Keys
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,9 +11,11 @@ from pyspark.sql import DataFrame, SparkSession
 
 from migration.chunks import Chunk
 from migration.mapping import Mapping
+from migration.sources.arrival import LATEST
 
-# What `Source.records` gives, beside `fields`: the record's place and bytes, and why it is refused already.
-RECORD = ("origin", "block_start", "line", "raw", "reason")
+# What `Source.records` gives, beside `fields`: the record's place and bytes, why it is refused already, and the last
+# moment of which it can tell.
+RECORD = ("origin", "block_start", "line", "raw", "reason", LATEST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,13 @@ class Unnamed:
 
 # The parts of an object that a plan took into a mapping's table before, by id: what is there is not cut anew.
 Known = Callable[[Mapping, str], Iterator[Chunk]]
+# What a mapping planned objects of these names at this address as, by name, bytes and time.
+Planned = Callable[[str, Mapping, Sequence[str]], Keys[tuple[str, int, int], Chunk]]
+
+
+def nothing_planned(_address: str, _mapping: Mapping, _names: Sequence[str]) -> Keys[tuple[str, int, int], Chunk]:
+    """Nothing was planned before, or nobody wants to know."""
+    return {}
 
 
 class Source(Protocol):
@@ -41,11 +51,22 @@ class Source(Protocol):
     def address(self) -> str:
         """What a plan remembers of it, without passwords; `open_source` opens it again."""
 
-    def look(self, mappings: Sequence[Mapping], known: Known) -> Iterator[Chunk | Refused | Unnamed]:
+    def look(
+        self, mappings: Sequence[Mapping], known: Known, planned: Planned = nothing_planned
+    ) -> Iterator[Chunk | Refused | Unnamed]:
         """Everything that is there, looked at once; chunks without their plan's id."""
 
     def check_unchanged(self, chunk: Chunk) -> None:
-        """Raise TerminalError where the chunk's object is no longer the one that was planned."""
+        """Raise TerminalError where the chunk's object is no longer the one that was planned.
+
+        RetryableError where the source does not answer.
+        """
+
+    def content_problem(self, chunk: Chunk, goes_on: Callable[[], bool]) -> str:
+        """Why the object is not the planned one, byte for byte; '' where it is, or has no bytes that could be compared.
+
+        It gives up with '' where it does not go on.
+        """
 
     def records(self, session: SparkSession, mapping: Mapping, chunks: Sequence[Chunk]) -> DataFrame:
         """The records of chunks that have one layout (`Chunk.layout`), in one pass and without a shuffle.

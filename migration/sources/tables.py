@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from pyspark.sql import DataFrame, SparkSession
@@ -12,14 +13,24 @@ from pyspark.sql import functions as F
 from migration.chunks import Chunk, Layout, chunk_id_of
 from migration.conversions import type_problem
 from migration.mapping import Mapping, SourceTable, header_problem
+from migration.sources.arrival import LATEST, latest_at, latest_us
 from migration.sources.database import Database, Snapshot
 from migration.sources.dialect import TableFacts
 from migration.sources.jdbc import TableRows, as_json, read_ranges, refusals, typed_fields
 from migration.sources.ranges import Keys, Range, Split
-from migration.sources.source import RECORD, Known, Refused, Unnamed
+from migration.sources.source import RECORD, Known, Planned, Refused, Unnamed, nothing_planned
 from spark_jobs.errors import TerminalError
 
 _NUMBER_DIGITS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """A range, its number of rows, and when they were counted."""
+
+    part: Range
+    rows: int
+    at_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +44,11 @@ class Tables:
         """The database's, which names no account."""
         return str(self.database.address)
 
-    def look(self, mappings: Sequence[Mapping], known: Known) -> Iterator[Chunk | Refused | Unnamed]:
+    def look(
+        self, mappings: Sequence[Mapping], known: Known, planned: Planned = nothing_planned
+    ) -> Iterator[Chunk | Refused | Unnamed]:
         """Every table that a mapping names, all in one snapshot; ranges that are known stay as they are."""
+        del planned
         tables = [(mapping, mapping.source_table) for mapping in mappings if mapping.source_table]
         with self.database.snapshot() as snapshot:
             for mapping, table in tables:
@@ -59,11 +73,11 @@ class Tables:
             return
         keys = self._keys(snapshot, table, facts)
         found = 0
-        for part, count in _ranges(keys, table, known(mapping, self._object(table))):
+        for counted in _ranges(keys, table, known(mapping, self._object(table))):
             found += 1
-            yield self._chunk(mapping, table, facts, (part, count))
+            yield self._chunk(mapping, table, facts, counted)
         if not found:  # verification wants to meet every table
-            yield self._chunk(mapping, table, facts, (Range(keys.split), 0))
+            yield self._chunk(mapping, table, facts, Counted(Range(keys.split), 0, time.time_ns()))
 
     def _object(self, table: SourceTable) -> str:
         """The table with its database: of the shards of one old system each has a table of this name."""
@@ -97,8 +111,8 @@ class Tables:
     def _quoted(self, table: SourceTable) -> str:
         return ".".join(self.database.dialect.quoted(part) for part in table.name.split("."))
 
-    def _chunk(self, mapping: Mapping, table: SourceTable, facts: TableFacts, found: tuple[Range, int]) -> Chunk:
-        part, records = found
+    def _chunk(self, mapping: Mapping, table: SourceTable, facts: TableFacts, found: Counted) -> Chunk:
+        part = found.part
         source_object = self._object(table)
         sha256 = hashlib.sha256(f"{source_object}\0{part.part}".encode()).hexdigest()
         # The number comes first, so that ids sort as keys do: known ranges come in their order.
@@ -108,10 +122,10 @@ class Tables:
             chunk_id=chunk_id_of(mapping.table.name, name, sha256),
             target=mapping.table.name,
             source_object=source_object,
-            bytes=records * facts.row_bytes,
-            mtime_ns=0,
+            bytes=found.rows * facts.row_bytes,
+            mtime_ns=found.at_ns,
             sha256=sha256,
-            records=records,
+            records=found.rows,
             header=facts.header,
             types=self._types(facts),
             part=part.part,
@@ -128,6 +142,11 @@ class Tables:
         `records` compares the table's columns with the plan; copying compares the number of rows that were read, and
         verification reads all of them again.
         """
+
+    def content_problem(self, chunk: Chunk, goes_on: Callable[[], bool]) -> str:
+        """Rows have no bytes of their own; verification compares what they say."""
+        del chunk, goes_on
+        return ""
 
     def records(self, session: SparkSession, mapping: Mapping, chunks: Sequence[Chunk]) -> DataFrame:
         """As `Source.records` says; a range is a partition, and `line` is the row's place in it."""
@@ -154,24 +173,29 @@ class Tables:
             F.struct(*typed_fields(wires)).alias("fields"),
             F.coalesce(*refusals(wires, facts.header, used), F.lit(None).cast("string")).alias("reason"),
         )
-        origins = session.createDataFrame(
-            [(number, chunk.origin) for number, chunk in enumerate(chunks)], "number bigint, origin string"
-        )
+        placed = [(number, chunk.origin, latest_us(chunk)) for number, chunk in enumerate(chunks)]
+        origins = session.createDataFrame(placed, "number bigint, origin string, us bigint")
         # One origin a range. Broadcast, because clear records must not be shuffled.
-        return records.join(F.broadcast(origins), on="number", how="inner").select(*RECORD, "fields")
+        joined = records.join(F.broadcast(origins), on="number", how="inner")
+        return joined.withColumn(LATEST, latest_at(F.col("us"))).select(*RECORD, "fields")
 
 
-def _ranges(keys: Keys, table: SourceTable, known: Iterator[Chunk]) -> Iterator[tuple[Range, int]]:
-    """Known ranges of the same cut, counted again; then those that are behind them, and rows without a key."""
-    last, has_null = Range(keys.split), False
-    for part in (Range.parse(chunk.part) for chunk in known if chunk.part):
+def _ranges(keys: Keys, table: SourceTable, known: Iterator[Chunk]) -> Iterator[Counted]:
+    """Known ranges of the same cut, counted again; then those that are behind them, and rows without a key.
+
+    A range that has as many rows as before has the time of that count: no record of it may become another one.
+    """
+    last, has_null, now_ns = Range(keys.split), False, time.time_ns()
+    for chunk in (chunk for chunk in known if chunk.part):
+        part = Range.parse(chunk.part)
         if part.split == keys.split:
-            yield part, keys.count(part)
+            count = keys.count(part)
+            yield Counted(part, count, chunk.mtime_ns if count == chunk.records else now_ns)
             last, has_null = (last, True) if part.is_null else (part, has_null)
     without_key = replace(Range(keys.split), is_null=True)
     if not has_null and (count := keys.count(without_key)):
-        yield without_key, count
-    yield from keys.cut(last, table.chunk_rows)
+        yield Counted(without_key, count, now_ns)
+    yield from (Counted(part, count, now_ns) for part, count in keys.cut(last, table.chunk_rows))
 
 
 def _type_of(facts: TableFacts, name: str) -> str:

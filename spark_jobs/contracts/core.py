@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from spark_jobs.contracts.schema import Column, Table
+
+# Earlier there was nothing that could have recorded it; later than it was received, and a clock's error, it cannot be.
+FIRST_EVENT_AT = "1990-01-01T00:00:00"
+CLOCK_ERROR = timedelta(days=1)
 
 IDENTIFIER_STRUCT = "struct<type:string,scope:string,token:binary,kid:string>"
 
@@ -27,6 +33,7 @@ EVENTS = Table(
     key=("workspace_id", "event_id"),
     partition_by=("occurred_date",),
     statistics_on=("occurred_at", "name", "event_id"),
+    happened_at="occurred_at",
     columns=(
         WORKSPACE,
         Column("event_id", "string", "id given by the source, unique in the workspace", nullable=False),
@@ -56,6 +63,7 @@ ORDER_LINES = Table(
     key=("workspace_id", "subject_token", "order_id", "product_id", "store_id"),
     partition_by=("ordered_date",),
     statistics_on=("ordered_at", "order_id"),
+    happened_at="ordered_at",
     columns=(
         WORKSPACE,
         Column("order_id", "string", "order or basket number of the source", nullable=False),
@@ -81,6 +89,7 @@ ORDERS = Table(
     key=("workspace_id", "subject_token", "order_id", "store_id"),
     partition_by=("ordered_date",),
     statistics_on=("ordered_at", "order_id"),
+    happened_at="ordered_at",
     columns=(
         WORKSPACE,
         Column("order_id", "string", "order or basket number of the source", nullable=False),
@@ -178,6 +187,7 @@ COUPON_REDEMPTIONS = Table(
     key=("workspace_id", "subject_token", "coupon_id", "campaign_id", "redeemed_date"),
     cluster_by=("campaign_id",),
     statistics_on=("campaign_id", "redeemed_date"),
+    happened_at="redeemed_date",
     columns=(
         WORKSPACE,
         Column("coupon_id", "string", "coupon number", nullable=False),

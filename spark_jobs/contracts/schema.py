@@ -43,7 +43,10 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """One table: its grain in words, the key that makes a row unique, layout on disk, and columns in order."""
+    """One table: its grain in words, the key that makes a row unique, layout on disk, and columns in order.
+
+    `happened_at` is the time, or day, of what a row tells of, where that cannot lie in the future; '' where none is.
+    """
 
     name: str
     grain: str
@@ -53,11 +56,12 @@ class Table:
     cluster_by: tuple[str, ...] = ()
     statistics_on: tuple[str, ...] = ()
     properties: dict[str, str] = field(default_factory=dict)
+    happened_at: str = ""
 
     def __post_init__(self) -> None:
         """Refuse a contract that contradicts itself, at import time."""
         names = [column.name for column in self.columns]
-        named = {*self.key, *self.partition_by, *self.cluster_by, *self.statistics_on}
+        named = {*self.key, *self.partition_by, *self.cluster_by, *self.statistics_on, self.happened_at} - {""}
         problems = [f"{name} is not a column" for name in sorted(named - set(names))]
         # Delta keeps no minima and maxima of binary columns, and so cannot cluster by them either.
         binary = {column.name for column in self.columns if column.type == "binary"}

@@ -8,7 +8,7 @@ from functools import reduce
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from spark_jobs.contracts.core import IDENTIFIER_STRUCT
+from spark_jobs.contracts.core import CLOCK_ERROR, FIRST_EVENT_AT, IDENTIFIER_STRUCT
 from spark_jobs.contracts.identifiers import IDENTIFIER_TYPES
 from spark_jobs.ingest.once import with_columns_once
 from spark_jobs.ingest.purchases import LINE_TYPE, PURCHASE
@@ -23,8 +23,6 @@ _MESSAGE = (
 )
 _BOUGHT = f"order_id string, store_id string, lines {LINE_TYPE}"
 _REQUIRED = ("event_id", "source", "name")
-_NEVER_BEFORE = "1990-01-01 00:00:00"
-_CLOCK_SKEW = "INTERVAL 1 DAY"
 _TOKEN = "^[0-9a-f]{32}$"  # noqa: S105 - the shape of a token, no secret
 _MONEY_LIMIT = "1e16"
 
@@ -117,8 +115,8 @@ def _reason(workspaces: Sequence[str]) -> Column:
         (_is_blank("workspace_id"), "missing workspace_id"),
         (~F.col("workspace_id").isin(*workspaces), "unknown workspace"),
         (F.col("moment").isNull(), "occurred_at is not a time"),
-        (F.col("moment") < F.lit(_NEVER_BEFORE).cast("timestamp"), "occurred_at is before 1990"),
-        (F.col("moment") > F.col("received_at") + F.expr(_CLOCK_SKEW), "occurred_at is in the future"),
+        (F.col("moment") < F.lit(FIRST_EVENT_AT).cast("timestamp"), f"occurred_at is before {FIRST_EVENT_AT[:4]}"),
+        (F.col("moment") > F.col("received_at") + F.lit(CLOCK_ERROR), "occurred_at is in the future"),
         (F.exists("given", lambda i: i["value"].isNotNull()), "clear identifier: producers must send tokens"),
         (F.exists("given", lambda i: _is_declared(i) & _is_no_token(i["token"])), "token is not 16 bytes in hex"),
         *_purchase_rules(),

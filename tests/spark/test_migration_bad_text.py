@@ -8,22 +8,36 @@ from pathlib import Path
 
 import pytest
 
+from migration.chunks import ChunkState
 from migration.copying import copy_all
 from migration.pace import Pace
 from migration.sources.json_texts import MAX_DEPTH
 from migration.sources.lines import MAX_LINE_BYTES
+from migration.verifying import verify_table
 from spark_jobs.contracts.core import ORDER_LINES
 from spark_jobs.contracts.operations import QUARANTINE_ROWS
+from spark_jobs.errors import TerminalError
 from spark_jobs.protection.keys import load_root_keys
 from spark_jobs.protection.sealing import unseal
 from spark_jobs.storage import delta
 from tests.clear_text import clear_values_in
 from tests.migration_files import HEADER, line, planned
-from tests.migration_text import NO_OBJECT, TOO_LONG, json_system, order, place_of, quarantine, text_system, zstd
+from tests.migration_text import (
+    NO_OBJECT,
+    TOO_LONG,
+    flipped,
+    json_system,
+    order,
+    place_of,
+    quarantine,
+    text_system,
+    zstd,
+)
 
+FUTURE = "transaction_timestamp: in the future: over a day after its source's time"
 BAD_CSV: dict[str, tuple[list[str | bytes], dict[int, str]]] = {
-    "quotes": ([line(1), line(2, store_id='"330'), line(3), line(1)], {3: "open quote"}),
-    "nul": ([line(1), line(2, store_id="3\x0030")], {3: "NUL byte"}),
+    "quotes [1]*": ([line(1), line(2, store_id='"330'), line(3), line(1)], {3: "open quote"}),
+    "n?l{a,b}": ([line(1), line(2, store_id="3\x0030")], {3: "NUL byte"}),
     "gbk": ([line(1), line(2, store_id="商店").encode("gbk")], {3: "not valid UTF-8"}),
     "long-1": ([line(1), line(2, store_id="x" * 30 * 1024 * 1024), line(3)], {3: TOO_LONG}),
     "long-2": ([line(1, store_id="x" * 30 * 1024 * 1024), line(2)], {2: TOO_LONG}),
@@ -37,7 +51,7 @@ BAD_CSV: dict[str, tuple[list[str | bytes], dict[int, str]]] = {
         ],
         {
             2: "transaction_timestamp: before 2000-01-01T00:00:00",
-            3: "transaction_timestamp: not before 2030-01-01T00:00:00",
+            3: FUTURE,
             5: "transaction_timestamp: not a timestamp",
         },
     ),
@@ -89,7 +103,7 @@ BAD_JSON: dict[str, tuple[list[str | bytes], list[str | None]]] = {
     "long": ([order(1, store_id="x" * 2 * 1024 * 1024), order(2)], [TOO_LONG, None]),
     "times": (
         [order(1, transaction_timestamp="1017-02-03 12:00:00"), order(2, transaction_timestamp="9999-12-31 23:59:59")],
-        ["transaction_timestamp: before 2000-01-01T00:00:00", "transaction_timestamp: not before 2030-01-01T00:00:00"],
+        ["transaction_timestamp: before 2000-01-01T00:00:00", FUTURE],
     ),
 }
 
@@ -160,10 +174,29 @@ def test_a_compressed_file_that_was_damaged_after_planning_is_not_copied(tmp_pat
     path.write_bytes(pack(plain.read_bytes()))
     plain.unlink()
     with planned(old, lake, key_file) as work:
-        content, time_ns = path.read_bytes(), path.stat().st_mtime_ns
-        path.write_bytes(content[: len(content) // 2] + b"\0" * (len(content) - len(content) // 2))
-        os.utime(path, ns=(time_ns, time_ns))
-        with pytest.raises(Exception, match=name):
+        content = path.read_bytes()
+        put_in_place(path, content[: len(content) // 2] + b"\0" * (len(content) - len(content) // 2))
+        with pytest.raises(TerminalError, match=rf"{name} cannot be read: .*it is damaged.*put the planned file"):
             copy_all(work)
+        assert [chunk.state for chunk in work.ledger.chunks(work.plan.plan_id)] == [ChunkState.FAILED]
         assert delta.read(lake, ORDER_LINES).count() == 0
         assert delta.read(lake, QUARANTINE_ROWS).count() == 0
+
+
+def put_in_place(path: Path, content: bytes) -> None:
+    """Other bytes; size and time stay."""
+    time_ns = path.stat().st_mtime_ns
+    path.write_bytes(content)
+    os.utime(path, ns=(time_ns, time_ns))
+
+
+def test_a_flipped_bit_that_still_gives_lines_turns_verification_red(tmp_path, lake, key_file) -> None:
+    old = text_system(tmp_path / "old")
+    path = old.put("a", [line(number) for number in range(3000)]).rename(old.export / "transactions" / "a.csv.zst")
+    path.write_bytes(zstd(path.read_bytes()))
+    with planned(old, lake, key_file) as work:
+        put_in_place(path, flipped(path.read_bytes()))
+        copy_all(work)  # Spark sees nothing in it
+        with pytest.raises(TerminalError, match=r"a\.csv\.zst has SHA-256 .*, planned .*: its content changed"):
+            verify_table(work, work.mappings[0])
+        assert [chunk.state for chunk in work.ledger.chunks(work.plan.plan_id)] == [ChunkState.FAILED]

@@ -17,6 +17,7 @@ from migration.copying import copy_all
 from migration.mapping_file import parse_mapping
 from migration.rows import mapped_rows
 from migration.settling import settle
+from migration.sources.arrival import LATEST
 from migration.sources.files import FORMATS
 from migration.sources.ga4 import GA4
 from migration.sources.json_lines import JsonLines
@@ -147,7 +148,8 @@ def test_nothing_clear_of_json_meets_a_shuffle_a_sort_or_a_cache(session, tmp_pa
     (tmp_path / "a.jsonl").write_text("{}\n")
     header = tuple(sorted(mapping.source_columns))
     records = FORMATS["jsonl"].read(session, [str(tmp_path / "a.jsonl")], Layout(header, ()), mapping)
-    rows = mapped_rows(records.withColumn("origin", F.lit("o")), header, mapping, workspace="w", key_file=key_file)
+    placed = records.withColumn("origin", F.lit("o")).withColumn(LATEST, F.current_timestamp())
+    rows = mapped_rows(placed, header, mapping, workspace="w", key_file=key_file)
     plan = rows._jdf.queryExecution().executedPlan().toString()
     nodes = re.findall(r"^[ :+-]*(?:\*\(\d+\) )?([A-Z]\w+)", plan, re.MULTILINE)
     assert set(nodes[nodes.index("MapInArrow") + 1 :]) == {"Project", "FileScan"}

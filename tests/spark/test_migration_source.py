@@ -15,6 +15,7 @@ from pyspark.sql import functions as F
 from migration.chunks import Layout
 from migration.mapping_file import parse_mapping
 from migration.rows import mapped_rows
+from migration.sources.arrival import LATEST
 from migration.sources.csv_lines import CsvLines
 from migration.sources.folders import DiskFolder
 from migration.sources.lines import position_of, read_lines, reading_session
@@ -49,6 +50,7 @@ def read(session, tmp_path, key_file) -> Reader:
             CsvLines()
             .read(session, [str(path)], Layout(tuple(header)), parsed)
             .withColumn("origin", F.lit("migration/t/c"))
+            .withColumn(LATEST, F.lit("2018-01-01 00:00:00").cast("timestamp"))
         )
         return mapped_rows(found, header, parsed, workspace="grocery", key_file=key_file)
 
@@ -109,6 +111,11 @@ def test_a_good_line_becomes_a_row_of_the_contract(read) -> None:
             line(1, transaction_timestamp="1917-02-03 12:00:00").encode(),
             "transaction_timestamp: before 2000-01-01T00:00:00",
             id="ancient time",
+        ),
+        pytest.param(
+            line(1, transaction_timestamp="2018-01-01 00:00:01").encode(),
+            "transaction_timestamp: in the future: over a day after its source's time",
+            id="future time",
         ),
     ],
 )
@@ -183,16 +190,19 @@ def test_every_position_of_a_file_is_another_number(spark) -> None:
     assert found == [1, last, (1 << 32) + 1, (1000 << 32) + last]
 
 
-@pytest.mark.parametrize(
-    "name", ["plain.csv", "a b.csv", "100%.csv", "é中.csv", "a+b&c=d;e,f@g~h!i'j(k)*.csv", "#?[].csv"]
-)
-def test_the_uri_of_a_file_is_the_one_that_spark_shows(spark, tmp_path, name) -> None:
-    (tmp_path / name).write_text("x\n")
-    escaped = str(tmp_path / name)
-    for character in "[]?*{}":
-        escaped = escaped.replace(character, f"\\{character}")
-    (row,) = read_lines(reading_session(spark), [escaped]).collect()
-    assert row.file == DiskFolder(tmp_path).uri(name)
+def test_a_file_of_any_name_is_read_alone_and_shown_as_its_uri(spark, tmp_path) -> None:
+    """Where a name is read as a pattern, others of them match it."""
+    names = ["plain.csv", "a b.csv", "100%.csv", "é中.csv", "a+b&c=d;e,f@g~h!i'j(k)*.csv", "#?[].csv", "{a,b}.csv"]
+    names += ["*.csv", "[a-z].csv", "back\\slash.csv", "全角\u3000\u00a0\u0085空.csv", "😀e\u0301.csv", "\t\x01.csv"]
+    names += ["12:30/x.csv"]
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(f"{name!r}\n")
+    session = reading_session(spark)
+    for some in (*([name] for name in names), names):
+        rows = read_lines(session, [f"{tmp_path}/{name}" for name in some]).collect()
+        found = {row.value: row.file for row in rows}
+        assert found == {repr(name): DiskFolder(tmp_path).uri(name) for name in some}
 
 
 def test_nothing_clear_meets_a_shuffle_a_sort_or_a_cache(read) -> None:

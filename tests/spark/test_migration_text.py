@@ -17,10 +17,13 @@ from migration.dialects import ENCODINGS
 from migration.mapping import Dialect
 from migration.mapping_file import parse_mapping
 from migration.rows import mapped_rows
+from migration.sources.arrival import LATEST
 from migration.sources.csv_lines import CsvLines, split_fields
 from migration.sources.lines import read_texts, reading_session
 from tests.migration_files import HEADER, MAPPINGS, line
 from tests.migration_text import found_in, zstd
+
+LAST = "9999-12-31 23:59:59.999999"
 
 
 @pytest.fixture(scope="module")
@@ -114,9 +117,8 @@ def test_without_a_header_line_the_first_line_is_a_record(session, key_file, mar
     mapping = parse_mapping(given, where="m")
     path = key_file.parent / name
     path.write_bytes(PACKED[Path(name).suffix](mark + "\n".join(line(n) for n in (1, 2)).replace(",", "|").encode()))
-    records = (
-        CsvLines().read(session, [str(path)], Layout(HEADER, ()), mapping).withColumn("origin", F.lit("migration/t/c"))
-    )
+    records = CsvLines().read(session, [str(path)], Layout(HEADER, ()), mapping)
+    records = records.withColumn("origin", F.lit("migration/t/c")).withColumn(LATEST, F.lit(LAST).cast("timestamp"))
     rows = mapped_rows(records, HEADER, mapping, workspace="grocery", key_file=key_file).collect()
     assert [(row.order_id, row.origin_position, row.reason) for row in rows] == [("1", 1, None), ("2", 2, None)]
 
@@ -206,12 +208,13 @@ def test_what_an_encoding_does_not_know_is_refused(session, tmp_path, name, cont
 )
 def test_a_time_since_1970_is_exact_whatever_the_zone(session, key_file, form, times) -> None:
     given = yaml.safe_load((MAPPINGS / "order_lines.yaml").read_text()) | {"zone": "Asia/Shanghai"}
-    given["columns"]["ordered_at"] = {"from": "transaction_timestamp", "format": form}
+    given["columns"]["ordered_at"] = {"from": "transaction_timestamp", "format": form, "since": "0001-01-01T00:00:00"}
     mapping = parse_mapping(given, where="m")
     lines = [",".join(HEADER), *(line(n, transaction_timestamp=time) for n, time in enumerate(times))]
     path = key_file.parent / "a.csv"
     path.write_text("\n".join(lines))
-    records = CsvLines().read(session, [str(path)], Layout(HEADER, ()), mapping).withColumn("origin", F.lit("o"))
+    records = CsvLines().read(session, [str(path)], Layout(HEADER, ()), mapping)
+    records = records.withColumn("origin", F.lit("o")).withColumn(LATEST, F.lit(LAST).cast("timestamp"))
     rows = mapped_rows(records, HEADER, mapping, workspace="grocery", key_file=key_file)
     found = rows.select("ordered_at", "ordered_date", "reason").collect()
     for row, wanted in zip(found, times.values(), strict=True):

@@ -25,15 +25,15 @@ from spark_jobs.protection.keys import create_root_key_file
 from spark_jobs.storage import delta
 from spark_jobs.storage.delta import Lake, Transaction
 from spark_jobs.storage.fingerprints import fingerprint
-from tests.migration_files import OldSystem, fingerprints, line, old_system, planned
+from tests.migration_files import FUTURE, OldSystem, fingerprints, line, old_system, planned
 
 
 def three_files(folder: Path) -> OldSystem:
-    """Basket 3 stands in all three files, basket 4 in two, with other sales in each; one line is broken."""
+    """Basket 3 stands in all three files, basket 4 in two, with other sales in each; one line is of the future."""
     system = old_system(folder)
     system.put("a", [line(1), line(2), line(3, sales_value="1.00")])
-    system.put("b", [line(3, sales_value="2.00"), line(4, sales_value="3.00"), line(5), "broken"])
-    system.put("c", [line(4, sales_value="4.00"), line(3, sales_value="5.00"), line(6)])
+    system.put("b", [line(3, sales_value="2.00"), line(4, sales_value="3.00"), line(5), FUTURE])
+    system.put("c*[x]c", [line(4, sales_value="4.00"), line(3, sales_value="5.00"), line(6)])
     return system
 
 

@@ -75,7 +75,7 @@ def test_history_moves_from_hdfs_into_hdfs(move, server, tmp_path) -> None:
 
 
 class _Killing:
-    """Kills a program of HDFS when the first chunk is copied."""
+    """Kills a program of HDFS when the first chunk has ended."""
 
     def __init__(self, server: HdfsServer, program: str) -> None:
         self.server, self.program = server, program
@@ -83,7 +83,7 @@ class _Killing:
     def began(self, chunk: Chunk) -> None:
         """Not yet."""
 
-    def copied(self, chunk: Chunk) -> None:
+    def ended(self, chunk: Chunk) -> None:
         """Now."""
         if self.program in self.server.processes:
             self.server.kill(self.program)
@@ -102,6 +102,8 @@ def test_a_copy_goes_on_when_hdfs_is_back(move, server, program) -> None:
         with pytest.raises((PlatformError, OSError, Py4JError, PySparkException)):
             copy_all(work, pace=Pace(parallel=1), watch=_Killing(server, program))
         assert program not in server.processes
+        # A service that is away is no chunk's fault.
+        assert ChunkState.FAILED not in {chunk.state for chunk in work.ledger.chunks(work.plan.plan_id)}
         server.start(program)
         with suppress(Py4JError):  # this process has a connection of before, which dies now; a new one would not
             delta.exists(work.lake, ORDER_LINES)

@@ -10,10 +10,25 @@ import pytest
 from migration import aftermath
 from migration.aftermath import made_known
 from migration.work import Work
-from spark_jobs.errors import TerminalError
+from spark_jobs.errors import RetryableError, TerminalError
 from spark_jobs.settings import Settings
 
+WORK = cast("Work", SimpleNamespace(ledger=1, plan=1))
+SETTINGS = cast("Settings", SimpleNamespace(metrics_dir=None))
 NAMES = ("write_metrics", "mirror", "count_refusals", "write_progress")
+
+
+def test_what_cannot_be_made_known_leaves_the_verb_its_own_end(monkeypatch, caplog) -> None:
+    def fail(*_args: object) -> None:
+        raise RetryableError("Delta is slow today")
+
+    for name in NAMES:
+        monkeypatch.setattr(aftermath, name, fail)
+    with pytest.raises(TerminalError, match="red"), made_known(WORK, SETTINGS):
+        raise TerminalError("red")
+    with made_known(WORK, SETTINGS):
+        pass
+    assert caplog.text.count("Delta is slow today") == 2 * len(NAMES)
 
 
 @pytest.mark.parametrize(
@@ -30,9 +45,7 @@ def test_who_interrupts_does_not_wait(monkeypatch, error, known) -> None:
         monkeypatch.setattr(aftermath, name, lambda *_args, name=name: called.append(name))
 
     def verb() -> None:
-        with made_known(
-            cast("Work", SimpleNamespace(ledger=1, plan=1)), cast("Settings", SimpleNamespace(metrics_dir=None))
-        ):
+        with made_known(WORK, SETTINGS):
             if error:
                 raise error
 

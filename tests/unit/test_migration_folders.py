@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Never
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from migration.chunks import Chunk
 from migration.mapping_file import parse_mapping
-from migration.sources.files import FORMATS
-from migration.sources.folders import matches, open_folder
+from migration.sources.files import FORMATS, Files
+from migration.sources.folders import DiskFolder, Folder, matches, open_folder
+from migration.sources.source import Refused, Unnamed
 from spark_jobs.errors import RetryableError, TerminalError
 from tests.columnar_files import mapping_of, put, table_of
 
@@ -126,9 +131,94 @@ def test_a_file_that_vanished_is_an_oserror_with_the_words_of_hdfs(url: str) -> 
         list(there.blocks("gone.csv"))
 
 
+MEMBERS = Chunk("p", "c", "core.members", "members.csv", 5, 0, "", 1, (), "r", "c")
+
+
+def looked(folder: Folder) -> list[Chunk | Refused | Unnamed]:
+    return list(Files(folder).look([parse_mapping(mapping_of("parquet"), where="m")], lambda *_: iter(())))
+
+
 def test_a_namenode_that_does_not_answer_may_be_asked_again() -> None:
-    with pytest.raises(RetryableError, match="cannot be listed"):
-        open_folder("hdfs://nn:8020/old", "http://127.0.0.1:9").names()
+    there = open_folder("hdfs://nn:8020/old", "http://127.0.0.1:9")
+    with pytest.raises(
+        RetryableError, match=r"source hdfs://nn:8020/old cannot be read: .*hosts that it lies on answer"
+    ):
+        looked(there)
+    with pytest.raises(RetryableError, match=r"hdfs://nn:8020/old/members\.csv cannot be read"):
+        Files(there).check_unchanged(MEMBERS)
+
+
+def test_a_folder_that_is_none_is_a_person_s_to_mend(exported: Path, url: str) -> None:
+    for address in ("hdfs://nn:8020/old/gone", "hdfs://nn:8020/old/members.csv"):
+        with pytest.raises(TerminalError, match=f"source {address} is no folder that can be read"):
+            looked(open_folder(address, url))
+
+
+def test_a_folder_that_is_gone_or_empty_may_come_back(exported: Path, url: str) -> None:
+    for folder in (DiskFolder(exported / "away"), open_folder("hdfs://nn:8020/old/away", url)):
+        with pytest.raises(RetryableError, match="away is gone; mount it again"):
+            Files(folder).check_unchanged(MEMBERS)
+    (exported / "mount").mkdir()
+    with pytest.raises(RetryableError, match="mount is gone; mount it again"):
+        Files(DiskFolder(exported / "mount")).check_unchanged(MEMBERS)
+    with pytest.raises(TerminalError, match=r"gone\.csv cannot be read: .*; put the planned file back"):
+        Files(DiskFolder(exported)).check_unchanged(replace(MEMBERS, source_object="gone.csv"))
+
+
+@pytest.mark.parametrize("step", ["version", "open_file", "blocks"])
+@pytest.mark.parametrize(
+    "number",
+    [
+        pytest.param(errno.EACCES, id="a file that may not be read"),
+        pytest.param(errno.EIO, id="a disk that fails"),
+        pytest.param(errno.ESTALE, id="a share that went away"),
+    ],
+)
+def test_what_the_disk_or_the_network_did_is_not_laid_to_a_file(exported, monkeypatch, step, number) -> None:
+    put(exported / "a.parquet", table_of(10))
+
+    def fail(*_args: object) -> Never:
+        raise OSError(number, "no", "a.parquet")
+
+    monkeypatch.setattr(DiskFolder, step, fail)
+    if number == errno.EACCES:
+        assert looked(DiskFolder(exported))[0] == Refused("a.parquet", "cannot be read: no")
+    else:
+        with pytest.raises(RetryableError, match=f"{exported}/a.parquet cannot be read: no"):
+            looked(DiskFolder(exported))
+
+
+def test_a_folder_in_it_that_cannot_be_listed_is_not_passed_over(exported, monkeypatch) -> None:
+    scandir = os.scandir
+
+    def fail(path: str) -> object:
+        if path.endswith("purchases"):
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", fail)
+    with pytest.raises(TerminalError, match=f"source {exported}/purchases cannot be read: Permission denied"):
+        looked(DiskFolder(exported))
+
+
+def test_names_that_spark_does_not_read_are_refused(tmp_path) -> None:
+    taken = ["a[1]{b}*?\\c.parquet", "_x=1.parquet", "全角\u3000.parquet"]
+    hidden = ["_a.parquet", ".a.parquet", "_metadata.parquet", "12:30.parquet"]
+    for name in (*taken, *hidden, "ü-\udcff.parquet"):
+        put(tmp_path / "made.parquet", table_of(1)).rename(tmp_path / name)
+    (tmp_path / "\udcfe.txt").touch()
+    found = looked(DiskFolder(tmp_path))
+    assert sorted(one.source_object for one in found if isinstance(one, Chunk)) == sorted(taken)
+    refused = {one.source_object: one.reason for one in found if isinstance(one, Refused)}
+    assert set(refused) == {*hidden, "ü-\\xff.parquet"}
+    assert "Spark passes over" in refused["_a.parquet"]
+    assert "its name is no UTF-8" in refused["ü-\\xff.parquet"]
+    assert Unnamed("\\xfe.txt") in found
+
+
+def test_a_link_that_leads_nowhere_is_refused(tmp_path) -> None:
+    (tmp_path / "a.parquet").symlink_to(tmp_path / "gone")
+    assert looked(DiskFolder(tmp_path)) == [Refused("a.parquet", "cannot be read: No such file or directory")]
 
 
 @pytest.mark.parametrize(

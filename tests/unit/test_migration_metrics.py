@@ -114,7 +114,7 @@ def test_a_copy_that_runs_and_waits_is_measured(ledger, folder) -> None:
     moment = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
     times = iter([moment, *[moment + timedelta(seconds=10)] * 9])
     tracker = Tracker({"core.orders": Amount(4, 400, 40)}, Pace(), lambda: next(times))
-    tracker.copied(chunk(1, ChunkState.COPIED))
+    tracker.ended(chunk(1, ChunkState.COPIED))
     tracker.waits(Wait(moment + timedelta(hours=1), "outside", is_closed=True))
     tracker.waits(Wait(moment + timedelta(hours=2), "outside", is_closed=True))
     found = written(ledger, folder, tracker)

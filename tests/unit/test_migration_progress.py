@@ -45,7 +45,7 @@ class Copy:
         self.moment += timedelta(seconds=seconds)
         for one in chunks:
             self.tracker.began(one)
-            self.tracker.copied(one)
+            self.tracker.ended(one)
         return self.tracker.figures()
 
 

@@ -87,6 +87,15 @@ def test_new_rows_are_new_ranges_behind_the_old_ones(planner, old) -> None:
     assert ranges(planner.adopt()) == [(None, None, 2), *FIRST, ("24", "34", 10), ("34", "39", 5), ("39", "41", 1)]
 
 
+def test_a_range_has_the_time_of_its_count_until_it_is_another_one(planner, old) -> None:
+    before = planner.adopt()
+    old.insert(["41, 5", "42, 42"])
+    after = planner.adopt()
+    assert [chunk.records for chunk in after] == [11, 10, 5, 1]
+    assert [chunk.mtime_ns for chunk in after[1:3]] == [chunk.mtime_ns for chunk in before[1:]]
+    assert after[0].mtime_ns == after[3].mtime_ns > before[0].mtime_ns > 0
+
+
 def test_a_table_that_was_empty_gets_its_ranges_later(planner, old) -> None:
     old.execute("DELETE FROM old.items")
     (empty,) = planner.adopt()
