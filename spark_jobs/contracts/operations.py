@@ -106,6 +106,23 @@ MIGRATION_PROGRESS = Table(
     ),
 )
 
+MIGRATION_SWITCHES = Table(
+    name="migration.switches",
+    grain="one step of the switching of a view that readers use; the side of the newest one is in force",
+    key=("view", "number"),
+    columns=(
+        Column("view", "string", "`SCHEMA.VIEW`", nullable=False),
+        Column("number", "bigint", "of the view's steps, from 1", nullable=False),
+        Column("step", "string", "`cutting over`, `cut over`, `rolled back` or `finished`", nullable=False),
+        Column("side", "string", "`old` or `new`: whose body the view has from now on", nullable=False),
+        Column("job", "string", "migration job", nullable=False),
+        Column("plan_id", "string", "frozen plan", nullable=False),
+        Column("run_id", "string", "run of `ops.runs`", nullable=False),
+        Column("noted_at", "timestamp", "when, UTC", nullable=False),
+        Column("facts", "string", "verified versions, offsets of the barrier, reason: a JSON object", nullable=False),
+    ),
+)
+
 RUNS = Table(
     name="ops.runs",
     grain="one run of one job, finished or failed",

@@ -29,6 +29,7 @@ TABLES: tuple[Table, ...] = (
     operations.QUARANTINE_ROWS,
     operations.MIGRATION_CHUNKS,
     operations.MIGRATION_PROGRESS,
+    operations.MIGRATION_SWITCHES,
     operations.RUNS,
 )
 

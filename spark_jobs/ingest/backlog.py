@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
@@ -14,6 +15,7 @@ from spark_jobs.ingest import door
 from spark_jobs.settings import Settings
 
 Offsets = Mapping[int, int]  # by partition: of the next message
+POLL_S = 1
 
 
 def ends(settings: Settings, topic: str) -> dict[int, int]:
@@ -23,9 +25,12 @@ def ends(settings: Settings, topic: str) -> dict[int, int]:
         options = door.client_options(settings.kafka_account)
         with contextlib.closing(KafkaConsumer(bootstrap_servers=servers.split(","), **options)) as consumer:
             places = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
-            return {place.partition: offset for place, offset in consumer.end_offsets(places).items()}
+            found = {place.partition: offset for place, offset in consumer.end_offsets(places).items()}
     except (KafkaError, OSError) as error:
         raise RetryableError(f"Kafka on {servers} does not answer: {error}; is it running?") from error
+    if not found:  # nothing is behind a topic that is not there, and nobody may take that for all
+        raise RetryableError(f"Kafka on {servers} has no topic {topic}; make it (`services.topics`), then try again")
+    return found
 
 
 def taken(written: str | None, topic: str) -> dict[int, int]:
@@ -34,6 +39,19 @@ def taken(written: str | None, topic: str) -> dict[int, int]:
         return {}
     by_topic = json.loads(written.strip().splitlines()[-1])
     return {int(partition): int(offset) for partition, offset in by_topic.get(topic, {}).items()}
+
+
+def passed(wanted: Offsets, has: Callable[[], Offsets], *, most_s: float) -> Offsets:
+    """Return `wanted` when the stream has taken in all before it; RetryableError where that takes too long."""
+    until = time.monotonic() + most_s
+    while behind := missing(wanted, has()):
+        if time.monotonic() > until:
+            raise RetryableError(
+                f"the stream of live events is {behind} messages behind after {most_s:.0f} s; does it run "
+                "(`databank tracking ingest`, as a service databank-ingest)? Look at its log, and try again"
+            )
+        time.sleep(POLL_S)
+    return wanted
 
 
 def missing(wanted: Offsets, has: Offsets) -> int:

@@ -16,6 +16,7 @@ from spark_jobs.settings import load
 from trino_catalog.apply import apply
 from trino_catalog.connection import Trino, connected
 from trino_catalog.definitions import load_old_sides, load_views
+from trino_catalog.legacy_files import show_old_files
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -121,7 +122,7 @@ def test_a_folder_without_files_is_named(trino_stack: EmbeddedStack, trino: Trin
 
 
 def test_readers_meet_the_old_side_or_the_new_one_and_the_switch_is_seen_within_two_seconds(
-    trino_stack: EmbeddedStack, on_old_side: Trino
+    trino_stack: EmbeddedStack, on_old_side: Trino, exported: Path
 ) -> None:
     is_over = threading.Event()
     answers: list[int] = []
@@ -143,6 +144,7 @@ def test_readers_meet_the_old_side_or_the_new_one_and_the_switch_is_seen_within_
         while time.monotonic() < until:
             on_old_side.ask(NEW_SIDE)
             on_old_side.ask(OLD_SIDE)
+            show_old_files(on_old_side, str(exported))  # as each run of the migration's DAG does
         on_old_side.ask(NEW_SIDE)
         time.sleep(2)
         assert on_old_side.ask(f"SELECT count(*) FROM lake.{VIEW}").one() == (0,)
