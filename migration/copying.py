@@ -66,14 +66,14 @@ def copy_all(work: Work, *, pace: Pace = Pace(), watch: Watch = UNWATCHED) -> No
             for chunk in paced(waiting, start, pace, check=work.lease.check, waits=watch.waits):
                 watch.ended(chunk)
                 if chunk.state is ChunkState.FAILED:
-                    failed.append(f"  {chunk.chunk_id}: {chunk.message}" if len(failed) < SHOWN else "")
+                    failed.append(f"  {_failure(chunk)}" if len(failed) < SHOWN else "")
         except KeyboardInterrupt:
             work.lake.spark.sparkContext.cancelAllJobs()
             raise
     if failed:
         more = [f"  and {len(failed) - SHOWN:,} more, see `migration status`"] if len(failed) > SHOWN else []
         wanted = "mend these, then run `migration copy` again, which tries them once more"
-        begin = f"{len(failed):,} chunks failed, the others are copied:"
+        begin = f"chunks that failed: {len(failed):,}; the others are copied:"
         raise TerminalError("\n".join([begin, *failed[:SHOWN], *more, wanted]))
 
 
@@ -100,8 +100,9 @@ def copy_chunk(work: Work, session: SparkSession, chunk: Chunk, *, repair: bool 
         said = str(error) if isinstance(error, TerminalError) else of_chunk(error, work.lake)
         if said is None:
             raise
-        log.error("chunk %s failed: %s", chunk.chunk_id, said)
-        return work.ledger.move(chunk, ChunkState.FAILED, message=said)
+        failed = work.ledger.move(chunk, ChunkState.FAILED, message=said)
+        log.error("failed: %s", _failure(failed))
+        return failed
     seconds = (datetime.now(UTC) - started).total_seconds()
     log.info("copied %s: %d records in %.1f s", chunk.chunk_id, counts.read, seconds)
     return work.ledger.move(chunk, ChunkState.COPIED, counts=counts)
@@ -177,5 +178,10 @@ def repair_chunk(work: Work, chunk_id: str) -> Chunk:
         chunk = work.ledger.move(chunk, ChunkState.FAILED, message="repair was asked for")
     chunk = copy_chunk(work, session, chunk, repair=True)
     if chunk.state is ChunkState.FAILED:
-        raise TerminalError(f"chunk {chunk_id} failed: {chunk.message}")
+        raise TerminalError(_failure(chunk))
     return chunk
+
+
+def _failure(chunk: Chunk) -> str:
+    """Why a chunk failed, by its name; some messages have it already."""
+    return f"chunk {chunk.chunk_id}: {chunk.message.removeprefix(f'chunk {chunk.chunk_id}: ')}"

@@ -68,9 +68,7 @@ def execute(verb: str, args: argparse.Namespace) -> Facts:
             work = work_on(plan)
             activity.begin(ledger, plan.plan_id, verb, run.run_id)
             with made_known(work, settings):
-                fence(work)
-                for mapping in job.mappings:
-                    heal(work, mapping.table, may_mend=verb == REQUEUE)
+                _begin(work, verb)
                 facts = noted(work, verb, settings, args)
             _count(run, ledger, plan)
         return {"plan": plan.plan_id, **drafted, **facts}
@@ -84,6 +82,13 @@ def _plan_before(verb: str, args: argparse.Namespace, job: Job, ledger: Ledger, 
     if verb != REQUEUE:
         check_rules(plan, job)
     return plan
+
+
+def _begin(work: Work, verb: str) -> None:
+    """Keep out who had the job before, and learn from the tables' logs what he did."""
+    fence(work)
+    for mapping in work.mappings:
+        heal(work, mapping.table, may_mend=verb == REQUEUE)
 
 
 def noted(work: Work, verb: str, settings: Settings, args: argparse.Namespace) -> Facts:

@@ -13,13 +13,14 @@ from sqlalchemy import update
 
 from migration.chunks import ChunkState
 from migration.copying import copy_all, prepare, write_chunk
-from migration.fencing import check_fence, fence
+from migration.fencing import check_fence
 from migration.healing import heal
 from migration.ledger_schema import LEASES
 from migration.quarantining import _remember, keep
 from migration.requeueing import _adopt, renew_quarantine
 from migration.settling import settle
 from migration.sources.lines import reading_session
+from migration.verbs import _begin
 from migration.work import Work
 from spark_jobs.contracts.core import ORDER_LINES
 from spark_jobs.contracts.operations import QUARANTINE_ROWS
@@ -72,7 +73,7 @@ def test_whatever_a_replaced_operator_writes_is_refused(old, lake, key_file) -> 
         session = reading_session(lake.spark)
         take_the_lease_away(work)
         with planned(old, lake, key_file) as heir:
-            fence(heir)
+            _begin(heir, "settle")
             before = [delta.current_version(lake, table) for table in (ORDER_LINES, QUARANTINE_ROWS)]
             writes: list[Callable[[], object]] = [
                 lambda: write_chunk(work, session, chunk),

@@ -46,7 +46,8 @@ def work(ledger: Ledger) -> Work:
 @pytest.fixture
 def fail(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Let chunks of these numbers fail in this way; all others are written."""
-    monkeypatch.setattr(copying, "prepare", lambda _work: None)
+    for name in ("prepare", "remember"):
+        monkeypatch.setattr(copying, name, lambda _work: None)
     monkeypatch.setattr(copying, "reading_session", lambda _spark: None)
 
     def failing(error: Exception, *numbers: int) -> None:
@@ -73,8 +74,8 @@ def test_chunks_that_fail_stop_no_other_and_are_named_at_the_end(work, fail) -> 
         copy_all(work, watch=tracker)
     assert states(work) == [ChunkState.FAILED if n in (1, 5) else ChunkState.COPIED for n in range(CHUNKS)]
     first, *named, last = str(error.value).splitlines()
-    assert first == "2 chunks failed, the others are copied:"
-    assert named == [f"  core.products/f0{number}: planned 1 records, read 0" for number in (1, 5)]
+    assert first == "chunks that failed: 2; the others are copied:"
+    assert named == [f"  chunk core.products/f0{number}: planned 1 records, read 0" for number in (1, 5)]
     assert "run `migration copy` again" in last
     found = tracker.figures()
     assert (found.running, found.total.chunks, found.total_left.chunks) == (0, CHUNKS - 2, 2)
@@ -108,5 +109,5 @@ def test_what_every_chunk_needs_stops_the_copy_and_is_no_chunk_s_failure(work, f
 
 def test_a_repair_that_fails_says_so(work, fail) -> None:
     fail(BAD, 1)
-    with pytest.raises(TerminalError, match=r"core\.products/f01 failed: planned 1 records, read 0"):
+    with pytest.raises(TerminalError, match=r"chunk core\.products/f01: planned 1 records, read 0"):
         repair_chunk(work, chunk(1).chunk_id)

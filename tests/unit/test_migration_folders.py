@@ -192,8 +192,8 @@ def test_a_folder_in_it_that_cannot_be_listed_is_not_passed_over(exported, monke
     scandir = os.scandir
 
     def fail(path: str) -> object:
-        if path.endswith("purchases"):
-            raise PermissionError(errno.EACCES, "Permission denied", path)
+        if str(path).endswith("purchases"):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
         return scandir(path)
 
     monkeypatch.setattr(os, "scandir", fail)

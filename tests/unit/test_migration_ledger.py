@@ -286,19 +286,6 @@ def test_who_lost_the_lease_moves_no_chunk(ledger, url) -> None:
     assert ledger.chunk("p1", chunk().chunk_id).state is ChunkState.COPIED
 
 
-def test_a_database_that_does_not_answer_can_be_tried_again() -> None:
-    url = "postgresql+psycopg://ledger:secret@127.0.0.1:1/ledger"
-    with pytest.raises(RetryableError, match="does not answer") as error, open_ledger(url):
-        pass
-    assert "secret" not in str(error.value)
-
-
-@pytest.mark.parametrize("url", ["nonsense", "oracle+none://x", ""])
-def test_a_url_that_is_none_is_refused(url) -> None:
-    with pytest.raises(TerminalError, match=r"\[ledger\] url"), open_ledger(url):
-        pass
-
-
 def _set_owner(ledger: Ledger, owner: str, left: timedelta) -> None:
     expires = (datetime.now(UTC) + left).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     with ledger.engine.begin() as connection:
