@@ -77,7 +77,7 @@ def changes_since(lake: Lake, table: Table, version: int) -> str:
     current = delta.current_version(lake, table)
     if current == version:
         return ""
-    later = _commits(lake, table, range(max(version + 1, first_version(lake, table)), current + 1), _CHANGE)
+    later = _after(lake, table, version, current)
     user_metadata = F.coalesce("commitInfo.userMetadata", F.lit(""))
     found = later.agg(
         F.count_distinct("version").alias("commits"),
@@ -88,6 +88,24 @@ def changes_since(lake: Lake, table: Table, version: int) -> str:
         return f"the log holds {found['commits']} of {current - version} commits since"
     changes = {"commits of a migration": found["ours"], "files with rows taken out": found["removed"]}
     return ", ".join(f"{count} {name}" for name, count in changes.items() if count)
+
+
+def removals_since(lake: Lake, table: Table, version: int, *, besides: str) -> int:
+    """How many files with rows others than the run `besides` took out after this version; compactions take none."""
+    current = delta.current_version(lake, table)
+    if current == version:
+        return 0
+    facts = F.max("commitInfo.userMetadata")
+    commits = _after(lake, table, version, current).groupBy("version")
+    found = commits.agg(
+        F.count_if("remove.dataChange").alias("removed"), F.get_json_object(facts, "$.run").alias("run")
+    )
+    by_others = found.where(~F.col("run").eqNullSafe(F.lit(besides)))
+    return int(by_others.agg(F.coalesce(F.sum("removed"), F.lit(0))).collect()[0][0])
+
+
+def _after(lake: Lake, table: Table, version: int, current: int) -> DataFrame:
+    return _commits(lake, table, range(max(version + 1, first_version(lake, table)), current + 1), _CHANGE)
 
 
 def facts_in(lake: Lake, table: Table, versions: range) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -138,12 +139,17 @@ class Ledger:
     def move(self, chunk: Chunk, state: ChunkState, *, counts: Counts | None = None, message: str = "") -> Chunk:
         """Store a legal move; TerminalError where the chunk was moved meanwhile, RetryableError where the lease was."""
         moved = chunk.moved_to(state, counts=counts, message=message)
-        condition = at(chunk).where(CHUNKS.c.state == str(chunk.state))
-        with changing(self.engine, self.holder) as connection:
-            values = {**chunk_values(moved), "updated_at": now()}
-            if connection.execute(condition.values(**values)).rowcount != 1:
-                raise TerminalError(f"chunk {chunk.chunk_id} is no longer {chunk.state}; run `migration status`")
+        self.store([(chunk, moved)])
         return moved
+
+    def store(self, moves: Iterable[tuple[Chunk, Chunk]]) -> None:
+        """Store legal moves, all or none: chunks as they were and as they are; TerminalError as for `move`."""
+        with changing(self.engine, self.holder) as connection:
+            for chunk, moved in moves:
+                condition = at(chunk).where(CHUNKS.c.state == str(chunk.state))
+                values = {**chunk_values(moved), "updated_at": now()}
+                if connection.execute(condition.values(**values)).rowcount != 1:
+                    raise TerminalError(f"chunk {chunk.chunk_id} is no longer {chunk.state}; run `migration status`")
 
     def unseen(self, plan_id: str, target: str, run_id: str) -> Iterator[Chunk]:
         """Chunks that the ledger holds for copied and that this run did not meet in the target's log."""
@@ -238,11 +244,17 @@ def chunk_of(row: RowMapping) -> Chunk:
     plain = ("plan_id", "chunk_id", "target", "source_object", "bytes", "mtime_ns", "sha256", "records")
     return Chunk(
         **{name: row[name] for name in (*plain, "rule_version", "contract_hash", "message", "part", "written_by")},
-        header=tuple(json.loads(row["header"])),
-        types=tuple(json.loads(row["types"])),
+        header=_names(row["header"]),
+        types=_names(row["types"]),
         state=ChunkState(row["state"]),
         counts=counts,
     )
+
+
+@lru_cache(maxsize=1_000)
+def _names(text: str) -> tuple[str, ...]:
+    """Chunks of one layout share it, or 100,000 of them with 100 columns each would take most of a gigabyte."""
+    return tuple(json.loads(text))
 
 
 @contextmanager

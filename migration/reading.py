@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import reduce
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from migration.chunks import Chunk
+from migration.ledger import PAGE, batched
 from migration.mapping import Mapping
 from migration.rows import mapped_rows, refused_rows
 from migration.sources.lines import reading_session
@@ -46,11 +47,19 @@ def rows_at(
     return rows.join(places, on=["origin", "block_start", "line"], how="left_semi")
 
 
-def source_rows(work: Work, mapping: Mapping) -> DataFrame:
-    """Mapped rows of every chunk of the mapping's target, with each chunk's origin."""
+def source_rows(work: Work, mapping: Mapping, *, among: Collection[str] | None = None) -> DataFrame:
+    """Mapped rows, with their origin, of every chunk of the mapping's target, or of the chunks of these origins."""
     session = reading_session(work.lake.spark)
     by_layout: dict[object, list[Chunk]] = defaultdict(list)
-    for chunk in work.ledger.chunks(work.plan.plan_id, target=mapping.table.name):
+    for chunk in _chunks(work, mapping, among):
         by_layout[chunk.layout].append(chunk)
     parts = [rows_of(work, session, mapping, chunks) for chunks in by_layout.values()]
     return reduce(DataFrame.unionByName, parts)
+
+
+def _chunks(work: Work, mapping: Mapping, among: Collection[str] | None) -> Iterator[Chunk]:
+    if among is None:
+        yield from work.ledger.chunks(work.plan.plan_id, target=mapping.table.name)
+        return
+    for page in batched((origin.removeprefix("migration/") for origin in among), PAGE):
+        yield from work.ledger.named(work.plan.plan_id, page)

@@ -6,13 +6,16 @@ alone, not on who came first. Losers leave in one Delta commit that says what le
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 
-from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import Column, DataFrame, Row, Window
 from pyspark.sql import functions as F
 
-from migration.commits import settle_facts
+from migration.commits import removals_since, settle_facts
 from spark_jobs.contracts.schema import Table
 from spark_jobs.storage import delta
 from spark_jobs.storage.appending import Append
@@ -34,6 +37,10 @@ class Settled:
     history: int = 0
     live: int = 0
 
+    def __add__(self, other: Settled) -> Settled:
+        """What left both times."""
+        return Settled(self.history + other.history, self.live + other.live)
+
 
 def unfenced(_transaction: Append) -> None:
     """Whoever writes may commit."""
@@ -48,24 +55,24 @@ def settle(lake: Lake, table: Table, *, run_id: str, check: Check = unfenced) ->
         return Settled()
     total, is_done = Settled(), False
     while not is_done:
-        left, is_done = until_committed(lambda: _settle_once(lake, table, run_id, check), f"settling {table.name}")
-        total = Settled(total.history + left.history, total.live + left.live)
+        left, is_done = _settle_version(_Writer(lake, table, run_id, check))
+        total += left
     return total
 
 
 def losers_of(rows: DataFrame, table: Table, *, among: DataFrame) -> DataFrame:
-    """The rows that must leave: key columns, origin, origin_position, digest, and the partition's day if there is one.
+    """The rows that must leave, and `winner`: the origin of the row that stays.
 
-    In: rows of the table; key_a of the keys that may stand more than once. Only their rows are shuffled. Rows that are
-    equal in key and place are never losers: to delete one would delete both, and verification shows them.
+    In: rows with the columns of the key, origin, origin_position; key_a of the keys that may stand more than once. Only
+    their rows are shuffled. Rows that are equal in key and place are never losers: to delete one would delete both, and
+    verification shows them.
     """
-    names = dict.fromkeys((*table.key, *table.partition_by, "origin", "origin_position"))
-    keyed = rows.withColumn("digest", row_digest(table.types)).withColumns({"key_a": key_hashes(table)[0]})
     # Unique on the hash, so this cannot add rows.
-    suspects = keyed.select(*names, "digest", "key_a").join(among, on="key_a", how="left_semi")
+    suspects = rows.withColumn("key_a", key_hashes(table)[0]).join(among, on="key_a", how="left_semi")
     is_live = F.startswith("origin", F.lit(LIVE))
     order = Window.partitionBy(*table.key).orderBy(is_live, "origin", "origin_position")
-    return suspects.withColumn("place", F.rank().over(order)).where(F.col("place") > 1).drop("place", "key_a")
+    placed = suspects.withColumns({"place": F.rank().over(order), "winner": F.first("origin").over(order)})
+    return placed.where(F.col("place") > 1).drop("place", "key_a")
 
 
 def key_hashes(table: Table) -> tuple[Column, Column]:
@@ -93,40 +100,63 @@ def repeated_live(rows: DataFrame, table: Table) -> DataFrame:
     return live.join(history, on=key, how="left_semi").union(twice)
 
 
-def _settle_once(lake: Lake, table: Table, run_id: str, check: Check) -> tuple[Settled, bool]:
-    """What left in one commit; true where nothing is left to settle, so that nobody has to look again."""
+@dataclass(frozen=True, slots=True)
+class _Writer:
+    """Who settles which table."""
+
+    lake: Lake
+    table: Table
+    run_id: str
+    check: Check
+
+
+def _settle_version(writer: _Writer) -> tuple[Settled, bool]:
+    """Take out what stands twice in the newest version; true where nobody has to look again.
+
+    Losers are found once and leave in pages of CHUNKS_PER_COMMIT chunks, a commit each.
+    """
+    lake, table = writer.lake, writer.table
     version = delta.current_version(lake, table)
+    left, pages = Settled(), 0
+    with _losers_in(lake, table, version) as losers:
+        by_origin = losers.groupBy("origin").agg(*aggregates(F.col("digest"))).orderBy("origin").toLocalIterator()
+        while page := list(islice(by_origin, CHUNKS_PER_COMMIT)):
+            leaving = losers.where(F.col("origin").between(page[0]["origin"], page[-1]["origin"]))
+            taken = until_committed(partial(_take_out, writer, leaving, page, since=version), f"settling {table.name}")
+            if taken is None:
+                return left, False
+            left, pages = left + taken, pages + 1
+    return left, pages == 0 or delta.current_version(lake, table) == version + pages
+
+
+@contextmanager
+def _losers_in(lake: Lake, table: Table, version: int) -> Iterator[DataFrame]:
+    """What must leave of one version, found when it is asked for first."""
     rows = delta.read(lake, table, version=version)
     # Kept, so that Spark knows how few they are when it joins with them.
     twice = repeated(rows.select(key_hashes(table)[0]), "key_a").persist()
+    names = dict.fromkeys((*table.key, *table.partition_by, "origin", "origin_position"))
+    narrow = rows.select(*names, row_digest(table.types).alias("digest"))
+    losers = losers_of(narrow, table, among=twice).drop("winner").persist()
     try:
-        if not twice.count():
-            return Settled(), True
-        left, are_more = _take_out(lake, table, losers_of(rows, table, among=twice), run_id, check=check)
-        # Where nothing had to leave, or all that had to, and nobody else committed since it was looked for.
-        return left, left == Settled() or (not are_more and delta.current_version(lake, table) == version + 1)
+        yield losers if twice.count() else losers.limit(0)
     finally:
+        losers.unpersist()
         twice.unpersist()
 
 
-def _take_out(lake: Lake, table: Table, losers: DataFrame, run_id: str, *, check: Check) -> tuple[Settled, bool]:
-    """Take out the losers of CHUNKS_PER_COMMIT chunks at most, in one commit; true where there may be more.
+def _take_out(writer: _Writer, leaving: DataFrame, page: list[Row], *, since: int) -> Settled | None:
+    """Take out the losers of these chunks in one commit; None where somebody took rows out since they were found.
 
-    The transaction begins when they are known: looking for them takes long, and live rows come meanwhile.
+    Then the row that was to stay may be gone, and another one has to be found. The transaction begins when they are
+    known: looking for them takes long, and live rows come meanwhile.
     """
-    losers = losers.persist()
-    try:
-        by_origin = losers.groupBy("origin").agg(*aggregates(F.col("digest"))).orderBy("origin")
-        page = by_origin.limit(CHUNKS_PER_COMMIT).collect()
-        if not page:
-            return Settled(), False
-        leaving = losers.where(F.col("origin").between(page[0]["origin"], page[-1]["origin"]))
-        history = {r["origin"].removeprefix(_CHUNK): of_row(r) for r in page if r["origin"].startswith(_CHUNK)}
-        live = sum(row["rows"] for row in page if not row["origin"].startswith(_CHUNK))
-        with Append(lake, table) as transaction:
-            check(transaction)
-            transaction.take_out(leaving, on=[*table.key, "origin", "origin_position"])
-            transaction.commit(facts=settle_facts(history, live=live, run_id=run_id))
-        return Settled(sum(taken.rows for taken in history.values()), live), len(page) == CHUNKS_PER_COMMIT
-    finally:
-        losers.unpersist()
+    history = {r["origin"].removeprefix(_CHUNK): of_row(r) for r in page if r["origin"].startswith(_CHUNK)}
+    live = sum(row["rows"] for row in page if not row["origin"].startswith(_CHUNK))
+    with Append(writer.lake, writer.table) as transaction:
+        writer.check(transaction)
+        if removals_since(writer.lake, writer.table, since, besides=writer.run_id):
+            return None
+        transaction.take_out(leaving, on=[*writer.table.key, "origin", "origin_position"])
+        transaction.commit(facts=settle_facts(history, live=live, run_id=writer.run_id))
+    return Settled(sum(taken.rows for taken in history.values()), live)

@@ -1,4 +1,4 @@
-"""What stands in a target, in one pass over it: the fingerprint of every chunk, and the keys that stand more than once.
+"""What rows add up to, in one pass over them: a fingerprint for every chunk, facts of the columns, keys that repeat.
 
 A task sums up its rows itself and gives back a row a chunk, beside the hashes of its keys in sorted pieces: what is
 moved between tasks is 8 bytes a row (`storage.repeats`).
@@ -6,9 +6,11 @@ moved between tasks is 8 bytes a row (`storage.repeats`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -17,17 +19,18 @@ from pyspark import StorageLevel
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from migration.settling import key_hashes
+from migration.columns import Facts, packed, seen, to_look_at, together, unpacked
 from spark_jobs.contracts.schema import Table
-from spark_jobs.storage.delta import row_digest
 from spark_jobs.storage.fingerprints import PARTS, Parts, added, aggregates, parts_of
-from spark_jobs.storage.repeats import BUCKETS, PIECES, Hashes, Piles, by_bucket, repeated_of
+from spark_jobs.storage.repeats import BUCKETS, PIECES, Hashes, Piles, by_bucket, pieces_of, repeated_of
 
 CHUNK = "chunk"
-_SUMS = pa.schema([(name, pa.int64()) for name in (CHUNK, *PARTS)])
-_SUMS_DDL = ", ".join(f"{name} bigint" for name in _SUMS.names)
-_PILED = pa.schema([*PIECES, *_SUMS])
-_FOUND = pa.schema([*_SUMS, ("key_a", pa.int64())])
+REFUSED = "refused"
+NO_CHUNK = 0  # of rows that no migration brought
+_SUMS = [CHUNK, *PARTS, REFUSED]
+_FOUND = pa.schema([*((name, pa.int64()) for name in _SUMS), ("columns", pa.binary()), ("key_a", pa.int64())])
+_PILED = pa.schema([*PIECES, *_FOUND])
+_FOUND_DDL = ", ".join(f"{name} {'binary' if name == 'columns' else 'bigint'}" for name in _FOUND.names)
 
 
 def chunk_of(origin: str = "origin") -> Column:
@@ -35,89 +38,140 @@ def chunk_of(origin: str = "origin") -> Column:
 
     Were two chunks of a plan to have one number, verification would be red.
     """
-    return F.xxhash64(origin)
+    is_migrated = F.startswith(origin, F.lit("migration/"))
+    return F.when(is_migrated, F.xxhash64(origin)).otherwise(F.lit(NO_CHUNK)).alias(CHUNK)
 
 
 def summed(rows: DataFrame, prefix: str = "") -> DataFrame:
-    """One row per chunk: the fingerprint of its rows and how many were refused. In: origin, digest."""
-    refused = F.count_if(F.col("digest").isNull()).alias(f"{prefix}refused")
+    """One row per chunk: the fingerprint of its rows and how many were refused. In: origin, digest; few rows."""
+    refused = F.count_if(F.col("digest").isNull()).alias(f"{prefix}{REFUSED}")
     return rows.groupBy("origin").agg(*aggregates(F.col("digest"), prefix), refused)
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """What a target holds."""
+class Summed:
+    """What rows add up to."""
 
-    sums: DataFrame  # a row per chunk: `chunk_of`, PARTS
+    sums: DataFrame  # a row per chunk: `chunk_of`, PARTS, REFUSED
     twice: DataFrame  # key_a of keys that stand more than once, and of different keys that share it
+    columns: Facts
+
+
+def to_sum(table: Table, *, digest: Column, counts: Column, key_a: Column | None = None) -> list[Column]:
+    """What `read_once` wants of rows that have `chunk`.
+
+    In: the digest, null where the row is refused; true where the row's columns are looked at; the hash of the key where
+    keys are wanted (of a refused row it does not matter).
+    """
+    columns = {"digest": digest, "counts": F.coalesce(counts, F.lit(False)), "key_a": key_a}
+    named = [column.alias(name) for name, column in columns.items() if column is not None]
+    return [F.col(CHUNK), *named, *to_look_at(table)]
 
 
 @contextmanager
-def standing(target: DataFrame, table: Table) -> Iterator[Standing]:
-    """Read all rows of a table once, when the first answer is asked for; the answers are dropped afterwards."""
-    narrow = target.select(chunk_of().alias(CHUNK), row_digest(table.types).alias("digest"), key_hashes(table)[0])
-    piled = by_bucket(narrow.mapInArrow(_piled, f"bucket int, hashes binary, {_SUMS_DDL}"))
-    found = piled.mapInArrow(_found, f"{_SUMS_DDL}, key_a bigint").persist(StorageLevel.MEMORY_AND_DISK)
-    sums = [(F.bit_xor if name == "digest_xor" else F.sum)(name).alias(name) for name in PARTS]
+def read_once(rows: DataFrame, table: Table, *, beside: DataFrame | None = None) -> Iterator[Summed]:
+    """Read all rows, once; what was found is dropped afterwards.
+
+    In: `to_sum`. `beside`: key_a of other rows that take part in finding keys, and are not summed.
+    """
+    piled = rows.mapInArrow(partial(_piled, table), f"bucket int, hashes binary, {_FOUND_DDL}")
+    if beside is not None:
+        piled = piled.unionByName(pieces_of(beside, "key_a"), allowMissingColumns=True)
+    found = by_bucket(piled).mapInArrow(partial(_found, table), _FOUND_DDL).persist(StorageLevel.MEMORY_AND_DISK)
+    sums = [(F.bit_xor if name == "digest_xor" else F.sum)(name).alias(name) for name in _SUMS[1:]]
     try:
-        yield Standing(
-            found.where(F.col("key_a").isNull()).groupBy(CHUNK).agg(*sums),
+        facts = [unpacked(table, row["columns"]) for row in found.where("columns IS NOT NULL").collect()]
+        yield Summed(
+            found.where(F.col(CHUNK).isNotNull()).groupBy(CHUNK).agg(*sums),
             found.where(F.col("key_a").isNotNull()).select("key_a"),
+            together(facts, table),
         )
     finally:
         found.unpersist()
 
 
-def _piled(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """In: chunk, digest, key_a. Out: pieces of the keys, and in the end the sums, spread over the buckets."""
-    piles, sums = Piles(), dict[int, Parts]()
-    for batch in batches:
-        chunks, digests, keys = (column.to_numpy() for column in batch.columns)
+@dataclass(slots=True)
+class _Sums:
+    """What one task has read."""
+
+    parts: dict[int, Parts] = field(default_factory=dict)
+    refused: Counter[int] = field(default_factory=Counter)
+
+    def add(self, chunks: Hashes, digests: Hashes) -> None:
         for chunk, of_chunk in _by_chunk(chunks, digests):
             parts = parts_of(of_chunk)
-            sums[chunk] = added(sums[chunk], parts) if chunk in sums else parts
-        yield from map(_with_nulls, piles.add(keys))
-    yield from map(_with_nulls, piles.rest())
-    yield _sum_rows(sums)
+            self.parts[chunk] = added(self.parts[chunk], parts) if chunk in self.parts else parts
+
+    def refuse(self, chunks: Hashes) -> None:
+        for chunk, of_chunk in _by_chunk(chunks, chunks):
+            self.refused[chunk] += len(of_chunk)
+
+    def rows(self) -> pa.RecordBatch:
+        """A row a chunk, spread over the buckets."""
+        none = (0,) * len(PARTS)
+        chunks = list({**self.parts, **self.refused})
+        rows = [(chunk % BUCKETS, chunk, *self.parts.get(chunk, none), self.refused[chunk]) for chunk in chunks]
+        values = zip(*rows, strict=True) if rows else [()] * (len(_SUMS) + 1)
+        return _filled(len(rows), **dict(zip(["bucket", *_SUMS], values, strict=True)))
 
 
-def _by_chunk(chunks: Hashes, digests: Hashes) -> Iterator[tuple[int, Hashes]]:
-    """The digests of each chunk; rows of one chunk mostly lie together."""
+def _filled(length: int, **values: object) -> pa.RecordBatch:
+    """Rows of what tasks send, null in all other columns."""
+    columns = [pa.array(values[f.name], f.type) if f.name in values else pa.nulls(length, f.type) for f in _PILED]
+    return pa.RecordBatch.from_arrays(columns, schema=_PILED)
+
+
+def _piled(table: Table, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """In: `to_sum`. Out: pieces of the keys, and in the end facts of the columns and sums, spread over the buckets."""
+    piles, sums, columns = Piles(), _Sums(), together([], table)
+    for batch in batches:
+        good = batch
+        if batch.column("digest").null_count:
+            is_good = pc.is_valid(batch.column("digest"))
+            good = batch.filter(is_good)
+            sums.refuse(batch.filter(pc.invert(is_good)).column(CHUNK).to_numpy())
+        sums.add(good.column(CHUNK).to_numpy(), good.column("digest").to_numpy())
+        if "key_a" in batch.schema.names:
+            yield from map(_as_sent, piles.add(good.column("key_a").to_numpy()))
+        is_mine = good.column("counts")
+        columns = together(
+            [columns, seen(table, good if is_mine.true_count == len(good) else good.filter(is_mine))], table
+        )
+    yield from map(_as_sent, piles.rest())
+    yield _filled(1, bucket=[0], columns=[packed(columns)])
+    yield sums.rows()
+
+
+def _by_chunk(chunks: Hashes, values: Hashes) -> Iterator[tuple[int, Hashes]]:
+    """The values of each chunk; rows of one chunk mostly lie together."""
     if not len(chunks):
         return
     if (chunks == chunks[0]).all():
-        yield int(chunks[0]), digests
+        yield int(chunks[0]), values
         return
     order = np.argsort(chunks, kind="stable")
     names, firsts = np.unique(chunks[order], return_index=True)
-    yield from zip(names.tolist(), np.split(digests[order], firsts[1:]), strict=True)
+    yield from zip(names.tolist(), np.split(values[order], firsts[1:]), strict=True)
 
 
-def _with_nulls(pieces: pa.RecordBatch) -> pa.RecordBatch:
-    nulls = [pa.nulls(pieces.num_rows, pa.int64())] * len(_SUMS)
-    return pa.RecordBatch.from_arrays([*pieces.columns, *nulls], schema=_PILED)
+def _as_sent(pieces: pa.RecordBatch) -> pa.RecordBatch:
+    return _filled(pieces.num_rows, **dict(zip(PIECES.names, pieces.columns, strict=True)))
 
 
-def _sum_rows(sums: Mapping[int, Parts]) -> pa.RecordBatch:
-    columns = list(zip(*((chunk, *parts) for chunk, parts in sums.items()), strict=True)) or [()] * len(_SUMS)
-    buckets = pa.array([chunk % BUCKETS for chunk in sums], pa.int32())
-    values = [pa.array(column, pa.int64()) for column in columns]
-    return pa.RecordBatch.from_arrays([buckets, pa.nulls(len(sums), pa.binary()), *values], schema=_PILED)
-
-
-def _found(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """In: `_piled`, by bucket. Out: the sums as they came, and the keys that stand more than once."""
+def _found(table: Table, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """In: `_piled`, by bucket. Out: sums as they came, facts of the columns in one row, and keys that repeat."""
     sums: list[pa.RecordBatch] = []
+    columns = together([], table)
 
     def pieces() -> Iterator[pa.RecordBatch]:
+        nonlocal columns
         for batch in batches:
-            is_piece = pc.is_valid(batch.column("hashes"))
-            sums.append(batch.filter(pc.invert(is_piece)).select(_SUMS.names))
-            yield batch.filter(is_piece)
+            sent = batch.column("columns").drop_null().to_pylist()
+            columns = together([columns, *(unpacked(table, content) for content in sent)], table)
+            sums.append(batch.filter(pc.is_valid(batch.column(CHUNK))).select(_FOUND.names))
+            yield batch.filter(pc.is_valid(batch.column("hashes")))
 
     for keys in repeated_of(pieces()):
-        nulls = [pa.nulls(len(keys), pa.int64())] * len(_SUMS)
-        yield pa.RecordBatch.from_arrays([*nulls, pa.array(keys)], schema=_FOUND)
-    for batch in sums:
-        none = pa.nulls(batch.num_rows, pa.int64())
-        yield pa.RecordBatch.from_arrays([*batch.columns, none], schema=_FOUND)
+        yield _filled(len(keys), key_a=keys).select(_FOUND.names)
+    yield _filled(1, columns=[packed(columns)]).select(_FOUND.names)
+    yield from sums

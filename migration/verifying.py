@@ -1,46 +1,49 @@
 """Verify: the source read and mapped once more, the committed rows read back, compared without tolerance.
 
-Both sides are reduced to fingerprints per chunk in one pass over each, which finds keys that stand twice in the target
-as well. Where rows were settled away, the source side finds repeated natural keys by itself (over all chunks of the
-table, by a 128-bit hash), so that a settlement that took out a wrong row is seen too.
-What differs is narrowed to lines (`differences.py`). A verification that cannot run is a failure.
+Both sides are reduced to fingerprints per chunk in one pass over each, which looks at every column as well, and finds
+keys that stand twice (`comparing.py`). Rows that gave way to others are found anew (`replaced.py`), and what differs is
+narrowed to lines (`differences.py`). First everything is computed, then all of it is judged, and only then are chunks
+marked. A verification that cannot run is a failure.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from collections.abc import Mapping as Keys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from pyspark import StorageLevel
-from pyspark.sql import DataFrame, Row, Window
+from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
+from migration import columns
 from migration.chunks import Chunk, ChunkState, Counts
+from migration.comparing import Compared, compared
 from migration.deriving import check_derived
 from migration.differences import differing_lines
 from migration.faults import files_blamed
 from migration.history import VERIFIED
+from migration.ledger import PAGE, batched
 from migration.mapping import Mapping
-from migration.quarantining import kept
+from migration.outsiders import unknown_rows
 from migration.reading import source_rows
 from migration.rehashing import rehashed
+from migration.replaced import Replaced, given_way
 from migration.rows import digest_of, is_good
 from migration.settling import key_hashes, repeated_keys
-from migration.summing import CHUNK, Standing, chunk_of, standing, summed
 from migration.work import Work
-from spark_jobs.contracts.core import ORIGIN, WORKSPACE
 from spark_jobs.contracts.schema import Table
 from spark_jobs.errors import TerminalError
 from spark_jobs.storage import delta
 from spark_jobs.storage.delta import row_digest
-from spark_jobs.storage.fingerprints import PARTS, Fingerprint, of_row
+from spark_jobs.storage.fingerprints import Fingerprint, of_row
 
 log = logging.getLogger(__name__)
 
 SHOWN = 10
+_CHECKERS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,139 +55,96 @@ class Found:
     quarantined: int
 
 
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is wrong: by chunk, columns in words, and what is no chunk's own fault, in words."""
+
+    chunks: dict[str, str]
+    columns: list[str]
+    table: list[str]
+
+    @property
+    def is_green(self) -> bool:
+        """True where nothing is wrong."""
+        return not (self.chunks or self.columns or self.table)
+
+    @property
+    def may_mark(self) -> bool:
+        """True where a chunk that agrees is proved: columns that differ are a red chunk's, or nobody knows whose."""
+        return not self.table and (bool(self.chunks) or not self.columns)
+
+
 def verify_table(work: Work, mapping: Mapping) -> dict[str, Any]:
     """Compare one target with its source, chunk by chunk, and store each chunk as verified or failed.
 
-    Returns what an auditor wants to see; TerminalError names what differs. Where no row was ever taken out of a chunk,
-    each side is read once and only sums leave a task. Otherwise what had to go is found anew, from the source alone.
+    Returns what an auditor wants to see; TerminalError names what differs. Each side is read once and only sums leave a
+    task; chunks that lack rows, where rows were settled away, are read once more.
     """
     table = mapping.table
     _check_ready(work, table)
     version = delta.current_version(work.lake, table)
     target = delta.read(work.lake, table, version=version)
-    is_settled = any(
-        row["rows_duplicate"] for row in work.ledger.totals(work.plan.plan_id) if row["target"] == table.name
-    )
-    source = source_digests(work, mapping)
-    if is_settled:
-        source = source.persist(StorageLevel.MEMORY_AND_DISK)
-    try:
-        good = source.where("is_good")
-        repeated = _repeated(good) if is_settled else good.limit(0)
-        digests = {"read": source, "repeated": repeated, "sealed": _sealed(work, table)}
-        with files_blamed(work.lake), rehashed(work, table) as others, standing(target, table) as held:
-            problems = _compare(work, table, _sides(work, table, digests, held.sums), others)
-            twice = _twice(target, table, held)
-        kept = _without(good, repeated)
-        shown = list(problems)[:SHOWN]
-        lines = differing_lines(kept, target_digests(target, table), shown) if problems else []
-    finally:
-        source.unpersist()
-    if problems or twice:
-        raise TerminalError(_report(table, problems, lines, twice))
+    with files_blamed(work.lake), rehashed(work, table) as others, compared(work, mapping, target) as found:
+        verdict = Verdict(
+            _problems_of(work, found.sides, others()),
+            list(columns.differences(table, found.source, _claimed(found, table))),
+            [*unknown_rows(work, table, target, found.outside), *_twice(target, table, found.twice)],
+        )
+        facts = {"table": table.name, "version": version, "columns": columns.shown(table, found.target)}
+        if found.replaced and (gave_way := given_way(found.replaced.rows, found.mine)):
+            facts["gave_way"] = gave_way
+        shown = list(verdict.chunks)[:SHOWN]
+        lines = _lines(work, mapping, target, gone=found.replaced, origins=shown) if shown else []
+    _mark(work, table, verdict)
+    if not verdict.is_green:
+        raise TerminalError(_report(table, verdict, lines))
     check_derived(work, table)
-    facts = {"table": table.name, "version": version, "columns": column_facts(target, table)}
     work.ledger.record_step(work.plan.plan_id, VERIFIED, facts)
     return facts
 
 
 def _check_ready(work: Work, table: Table) -> None:
     """Every chunk is copied and its file is the planned one, or there is nothing to compare."""
-    not_copied = [ChunkState.PLANNED, ChunkState.COPYING]
-    for chunk in work.ledger.chunks(work.plan.plan_id, target=table.name):
-        if chunk.state in not_copied or chunk.counts is None:
-            raise TerminalError(f"chunk {chunk.chunk_id} is {chunk.state}, wanted copied; run `migration copy` first")
-        if chunk.contract_hash != table.contract_hash:
-            raise TerminalError(
-                f"chunk {chunk.chunk_id} was planned for contract {chunk.contract_hash} of {table.name}, which is now "
-                f"{table.contract_hash}; use the release that copied it, or plan and copy again into a new table"
-            )
-        work.source.check_unchanged(chunk)
+    source = work.source
+    with ThreadPoolExecutor(_CHECKERS) as checkers:
+        for page in batched(work.ledger.chunks(work.plan.plan_id, target=table.name), PAGE):
+            for chunk in page:
+                _check_copied(chunk, table)
+            for _ in checkers.map(source.check_unchanged, page):
+                pass
 
 
-def source_digests(work: Work, mapping: Mapping) -> DataFrame:
-    """What the source says: origin, origin_position, digest (null where refused), the key's hashes, is_good."""
-    rows = source_rows(work, mapping).withColumn("digest", digest_of(mapping)).withColumn("is_good", is_good())
-    return rows.select("origin", "origin_position", "digest", *key_hashes(mapping.table), "is_good")
+def _check_copied(chunk: Chunk, table: Table) -> None:
+    if chunk.state in (ChunkState.PLANNED, ChunkState.COPYING) or chunk.counts is None:
+        raise TerminalError(f"chunk {chunk.chunk_id} is {chunk.state}, wanted copied; run `migration copy` first")
+    if chunk.contract_hash != table.contract_hash:
+        raise TerminalError(
+            f"chunk {chunk.chunk_id} was planned for contract {chunk.contract_hash} of {table.name}, which is now "
+            f"{table.contract_hash}; use the release that copied it, or plan and copy again into a new table"
+        )
 
 
-def target_digests(target: DataFrame, table: Table) -> DataFrame:
-    """What stands in the target: origin, origin_position, digest, the key's hashes."""
-    rows = target.withColumn("digest", row_digest(table.types))
-    return rows.select("origin", "origin_position", "digest", *key_hashes(table))
+def _problems_of(work: Work, sides: DataFrame, others: Keys[str, str]) -> dict[str, str]:
+    """Origin to problem of the chunks that differ.
 
-
-def _repeated(rows: DataFrame) -> DataFrame:
-    """The rows that must not stand in the target: of each natural key all but the lowest (origin, position).
-
-    All rows are grouped by half of the hash alone, which sums up in hash tables; few are sorted.
-    """
-    twice = rows.groupBy("key_a").agg(F.count(F.lit(1)).alias("n")).where(F.col("n") > 1)
-    # Unique on the hash, so this cannot add rows.
-    suspects = rows.join(twice, on="key_a", how="left_semi")
-    first = Window.partitionBy("key_a", "key_b").orderBy("origin", "origin_position", "digest")
-    return suspects.withColumn("place", F.row_number().over(first)).where(F.col("place") > 1).drop("place")
-
-
-def _sealed(work: Work, table: Table) -> DataFrame:
-    """A row per refused record that is kept."""
-    return kept(work.lake, table).select("origin", F.lit(None).cast("bigint").alias("digest"))
-
-
-def _without(rows: DataFrame, repeated: DataFrame) -> DataFrame:
-    # A line's position is unique in its chunk: the join takes out exactly the repeated lines.
-    return rows.join(repeated, on=["origin", "origin_position"], how="left_anti")
-
-
-def _twice(target: DataFrame, table: Table, held: Standing) -> int:
-    """How many keys stand more than once in the target, SHOWN at most."""
-    if not held.twice.limit(1).count():
-        return 0
-    return repeated_keys(target, table, among=held.twice).limit(SHOWN).count()
-
-
-def _sides(work: Work, table: Table, digests: Keys[str, DataFrame], held: DataFrame) -> DataFrame:
-    """One row per chunk of the plan: both sides' numbers, null where a side has nothing of it.
-
-    In: rows of origin and digest by side, the digest of a refused record is null; the sums of what is held. Each side
-    is reduced to a row a chunk by itself, so that a task evaluates the sums of its own side alone.
-    """
-    chunks = work.ledger.chunks(work.plan.plan_id, target=table.name)
-    sides = work.lake.spark.createDataFrame([(chunk.origin,) for chunk in chunks], "origin string")
-    for side, rows in digests.items():
-        # Both have every chunk once, so this join cannot add rows.
-        sides = sides.join(summed(rows, f"{side}_"), on="origin", how="left")
-    target = held.select(CHUNK, *(F.col(name).alias(f"target_{name}") for name in PARTS))
-    return sides.withColumn(CHUNK, chunk_of()).join(target, on=CHUNK, how="left")
-
-
-def _compare(work: Work, table: Table, sides: DataFrame, others: Callable[[], Keys[str, str]]) -> dict[str, str]:
-    """Move every chunk to verified or failed; origin to problem for those that failed.
-
-    In: both sides; which chunks' files are not the planned ones, byte for byte.
+    In: `Compared.sides`; by id the chunks whose files are not the planned ones, byte for byte.
     """
     problems: dict[str, str] = {}
-    for row in sides.toLocalIterator():
-        chunk = work.ledger.chunk(work.plan.plan_id, row["origin"].removeprefix("migration/"))
-        content = [others()[chunk.chunk_id]] if chunk.chunk_id in others() else []
-        if problem := "; ".join([*content, *_problems(chunk, _found(row))]):
-            work.ledger.move(chunk, ChunkState.FAILED, counts=chunk.counts, message=f"verification: {problem}")
-            problems[chunk.origin] = problem
-        elif chunk.state is not ChunkState.VERIFIED:
-            verified = chunk
-            if chunk.state is ChunkState.FAILED:  # it was red once and has been repaired since
-                verified = work.ledger.move(chunk, ChunkState.COPIED, counts=chunk.counts)
-            work.ledger.move(verified, ChunkState.VERIFIED, counts=chunk.counts)
-    log.info("verified %s: %d chunks differ", table.name, len(problems))
+    for page in batched(sides.toLocalIterator(), PAGE):
+        rows = {row["origin"]: row for row in page}
+        for chunk in work.ledger.named(work.plan.plan_id, [origin.removeprefix("migration/") for origin in rows]):
+            content = [others[chunk.chunk_id]] if chunk.chunk_id in others else []
+            if problem := "; ".join([*content, *_problems(chunk, _found(rows[chunk.origin]))]):
+                problems[chunk.origin] = problem
     return problems
 
 
 def _found(row: Row) -> Found:
     numbers = row.asDict()
-    good, repeated, target = (of_row(numbers, f"{side}_") for side in ("read", "repeated", "target"))
-    # Fingerprints are a group: what must stand in the target is what was read without what was repeated.
+    good, replaced, target = (of_row(numbers, f"{side}_") for side in ("read", "replaced", "target"))
+    # Fingerprints are a group: what must stand in the target is what was read without what gave way.
     refused, sealed = numbers["read_refused"] or 0, numbers["sealed_refused"] or 0
-    return Found(Counts(good.rows + refused, refused, repeated.rows, good - repeated), target, sealed)
+    return Found(Counts(good.rows + refused, refused, replaced.rows, good - replaced), target, sealed)
 
 
 def _problems(chunk: Chunk, found: Found) -> Iterator[str]:
@@ -199,32 +159,57 @@ def _problems(chunk: Chunk, found: Found) -> Iterator[str]:
         yield f"the ledger holds {chunk.counts}, the source says {source}"
 
 
+def _claimed(found: Compared, table: Table) -> columns.Facts:
+    """What the source must have: the columns of what stands in the target, and of what rightly does not."""
+    absent = [found.replaced.summed.columns] if found.replaced else []
+    return columns.together([found.target, *absent], table)
+
+
+def _twice(target: DataFrame, table: Table, twice: DataFrame) -> list[str]:
+    if not twice.limit(1).count():
+        return []
+    keys = repeated_keys(target, table, among=twice).limit(SHOWN).count()
+    return [f"  natural keys stand more than once, {keys} or more; run `migration settle`"] if keys else []
+
+
+def _lines(work: Work, mapping: Mapping, target: DataFrame, *, gone: Replaced | None, origins: list[str]) -> list[str]:
+    """The first lines that differ in these chunks, in words."""
+    place, keys = ["origin", "origin_position"], key_hashes(mapping.table)
+    read = source_rows(work, mapping, among=origins).where(is_good())
+    wanted = read.select(*place, digest_of(mapping).alias("digest"), *keys)
+    if gone:
+        # A line's position is unique in its chunk: the join takes out exactly the lines that gave way.
+        wanted = wanted.join(gone.rows, on=place, how="left_anti")
+    stored = target.where(F.col("origin").isin(origins))
+    held = stored.select(*place, row_digest(mapping.table.types).alias("digest"), *keys)
+    return differing_lines(wanted, held, origins)
+
+
+def _mark(work: Work, table: Table, verdict: Verdict) -> None:
+    """Store what was found of each chunk; where the table as a whole is red, none of its chunks is verified."""
+    for page in batched(work.ledger.chunks(work.plan.plan_id, target=table.name), PAGE):
+        judged = [(chunk, _judged(chunk, verdict)) for chunk in page]
+        work.ledger.store([(before, after) for before, after in judged if before != after])
+    log.info("verified %s: %d chunks differ", table.name, len(verdict.chunks))
+
+
+def _judged(chunk: Chunk, verdict: Verdict) -> Chunk:
+    if problem := verdict.chunks.get(chunk.origin):
+        return chunk.moved_to(ChunkState.FAILED, message=f"verification: {problem}")
+    copied = chunk if chunk.state is ChunkState.COPIED else chunk.moved_to(ChunkState.COPIED)
+    return copied.moved_to(ChunkState.VERIFIED) if verdict.may_mark else copied
+
+
 def _text(fingerprint: Fingerprint) -> str:
     return f"{fingerprint.rows} rows ({fingerprint.digest_xor:x}, {fingerprint.digest_sum:x})"
 
 
-def _report(table: Table, problems: dict[str, str], lines: list[str], twice: int) -> str:
-    shown = [f"  {origin}: {problem}" for origin, problem in list(problems.items())[:SHOWN]]
-    more = [f"  and {len(problems) - SHOWN} further chunks"] if len(problems) > SHOWN else []
-    keys = [f"  natural keys stand more than once, {twice} or more; run `migration settle`"] if twice else []
-    wanted = "replace a chunk's rows with `migration copy --repair CHUNK`, then `settle` and `verify`"
-    return "\n".join([f"{table.name} does not agree with its source:", *shown, *more, *lines, *keys, wanted])
-
-
-def column_facts(target: DataFrame, table: Table) -> dict[str, dict[str, Any]]:
-    """Nulls, minimum and maximum of each column of the migrated rows; no extremes of personal or nested columns.
-
-    Workspace and origin are left out: they are ours, not the source's.
-    """
-    own = {column.name for column in (WORKSPACE, *ORIGIN)}
-    columns = [column for column in table.columns if column.name not in own]
-    plain = [c.name for c in columns if c.personal == "none" and not c.type.startswith(("array", "binary"))]
-    filled = [F.count(column.name).alias(f"filled {column.name}") for column in columns]
-    extremes = [f(name).cast("string").alias(f"{f.__name__} {name}") for name in plain for f in (F.min, F.max)]
-    migrated = target.where(F.startswith("origin", F.lit("migration/")))
-    row = migrated.agg(F.count(F.lit(1)).alias("rows"), *filled, *extremes).collect()[0].asDict()
-    facts: dict[str, dict[str, Any]] = {}
-    for column in columns:
-        found = {kind: row[key] for kind in ("min", "max") if (key := f"{kind} {column.name}") in row}
-        facts[column.name] = {"nulls": row["rows"] - row[f"filled {column.name}"], **found}
-    return facts
+def _report(table: Table, verdict: Verdict, lines: list[str]) -> str:
+    shown = [f"  {origin}: {problem}" for origin, problem in list(verdict.chunks.items())[:SHOWN]]
+    more = [f"  and {len(verdict.chunks) - SHOWN} further chunks"] if len(verdict.chunks) > SHOWN else []
+    held = [f"  {line}" for line in verdict.columns[:SHOWN]]
+    repair = "replace a chunk's rows with `migration copy --repair CHUNK`, then `settle` and `verify`"
+    wanted = [repair] if verdict.chunks else []
+    return "\n".join(
+        [f"{table.name} does not agree with its source:", *shown, *more, *lines, *held, *verdict.table, *wanted]
+    )

@@ -15,7 +15,7 @@ from bench import cpu
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pyspark.sql import SparkSession
+    from pyspark.sql import Column, DataFrame, SparkSession
 
     from migration.work import Work
 
@@ -97,27 +97,32 @@ def work_in(source: Path, target: Path) -> Iterator[tuple[SparkSession, Work]]:
 
 def _databank(source: Path, target: Path) -> dict[str, Facts]:
     """A copy and its verification, and then once more each of the passes that a verification makes."""
+    from pyspark.sql import functions as F  # noqa: PLC0415
+
     from migration import verifying  # noqa: PLC0415
     from migration.copying import copy_all  # noqa: PLC0415
-    from migration.settling import settle  # noqa: PLC0415
-    from migration.summing import standing, summed  # noqa: PLC0415
+    from migration.reading import source_rows  # noqa: PLC0415
+    from migration.rows import digest_of  # noqa: PLC0415
+    from migration.settling import key_hashes, settle  # noqa: PLC0415
+    from migration.summing import CHUNK, chunk_of, read_once, to_sum  # noqa: PLC0415
     from spark_jobs.storage import delta  # noqa: PLC0415
+    from spark_jobs.storage.delta import row_digest  # noqa: PLC0415
 
     with work_in(source, target) as (spark, work):
         mapping = work.mappings[0]
+        table, key = mapping.table, key_hashes(mapping.table)[0]
 
-        def held() -> None:
-            with standing(delta.read(work.lake, mapping.table), mapping.table) as found:
+        def summed(rows: DataFrame, digest: Column, key_a: Column | None) -> None:
+            wanted = to_sum(table, digest=digest, counts=F.lit(True), key_a=key_a)
+            with read_once(rows.withColumn(CHUNK, chunk_of()).select(*wanted), table) as found:
                 found.sums.collect()
-                found.twice.count()
 
         steps: Mapping[str, Callable[[], object]] = {
             COPY: lambda: copy_all(work),
             VERIFY: lambda: verifying.verify_table(work, mapping),
-            "  its source": lambda: summed(verifying.source_digests(work, mapping)).collect(),
-            "  its target and keys": held,
-            "  its columns": lambda: verifying.column_facts(delta.read(work.lake, mapping.table), mapping.table),
-            "settle": lambda: settle(work.lake, mapping.table, run_id="bench"),
+            "  its source": lambda: summed(source_rows(work, mapping), digest_of(mapping), None),
+            "  its target and keys": lambda: summed(delta.read(work.lake, table), row_digest(table.types), key),
+            "settle": lambda: settle(work.lake, table, run_id="bench"),
         }
         found = {}
         for name, step in steps.items():

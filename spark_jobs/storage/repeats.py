@@ -68,12 +68,16 @@ def repeated(rows: DataFrame, name: str) -> DataFrame:
 
     In: no nulls in the column.
     """
-    pieces = by_bucket(rows.select(name).mapInArrow(_piled, "bucket int, hashes binary"))
 
     def kernel(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         return (pa.RecordBatch.from_arrays([pa.array(found)], names=[name]) for found in repeated_of(batches))
 
-    return pieces.mapInArrow(kernel, f"`{name}` bigint")
+    return by_bucket(pieces_of(rows, name)).mapInArrow(kernel, f"`{name}` bigint")
+
+
+def pieces_of(rows: DataFrame, name: str) -> DataFrame:
+    """The values of a bigint column in sorted pieces: rows of PIECES."""
+    return rows.select(name).mapInArrow(_piled, "bucket int, hashes binary")
 
 
 def by_bucket(pieces: DataFrame) -> DataFrame:

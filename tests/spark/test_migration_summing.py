@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from pyspark.sql import Column
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from migration import settling, summing
+from migration import comparing, settling
 from migration.copying import copy_all
 from migration.healing import heal
+from migration.reading import source_rows
+from migration.rows import digest_of
 from migration.settling import Settled, key_hashes, settle
-from migration.summing import chunk_of, standing, summed
+from migration.summing import NO_CHUNK, REFUSED, chunk_of, read_once, summed, to_sum
 from migration.verifying import verify_table
 from migration.work import Work
 from spark_jobs.contracts.core import ORDER_LINES
@@ -35,22 +37,38 @@ def work(tmp_path, lake, key_file) -> Iterator[Work]:
 
 
 def test_a_kernel_sums_as_the_engine_does(work) -> None:
-    stored = delta.read(work.lake, ORDER_LINES)
-    with standing(stored, ORDER_LINES) as held:
-        found = {row["chunk"]: of_row(row) for row in held.sums.collect()}
-        (key,) = held.twice.collect()
-    digests = stored.select("origin", row_digest(ORDER_LINES.types).alias("digest"))
-    by_engine = summed(digests).withColumn("chunk", chunk_of())
-    assert found == {row["chunk"]: of_row(row) for row in by_engine.collect()}
-    assert len(found) == 2
-    assert key == stored.where("order_id = '3'").select(key_hashes(ORDER_LINES)[0]).first()
+    stored, read = delta.read(work.lake, ORDER_LINES), source_rows(work, work.mappings[0])
+    digests = (row_digest(ORDER_LINES.types), digest_of(work.mappings[0]))
+    for rows, digest, refused in ((stored, digests[0], 0), (read, digests[1], 1)):
+        with read_once(to_be_summed(rows, digest), ORDER_LINES) as kernel:
+            found = {row["chunk"]: (of_row(row), row[REFUSED]) for row in kernel.sums.collect()}
+            assert not kernel.twice.collect()
+        by_engine = summed(rows.select("origin", digest.alias("digest"))).withColumn("chunk", chunk_of())
+        assert found == {row["chunk"]: (of_row(row), row[REFUSED]) for row in by_engine.collect()}
+        assert (len(found), sum(bad for _, bad in found.values())) == (2, refused)
+
+
+def test_a_kernel_finds_keys_that_stand_twice_or_beside(work) -> None:
+    stored, key = delta.read(work.lake, ORDER_LINES), key_hashes(ORDER_LINES)[0]
+    keys = {row.order_id: row.key_a for row in stored.select("order_id", key).collect()}
+    live = stored.where("order_id = '4'").withColumn("origin", F.lit("stream/0"))
+    assert live.select(chunk_of()).distinct().collect() == [(NO_CHUNK,)]
+    rows = to_be_summed(stored, row_digest(ORDER_LINES.types), key_a=key)
+    with read_once(rows, ORDER_LINES, beside=live.select(key)) as found:
+        assert sorted(row.key_a for row in found.twice.collect()) == sorted([keys["3"], keys["4"]])
+        assert sum(row.rows for row in found.sums.collect()) == stored.count()
+
+
+def to_be_summed(rows: DataFrame, digest: Column, *, key_a: Column | None = None) -> DataFrame:
+    wanted = to_sum(ORDER_LINES, digest=digest, counts=F.lit(True), key_a=key_a)
+    return rows.withColumn("chunk", chunk_of()).select(*wanted)
 
 
 def test_keys_that_share_half_of_their_hash_are_not_taken_for_one(work, monkeypatch: pytest.MonkeyPatch) -> None:
     def half_alike(table: Table) -> tuple[Column, Column]:
         return F.lit(7).cast("bigint").alias("key_a"), key_hashes(table)[1]
 
-    for module in (settling, summing):
+    for module in (settling, comparing):
         monkeypatch.setattr(module, "key_hashes", half_alike)
     assert settle(work.lake, ORDER_LINES, run_id=work.run_id) == Settled(history=1)
     heal(work, ORDER_LINES)
