@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from migration.documents import key_problems, read_yaml, version_of
 from migration.mapping import Mapping
 from migration.mapping_file import load_mapping
 from migration.pace import Pace, pace_of, pace_problems
+from migration.questions import Question, load_questions
 from migration.sources.addresses import is_database, parse_address
+from migration.views import Body, read_body
 from spark_jobs.contracts.core import ORDER_LINES
 from spark_jobs.errors import TerminalError
 
@@ -38,11 +43,11 @@ class Touchpoint:
 
 @dataclass(frozen=True, slots=True)
 class Switch:
-    """The view that readers use, and the two files that define it: over the new tables, over the old system."""
+    """The view that readers use, and its two bodies: over the new tables, over the old system."""
 
     view: str
-    new: Path
-    old: Path
+    new: Body
+    old: Body
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +59,7 @@ class Job:
     source: str  # a path, hdfs://HOST:PORT/PATH, or SCHEME://HOST:PORT/DATABASE
     mappings: tuple[Mapping, ...]
     derive: Touchpoint | None
-    shadow: Path | None
+    questions: tuple[Question, ...]  # of the shadow run
     switch: Switch | None
     version: str
     pace: Pace = Pace()  # noqa: RUF009 - it is frozen
@@ -79,17 +84,17 @@ def load_job(path: Path, *, source: str | None = None) -> Job:
     problems += _table_problems(str(path), mappings, has_derive="derive" in given)
     address = _address(folder, given["source"]) if source is None else _address(Path(), source)
     problems += _source_problems(address, mappings)
-    if problems:
+    switch, questions, found = _readers(folder, given)
+    if problems := problems + found:
         raise TerminalError("; ".join(problems))
-    switch = given.get("cutover")
     return Job(
         name=given["job"],
         workspace=given["workspace"],
         source=address,
         mappings=tuple(mappings),
         derive=Touchpoint(**given["derive"]) if "derive" in given else None,
-        shadow=folder / given["shadow"] if "shadow" in given else None,
-        switch=Switch(switch["view"], folder / switch["new"], folder / switch["old"]) if switch else None,
+        questions=questions,
+        switch=switch,
         version=version_of([given["job"], given["workspace"], sorted([one.version, one.files] for one in mappings)]),
         pace=pace_of(given.get("pace", {})),
     )
@@ -107,6 +112,27 @@ def _mappings(folder: Path, names: list[object]) -> tuple[list[Mapping], list[st
         except TerminalError as error:
             problems.append(str(error))
     return mappings, problems
+
+
+def _readers(folder: Path, given: dict[str, Any]) -> tuple[Switch | None, tuple[Question, ...], list[str]]:
+    """The view's bodies and the questions to both. They are read now, not when weeks of copying are over."""
+    cutover, files = given.get("cutover"), dict[str, Callable[[], Any]]()
+    if cutover:
+        files |= {side: partial(read_body, folder / cutover[side], cutover["view"]) for side in ("new", "old")}
+    if "shadow" in given:
+        files["shadow"] = partial(load_questions, folder / given["shadow"])
+    found, problems = dict[str, Any](), []
+    for name, read in files.items():
+        try:
+            found[name] = read()
+        except TerminalError as error:
+            problems.append(str(error))
+    if "shadow" in given and not cutover:
+        problems.append("`shadow` compares the two bodies of `cutover`, which is missing; add it, or leave both out")
+    if problems:
+        return None, (), problems
+    switch = Switch(cutover["view"], found["new"], found["old"]) if cutover else None
+    return switch, found.get("shadow", ()), []
 
 
 def _source_problems(address: str, mappings: list[Mapping]) -> list[str]:

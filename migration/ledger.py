@@ -19,7 +19,6 @@ from sqlalchemy import (
     Select,
     Update,
     create_engine,
-    delete,
     event,
     func,
     insert,
@@ -31,7 +30,7 @@ from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, SQL
 
 from migration.chunks import Chunk, ChunkState, Counts
 from migration.holding import Holder, changing
-from migration.ledger_schema import CHUNKS, PLANS, STEPS, SWITCHES, upgrade
+from migration.ledger_schema import CHUNKS, PLANS, STEPS, upgrade
 from spark_jobs.errors import PlatformError, RetryableError, TerminalError
 from spark_jobs.storage.fingerprints import Fingerprint
 
@@ -168,16 +167,12 @@ class Ledger:
             rows = connection.execute(query.order_by(CHUNKS.c.target, CHUNKS.c.state)).mappings().all()
         return [{k: v if isinstance(v, str) else int(v) for k, v in row.items()} for row in rows]
 
-    def record_step(self, plan_id: str, name: str, facts: Mapping[str, Any], *, side: str | None = None) -> None:
-        """Append a step to the plan's history; `side` is the one on which the facts' view is from now on."""
+    def record_step(self, plan_id: str, name: str, facts: Mapping[str, Any]) -> None:
+        """Append a step to the plan's history."""
         with self.engine.begin() as connection:
             number = connection.execute(select(func.max(STEPS.c.number)).where(STEPS.c.plan_id == plan_id)).scalar()
             values = {"plan_id": plan_id, "number": (number or 0) + 1, "name": name, "at": now()}
             connection.execute(insert(STEPS).values(**values, facts=json.dumps(facts, sort_keys=True)))
-            if side is not None:
-                connection.execute(delete(SWITCHES).where(SWITCHES.c.view == facts["view"]))
-                held = {"view": facts["view"], "side": side, "plan_id": plan_id, "at": now()}
-                connection.execute(insert(SWITCHES).values(**held))
 
     def steps(self, plan_id: str) -> list[Step]:
         """The plan's history, oldest first."""

@@ -100,15 +100,6 @@ MARKS = Table(
     Column("transaction_id", String(64)),
 )
 
-SWITCHES = Table(
-    "switches",
-    METADATA,
-    Column("view", String(200), primary_key=True),
-    Column("side", String(8)),
-    Column("plan_id", String(32)),
-    Column("at", String(32)),
-)
-
 ACTIVITIES = Table(
     "activities",
     METADATA,
@@ -191,7 +182,9 @@ _STEPS_4 = (
         plan_id VARCHAR(32) NOT NULL, number BIGINT NOT NULL, source_object TEXT NOT NULL, reason TEXT NOT NULL,
         PRIMARY KEY (plan_id, number))""",
 )
-UPGRADES: dict[int, tuple[str, ...]] = {1: _STEPS_1, 2: _STEPS_2, 3: _STEPS_3, 4: _STEPS_4}
+# On which side readers are is said by a table of the lake: a ledger that was restored would move them back.
+_STEPS_5 = ("DROP TABLE switches",)
+UPGRADES: dict[int, tuple[str, ...]] = {1: _STEPS_1, 2: _STEPS_2, 3: _STEPS_3, 4: _STEPS_4, 5: _STEPS_5}
 NEWEST = max(UPGRADES)
 
 

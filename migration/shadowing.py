@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from migration.documents import key_problems, read_yaml
-from migration.jobfile import Switch
-from migration.views import view_query
+from migration.documents import version_of
+from migration.jobfile import Job, Switch
+from migration.questions import Question
+from migration.work import Work
 from spark_jobs.errors import TerminalError
 from trino_catalog.connection import Trino
 
+SHADOWED = "shadowed"
 SHOWN = 5
 RELATION = "purchases"
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """One query over the relation `purchases`, which stands for the view's old or new definition."""
-
-    name: str
-    sql: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,22 +34,48 @@ class Answer:
         return not self.only_old and not self.only_new
 
 
-def load_questions(path: Path) -> list[Question]:
-    """The questions of a YAML file; every problem of it in one message."""
-    given = read_yaml(path)
-    problems = key_problems(str(path), given, {"queries": (list, True)})
-    wanted: dict[str, tuple[type, bool]] = {"name": (str, True), "sql": (str, True)}
-    items = [] if problems else given["queries"]
-    for number, item in enumerate(items, start=1):
-        problems += key_problems(f"{path}: query {number}", item, wanted)
-    if problems or not items:
-        raise TerminalError("; ".join(problems) or f"{path} holds no query; a shadow run must ask something")
-    return [Question(item["name"], item["sql"]) for item in items]
+def shadow(work: Work, client: Trino, *, versions: Mapping[str, int]) -> dict[str, int]:
+    """Compare both sides and note what came of it, red or green; rows of the old side by question.
+
+    In: the verified version of each table. The run counts for them, these questions and these bodies alone.
+    """
+    if work.job.switch is None or not work.job.questions:
+        raise TerminalError(f"job {work.job.name} names no `shadow` file; nothing can be compared")
+    answers = compare(client, work.job.switch, work.job.questions)
+    rows = {answer.name: answer.rows for answer in answers}
+    facts = {"differ": [answer.name for answer in answers if not answer.is_equal], "asked": asked(work.job)}
+    work.ledger.record_step(work.plan.plan_id, SHADOWED, {**facts, "rows": rows, "versions": versions})
+    check_equal(answers)
+    return rows
+
+
+def asked(job: Job) -> str:
+    """The version of what a shadow run asks: questions and bodies."""
+    bodies = [job.switch.old.statement, job.switch.new.statement] if job.switch else []
+    return version_of([*bodies, *[[question.name, question.sql] for question in job.questions]])
+
+
+def check_shadow(work: Work, versions: Mapping[str, int]) -> None:
+    """TerminalError where the newest shadow run is red, or was another one than the switch is about."""
+    if not work.job.questions:
+        return
+    last = work.ledger.last_step(work.plan.plan_id, SHADOWED)
+    if last is None:
+        found = "has passed no shadow run"
+    elif last.facts.get("differ"):
+        found = f"failed its shadow run at {last.at}: old and new side differ in {', '.join(last.facts['differ'])}"
+    elif last.facts.get("asked") != asked(work.job):
+        found = f"passed its shadow run at {last.at} with other questions or views"
+    elif last.facts.get("versions") != versions:
+        found = f"was verified anew after its shadow run at {last.at}"
+    else:
+        return
+    raise TerminalError(f"plan {work.plan.plan_id} {found}; nothing was switched; run `migration shadow`")
 
 
 def compare(client: Trino, switch: Switch, questions: Sequence[Question]) -> list[Answer]:
     """Ask both sides every question; rows are compared exactly, as many times as they come, in any order."""
-    old, new = view_query(switch.old), view_query(switch.new)
+    old, new = switch.old.query, switch.new.query
     return [_answer(question, _ask(client, old, question), _ask(client, new, question)) for question in questions]
 
 

@@ -1,30 +1,27 @@
-"""Cut-over, rollback, finish: readers' view is switched in one statement, after a barrier, and back until `finish`."""
+"""Cut-over, rollback, finish: readers' view is switched in one statement, after a barrier, and back until `finish`.
+
+Each step is noted before its statement is sent, and `trino_catalog.apply` looks at the note after its own: whichever of
+two statements comes last, it is the one that was noted.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
-from migration.chunks import ChunkState
-from migration.commits import changes_since
-from migration.history import VERIFIED, verifications
+from migration.gate import check_green
 from migration.jobfile import Switch
-from migration.settling import repeated_live
-from migration.views import view_statement
+from migration.switches import CUT_OVER, CUTTING_OVER, FINISHED, NEW, OLD, ROLLED_BACK, Noted, newest, note
 from migration.work import Work
-from spark_jobs.contracts.schema import Table
 from spark_jobs.errors import TerminalError
-from spark_jobs.storage import delta
 from trino_catalog.connection import Trino
 
 log = logging.getLogger(__name__)
 
-SHADOWED, CUTTING_OVER, CUT_OVER = "shadowed", "cutting over", "cut over"
-ROLLED_BACK, FINISHED = "rolled back", "finished"
-OLD, NEW = "old", "new"  # `trino_catalog.apply` reads these in the ledger
+Barrier = Callable[[], Mapping[int, int]]  # waits for the live stream; the offsets that it has passed
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,27 +50,25 @@ def switch_of(work: Work) -> Switch:
     return work.job.switch
 
 
-def cut_over(work: Work, client: Trino) -> dict[str, Any]:
-    """Switch the readers' view to the new side; readers see old or new, never neither."""
-    switch = switch_of(work)
-    _refuse_finished(work)
-    versions = pass_barrier(work)
-    new, old = view_statement(switch.new), view_statement(switch.old)
-    facts = {"view": switch.view, "versions": versions}
-    work.lease.check()
+def cut_over(work: Work, client: Trino, barrier: Barrier) -> dict[str, Any]:
+    """Switch the readers' view to the new side; readers see old or new, never neither.
 
-    def switched() -> None:
-        client.ask(new)
+    What was sent before the barrier is in the tables when they are looked at: a key that it brought again is seen.
+    """
+    switch = switch_of(work)
+    _refuse_finished(switch, newest(work.lake, switch.view))
+    offsets = {str(partition): offset for partition, offset in barrier().items()}
+    facts = {"versions": check_green(work), "barrier": offsets}
+
+    def noted(step: str) -> Callable[[], None]:
+        return lambda: note(work, switch.view, step, side=NEW, facts=facts)
 
     def back() -> None:
-        client.ask(old)
+        note(work, switch.view, ROLLED_BACK, side=OLD, facts={"reason": "cut-over did not complete"})
+        client.ask(switch.old.statement)
 
-    def noted_back() -> None:
-        why = {**facts, "reason": "cut-over did not complete"}
-        work.ledger.record_step(work.plan.plan_id, ROLLED_BACK, why, side=OLD)
-
-    def note(name: str, side: str | None = None) -> Callable[[], None]:
-        return lambda: work.ledger.record_step(work.plan.plan_id, name, facts, side=side)
+    def switched() -> None:
+        client.ask(switch.new.statement)
 
     def answers() -> None:
         client.ask(f"SELECT 1 FROM lake.{switch.view} LIMIT 1")
@@ -83,74 +78,43 @@ def cut_over(work: Work, client: Trino) -> dict[str, Any]:
 
     run_steps(
         [
-            Step("note what is about to happen", note(CUTTING_OVER), noted_back),
-            Step(f"switch {switch.view} to the new tables", switched, back),
+            Step("note what is about to happen", noted(CUTTING_OVER), back),
+            Step(f"switch {switch.view} to the new tables", switched, nothing),
             Step(f"ask {switch.view}", answers, nothing),
-            Step("note that it happened", note(CUT_OVER, NEW), nothing),
+            Step("note that it happened", noted(CUT_OVER), nothing),
         ]
     )
-    return facts
+    return {"view": switch.view, **facts}
 
 
 def roll_back(work: Work, client: Trino) -> dict[str, Any]:
     """Switch the view back to the old side; the new tables and what is written to them stay. Safe to repeat."""
     switch = switch_of(work)
-    _refuse_finished(work)
-    work.lease.check()
-    client.ask(view_statement(switch.old))
-    facts = {"view": switch.view}
-    work.ledger.record_step(work.plan.plan_id, ROLLED_BACK, facts, side=OLD)
-    return facts
+    last = newest(work.lake, switch.view)
+    if last is None:
+        raise TerminalError(f"{switch.view} was never cut over; there is nothing to roll back")
+    _refuse_finished(switch, last)
+    note(work, switch.view, ROLLED_BACK, side=OLD, facts={})
+    client.ask(switch.old.statement)
+    return {"view": switch.view}
 
 
 def finish(work: Work) -> dict[str, Any]:
-    """Close the migration: from now on it cannot be rolled back. Nothing of the old side is deleted."""
-    last = work.ledger.last_step(work.plan.plan_id, CUTTING_OVER, CUT_OVER, ROLLED_BACK, FINISHED)
-    if last is None or last.name in (CUTTING_OVER, ROLLED_BACK):
-        found = "was never cut over" if last is None else f"is {last.name} since {last.at}"
-        raise TerminalError(f"plan {work.plan.plan_id} {found}; only a migration that is cut over can be finished")
-    if last.name == CUT_OVER:
-        work.ledger.record_step(work.plan.plan_id, FINISHED, last.facts)
-    return last.facts
+    """Leave readers on the new side for good: no plan moves this view any more. Nothing of the old side is deleted."""
+    switch = switch_of(work)
+    last = newest(work.lake, switch.view)
+    if last is not None and last.step == FINISHED:
+        return {"view": switch.view, **last.facts}
+    if last is None or last.step != CUT_OVER:
+        found = "was never cut over" if last is None else f"is {last.step} since {last.at:%Y-%m-%d %H:%M:%S} UTC"
+        raise TerminalError(f"{switch.view} {found}; only what is cut over can be finished")
+    facts = {"versions": check_green(work)}
+    note(work, switch.view, FINISHED, side=NEW, facts=facts)
+    return {"view": switch.view, **facts}
 
 
-def pass_barrier(work: Work) -> dict[str, int]:
-    """Let through only what is verified in exactly its current state; the verified version by table.
-
-    Live appends may have come since; nothing else may have, and no key may stand twice.
-    """
-    newest = verifications(work.ledger.steps(work.plan.plan_id)).items()
-    versions = {table: int(step.facts["version"]) for table, step in newest if step.name == VERIFIED}
-    for mapping in work.mappings:
-        _check_table(work, mapping.table, versions.get(mapping.table.name))
-    if work.job.shadow and work.ledger.last_step(work.plan.plan_id, SHADOWED) is None:
-        raise TerminalError(f"plan {work.plan.plan_id} has passed no shadow run; run `migration shadow` first")
-    return versions
-
-
-def _check_table(work: Work, table: Table, version: int | None) -> None:
-    states = [s for s in ChunkState if s is not ChunkState.VERIFIED]
-    open_chunk = next(work.ledger.chunks(work.plan.plan_id, target=table.name, states=states), None)
-    if version is None or open_chunk is not None:
-        found = (
-            "its last verification is not green"
-            if open_chunk is None
-            else f"chunk {open_chunk.chunk_id} is {open_chunk.state}"
-        )
-        raise TerminalError(f"{table.name}: {found}; the view stays as it is; run `migration verify` first")
-    if delta.current_version(work.lake, table) == version:
-        return  # verification looked for keys that stand twice in this very version
-    if changed := changes_since(work.lake, table, version):
+def _refuse_finished(switch: Switch, last: Noted | None) -> None:
+    if last is not None and last.step == FINISHED:
         raise TerminalError(
-            f"{table.name} was changed after it was verified at version {version}: {changed}; the view stays as it is; "
-            "run `migration settle` and `verify` again"
+            f"{switch.view} was finished at {last.at:%Y-%m-%d %H:%M:%S} UTC: its readers stay on the new side for good"
         )
-    if repeated_live(delta.read(work.lake, table), table).limit(1).count():
-        raise TerminalError(
-            f"{table.name} holds a key twice; the view stays as it is; run `migration settle`, `verify`"
-        )
-
-
-def _refuse_finished(work: Work) -> None:
-    if done := work.ledger.last_step(work.plan.plan_id, FINISHED):
-        raise TerminalError(f"plan {work.plan.plan_id} was finished at {done.at}: its view is not switched any more")

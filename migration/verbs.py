@@ -8,13 +8,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from migration import activity, report
+from migration import activity, report, switches
 from migration.aftermath import made_known
 from migration.choosing import check_rules, known_plan, plan_anew, source_of
 from migration.copying import copy_all, repair_chunk
 from migration.deriving import derive
 from migration.estimate import estimate, speed_of
 from migration.fencing import check_fence, fence
+from migration.gate import verified_versions
 from migration.healing import heal
 from migration.history import told, told_verification
 from migration.jobfile import Job, load_job
@@ -24,14 +25,15 @@ from migration.pace import overridden
 from migration.refusals import count_refusals
 from migration.requeueing import requeue
 from migration.settling import settle
-from migration.shadowing import check_equal, compare, load_questions
-from migration.switching import SHADOWED, cut_over, finish, roll_back, switch_of
+from migration.shadowing import shadow
+from migration.switching import cut_over, finish, roll_back
 from migration.tracking import Amount
 from migration.verifying import verify_table
 from migration.waiting import left
 from migration.watching import watched
 from migration.work import Work
 from spark_jobs.errors import TerminalError
+from spark_jobs.ingest.job import pass_barrier
 from spark_jobs.settings import Settings, load
 from spark_jobs.storage.delta import Lake
 from spark_jobs.storage.runs import Run, recorded
@@ -89,6 +91,7 @@ def _begin(work: Work, verb: str) -> None:
     fence(work)
     for mapping in work.mappings:
         heal(work, mapping.table, may_mend=verb == REQUEUE)
+    switches.heal(work)
 
 
 def noted(work: Work, verb: str, settings: Settings, args: argparse.Namespace) -> Facts:
@@ -160,20 +163,13 @@ def _derived(work: Work, _settings: Settings, _args: argparse.Namespace) -> Fact
 
 
 def _shadowed(work: Work, settings: Settings, _args: argparse.Namespace) -> Facts:
-    if work.job.shadow is None:
-        raise TerminalError(f"job {work.job.name} names no `shadow` file; nothing can be compared")
-    questions = load_questions(work.job.shadow)
     with connected(settings.trino_url, account=settings.trino_account) as client:
-        answers = compare(client, switch_of(work), questions)
-    check_equal(answers)
-    facts = {answer.name: answer.rows for answer in answers}
-    work.ledger.record_step(work.plan.plan_id, SHADOWED, {"rows": facts})
-    return {"shadow": facts}
+        return {"shadow": shadow(work, client, versions=verified_versions(work))}
 
 
 def _cut_over(work: Work, settings: Settings, _args: argparse.Namespace) -> Facts:
     with connected(settings.trino_url, account=settings.trino_account) as client:
-        return {"cut_over": cut_over(work, client)}
+        return {"cut_over": cut_over(work, client, partial(pass_barrier, work.lake, settings))}
 
 
 def _rolled_back(work: Work, settings: Settings, _args: argparse.Namespace) -> Facts:

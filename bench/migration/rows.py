@@ -60,7 +60,7 @@ def job_over(source: str) -> Job:
     """A job that copies the rows as they are."""
     rules = tuple(Cast(column.name, column.name) for column in COLUMNS)
     mapping = Mapping(TABLE, "*.parquet", "parquet", Dialect(), "UTC", 0.0, rules, (), "bench")
-    return Job("bench", WORKSPACE_NAME, source, (mapping,), None, None, None, "bench")
+    return Job("bench", WORKSPACE_NAME, source, (mapping,), None, (), None, "bench")
 
 
 @contextmanager

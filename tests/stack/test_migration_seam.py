@@ -10,23 +10,28 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 from kafka import KafkaProducer
 from pyspark.sql import SparkSession
 
+from migration import switches
 from migration.copying import copy_all
+from migration.gate import verified_versions
 from migration.healing import heal
 from migration.pace import Pace
 from migration.settling import settle
-from migration.switching import SHADOWED, cut_over, roll_back
+from migration.shadowing import shadow
+from migration.switching import cut_over, roll_back
 from migration.verifying import verify_table
 from migration.work import Work
 from services.embedded.stack import EmbeddedStack
 from spark_jobs.contracts.core import ORDER_LINES
 from spark_jobs.contracts.events import purchase_event_id
 from spark_jobs.contracts.topics import EVENTS_TOPIC
+from spark_jobs.ingest.job import pass_barrier
 from spark_jobs.protection.keys import load_root_keys
 from spark_jobs.protection.tokens import Tokeniser
 from spark_jobs.settings import Settings, load
@@ -42,7 +47,6 @@ HISTORY, LIVE = 600, 300  # orders of one line; the live ones begin with the las
 FIRST_LIVE = HISTORY - 10
 ALL = FIRST_LIVE + LIVE
 POLL_S = 0.2
-WAIT_S = 120
 DISCOUNTS = ("retail_disc", "coupon_disc", "coupon_match_disc")
 
 
@@ -103,7 +107,9 @@ def test_live_events_are_counted_once_before_the_switch_behind_it_and_back_again
         sending.start()
         copy_all(work, pace=Pace(parallel=1))
         sending.join()
-        wait_for_orders(lake, ALL)
+        pass_barrier(lake, settings)
+        assert orders_in(lake) == ALL
+        switches.heal(work)
         apply(trino, settings, legacy=str(old.export))
         assert asked(trino) == (ALL, ALL)  # what was written meanwhile is there, and nothing twice
         settled_and_verified(work)
@@ -112,31 +118,34 @@ def test_live_events_are_counted_once_before_the_switch_behind_it_and_back_again
         try:
             to_and_fro(work, trino, settings, legacy=str(old.export))
             send(stack, key_file, range(ALL, ALL + 1))  # written after a rollback, and seen on both sides
-            wait_for_orders(lake, ALL + 1)
+            pass_barrier(lake, settings)
             time.sleep(2)
             assert asked(trino) == (ALL + 1, ALL + 1)
-            cut_over(work, trino)
+            send(stack, key_file, range(ALL + 1, ALL + 2))  # still on its way when the cut-over begins
+            cut_over(work, trino, partial(pass_barrier, lake, settings))
+            assert orders_in(lake) == ALL + 2
             time.sleep(2)
-            assert asked(trino) == (ALL + 1, ALL + 1)
+            assert asked(trino) == (ALL + 2, ALL + 2)
         finally:
             reader.ended.set()
             reader.join()
     stream.terminate()
     assert stream.wait(timeout=120) == 0
     assert reader.failures == []
-    assert set(reader.answers) <= {(ALL, ALL), (ALL + 1, ALL + 1)}
+    assert set(reader.answers) <= {(ALL, ALL), (ALL + 1, ALL + 1), (ALL + 2, ALL + 2)}
     assert len(reader.answers) > 20
 
 
 def to_and_fro(work: Work, trino: Trino, settings: Settings, *, legacy: str) -> None:
-    """The answer stays the same on both sides, and `apply` applies the body that the ledger names."""
-    work.ledger.record_step(work.plan.plan_id, SHADOWED, {})
-    for act in (cut_over, roll_back, cut_over, roll_back):
+    """The answer stays the same on both sides, and `apply` applies the body that is in force."""
+    shadow(work, trino, versions=verified_versions(work))
+    over = partial(cut_over, barrier=partial(pass_barrier, work.lake, settings))
+    for act in (over, roll_back, over, roll_back):
         act(work, trino)
         for _ in range(2):
             time.sleep(1)
             assert asked(trino) == (ALL, ALL)
-            assert sides(trino) == ({"new"} if act is cut_over else {"old"})
+            assert sides(trino) == ({"new"} if act is over else {"old"})
             apply(trino, settings, legacy=legacy)
 
 
@@ -181,9 +190,6 @@ def purchase(fields: dict[str, str], token: str) -> bytes:
     return json.dumps(event).encode()
 
 
-def wait_for_orders(lake: Lake, orders: int) -> None:
-    """Until so many orders are in the table, however they came."""
-    until = time.monotonic() + WAIT_S
-    while (found := delta.read(lake, ORDER_LINES).select("order_id").distinct().count()) < orders:
-        assert time.monotonic() < until, f"{found} of {orders} orders came"
-        time.sleep(1)
+def orders_in(lake: Lake) -> int:
+    """Orders that are in the table, however they came."""
+    return delta.read(lake, ORDER_LINES).select("order_id").distinct().count()

@@ -31,8 +31,10 @@ def test_the_demo_s_job_fills_six_tables() -> None:
     ]
     assert job.source == "/somewhere"
     assert job.switch is not None
-    assert job.switch.old.is_file()
-    assert job.switch.new.is_file()
+    assert [one.name for one in job.questions] == [
+        "lines, baskets, sales and pieces by month and store",
+        "sales by product",
+    ]
 
 
 def test_the_header_of_a_file_is_what_rules_and_ignore_name() -> None:

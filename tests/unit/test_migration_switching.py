@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from migration.jobfile import Switch
-from migration.shadowing import Question, check_equal, compare, load_questions
+from migration.questions import Question, load_questions
+from migration.shadowing import check_equal, compare
 from migration.switching import Step, run_steps
-from migration.views import view_query, view_statement
+from migration.views import read_body
 from spark_jobs.errors import TerminalError
-from tests.migration_files import MAPPINGS
+from tests.migration_files import MAPPINGS, old_system
 from trino_catalog.connection import Trino
 
 VIEW = """-- A view; of {side}.
@@ -50,12 +51,13 @@ class Connection:
 def switch(tmp_path) -> Switch:
     for side in ("old", "new"):
         (tmp_path / side).write_text(VIEW.format(side=side))
-    return Switch("sales.purchases", tmp_path / "new", tmp_path / "old")
+    bodies = {side: read_body(tmp_path / side, "sales.purchases") for side in ("old", "new")}
+    return Switch("sales.purchases", **bodies)
 
 
 def test_a_view_file_is_a_statement_and_its_query(switch) -> None:
-    assert view_query(switch.new) == "SELECT 'new' AS side"
-    assert view_statement(switch.new).startswith("CREATE OR REPLACE VIEW lake_admin.sales.purchases")
+    assert switch.new.query == "SELECT 'new' AS side"
+    assert switch.new.statement.startswith("CREATE OR REPLACE VIEW lake_admin.sales.purchases")
 
 
 @pytest.mark.parametrize(
@@ -64,12 +66,27 @@ def test_a_view_file_is_a_statement_and_its_query(switch) -> None:
 def test_a_file_that_is_not_one_view_is_refused(tmp_path, text) -> None:
     (tmp_path / "v.sql").write_text(text)
     with pytest.raises(TerminalError, match="is not one CREATE OR REPLACE VIEW"):
-        view_statement(tmp_path / "v.sql")
+        read_body(tmp_path / "v.sql", "sales.purchases")
 
 
-def test_a_missing_view_is_named(tmp_path) -> None:
-    with pytest.raises(TerminalError, match="cannot be read"):
-        view_query(tmp_path / "v.sql")
+def test_what_readers_need_is_read_with_the_job_before_anything_is_planned(tmp_path) -> None:
+    cutover = {"view": "sales.purchases", "new": "new.sql", "old": "old.sql"}
+    old = old_system(tmp_path, cutover=cutover, shadow="shadow.yaml")
+    (tmp_path / "old.sql").write_text(VIEW.format(side="old").replace("sales.purchases", "sales.returns"))
+    with pytest.raises(TerminalError) as error:
+        old.job()
+    for said in (
+        "new.sql cannot be read: No such file",
+        "old.sql makes lake_admin.sales.returns, wanted lake_admin.sales.purchases",
+        "shadow.yaml cannot be read: No such file",
+    ):
+        assert said in str(error.value)
+
+
+def test_a_shadow_run_needs_two_bodies(tmp_path) -> None:
+    old = old_system(tmp_path, shadow=str(MAPPINGS / "shadow.yaml"))
+    with pytest.raises(TerminalError, match="`shadow` compares the two bodies of `cutover`, which is missing"):
+        old.job()
 
 
 @pytest.mark.parametrize(
