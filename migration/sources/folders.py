@@ -30,6 +30,8 @@ _TIMEOUT_S = 60.0
 # What Java leaves as it is in the path of a URI; beyond ASCII as well, but for spaces and control characters.
 _URI_PLAIN = "_-!.~'()*,;:$&+=/@"
 _URI_QUOTED = ("Zs", "Zl", "Zp", "Cc")
+# What Spark takes for a pattern in a path.
+PATTERN_CHARACTERS = "\\{}[]*?"
 # What says something of one file; every other error is of the disk or of the network.
 _OF_A_FILE = frozenset(
     {errno.ENOENT, errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG}
@@ -258,7 +260,8 @@ def name_problem(name: str) -> str:
     # As Spark's `shouldFilterOutPathName` has it, and the summaries of Parquet, which it lets through, hold no records.
     if last.startswith(".") or (last.startswith("_") and "=" not in last) or last.endswith("._COPYING_"):
         return "Spark passes over files named `_...`, `....` or `..._COPYING_`; rename it, or let `files` not name it"
-    if ":" in last:
+    # A path with the characters of a pattern is put together part by part, so that none of them may have it.
+    if ":" in (name if any(character in name for character in PATTERN_CHARACTERS) else last):
         return "Spark takes what stands before `:` in its name for a kind of address; rename it"
     return ""
 

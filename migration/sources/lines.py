@@ -6,13 +6,15 @@ spoils no other, and its place is known.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
-from pyspark.sql import Column, DataFrame, DataFrameReader, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from migration.dialects import ENCODINGS
 from migration.sources.compression import HADOOP_CODECS
+from migration.sources.folders import PATTERN_CHARACTERS
 
 # Files are cut into blocks of this size, whatever the cores at hand: a line's place must be the same in every run.
 BLOCK_BYTES = 128 * 1024 * 1024
@@ -42,9 +44,12 @@ def reading_session(spark: SparkSession) -> SparkSession:
     return session
 
 
-def named_files(session: SparkSession) -> DataFrameReader:
-    """A reader that takes each name as it is written: to Spark's own, `*` and `[` in it are a pattern."""
-    return session.read.option("__globPaths__", "false")
+def as_written(paths: Sequence[str]) -> list[str]:
+    """Paths for Spark, to which `*` and `[` in a name are a pattern.
+
+    Its option `__globPaths__` is for one path: of several, one with such a name lets it read all others twice.
+    """
+    return [re.sub(f"[{re.escape(PATTERN_CHARACTERS)}]", r"\\\g<0>", path) for path in paths]
 
 
 def read_lines(session: SparkSession, paths: Sequence[str]) -> DataFrame:
@@ -52,7 +57,7 @@ def read_lines(session: SparkSession, paths: Sequence[str]) -> DataFrame:
 
     Only "\n" ends a line: no byte of a character is one in any of ENCODINGS. A compressed file is one block.
     """
-    text = named_files(session).option("lineSep", "\n").text(list(paths))
+    text = session.read.option("lineSep", "\n").text(as_written(paths))
     return text.select(
         F.col("_metadata.file_path").alias("file"),
         F.col("value"),

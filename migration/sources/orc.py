@@ -28,7 +28,7 @@ from migration.sources.columnar import (
 from migration.sources.contents import content_of
 from migration.sources.folders import Folder
 from migration.sources.formats import Looked, UnreadableError
-from migration.sources.lines import line_in_block, named_files
+from migration.sources.lines import as_written, line_in_block
 
 LOCAL = "timestamp_ntz"
 # Files before ORC 1.7, and those of C++ writers, do not say by which calendar they count days before this one.
@@ -64,7 +64,7 @@ class Orc:
     def read(self, session: SparkSession, paths: Sequence[str], layout: Layout, mapping: Mapping) -> DataFrame:
         """Every record; a block is 128 MB of the file, as of lines."""
         as_text = [(name, "string" if kind == LOCAL else kind) for name, kind in readable(layout)]
-        rows = named_files(session).schema(ddl_of(as_text)).orc(list(paths))
+        rows = session.read.schema(ddl_of(as_text)).orc(as_written(paths))
         place = rows.metadataColumn("_metadata")
         values = {name: column(name).cast(kind) for name, kind in readable(layout)}
         return rows.select(

@@ -20,7 +20,7 @@ from migration.sources.columnar import check_names, column, ddl_of, fields_of, r
 from migration.sources.contents import content_of
 from migration.sources.folders import Folder
 from migration.sources.formats import Looked
-from migration.sources.lines import named_files
+from migration.sources.lines import as_written
 
 _SPARK_WROTE = b"org.apache.spark.version"
 OLD_TIME = f"{UNREADABLE}INT96 (nanoseconds)"
@@ -66,7 +66,7 @@ class Parquet:
 
     def read(self, session: SparkSession, paths: Sequence[str], layout: Layout, mapping: Mapping) -> DataFrame:  # noqa: ARG002 - types need no mapping
         """Every record; `line` is its row in the file, from 1, however the file is cut."""
-        rows = named_files(session).schema(ddl_of(readable(layout))).parquet(*paths)
+        rows = session.read.schema(ddl_of(readable(layout))).parquet(*as_written(paths))
         place = rows.metadataColumn("_metadata")
         return rows.select(
             place.getField("file_path").alias("file"),

@@ -201,8 +201,8 @@ def test_a_file_of_any_name_is_read_alone_and_shown_as_its_uri(spark, tmp_path) 
     session = reading_session(spark)
     for some in (*([name] for name in names), names):
         rows = read_lines(session, [f"{tmp_path}/{name}" for name in some]).collect()
-        found = {row.value: row.file for row in rows}
-        assert found == {repr(name): DiskFolder(tmp_path).uri(name) for name in some}
+        found = sorted((row.value, row.file) for row in rows)
+        assert found == sorted((repr(name), DiskFolder(tmp_path).uri(name)) for name in some)
 
 
 def test_nothing_clear_meets_a_shuffle_a_sort_or_a_cache(read) -> None:

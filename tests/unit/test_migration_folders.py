@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from migration.chunks import Chunk
 from migration.mapping_file import parse_mapping
 from migration.sources.files import FORMATS, Files
-from migration.sources.folders import DiskFolder, Folder, matches, open_folder
+from migration.sources.folders import DiskFolder, Folder, matches, name_problem, open_folder
 from migration.sources.source import Refused, Unnamed
 from spark_jobs.errors import RetryableError, TerminalError
 from tests.columnar_files import mapping_of, put, table_of
@@ -214,6 +214,8 @@ def test_names_that_spark_does_not_read_are_refused(tmp_path) -> None:
     assert "Spark passes over" in refused["_a.parquet"]
     assert "its name is no UTF-8" in refused["ü-\\xff.parquet"]
     assert Unnamed("\\xfe.txt") in found
+    assert not name_problem("12:30/a.csv")
+    assert "stands before `:`" in name_problem("12:30/a[1].csv")
 
 
 def test_a_link_that_leads_nowhere_is_refused(tmp_path) -> None:
