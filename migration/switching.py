@@ -57,7 +57,7 @@ def cut_over(work: Work, client: Trino, barrier: Barrier) -> dict[str, Any]:
     """
     switch = switch_of(work)
     _refuse_finished(switch, newest(work.lake, switch.view))
-    offsets = {str(partition): offset for partition, offset in barrier().items()}
+    offsets = {str(partition): offset for partition, offset in sorted(barrier().items())}
     facts = {"versions": check_green(work), "barrier": offsets}
 
     def noted(step: str) -> Callable[[], None]:
