@@ -55,7 +55,7 @@ def copy_all(work: Work, *, pace: Pace = Pace(), watch: Watch = UNWATCHED) -> No
     prepare(work)
     remember(work)
     waiting = to_copy(work.ledger, work.plan.plan_id, pace.order)
-    failed: list[str] = []
+    failed, named = 0, list[str]()
     with ThreadPoolExecutor(pace.parallel, thread_name_prefix="copy") as pool:
 
         def start(chunk: Chunk) -> Future[Chunk]:
@@ -66,15 +66,16 @@ def copy_all(work: Work, *, pace: Pace = Pace(), watch: Watch = UNWATCHED) -> No
             for chunk in paced(waiting, start, pace, check=work.lease.check, waits=watch.waits):
                 watch.ended(chunk)
                 if chunk.state is ChunkState.FAILED:
-                    failed.append(f"  {_failure(chunk)}" if len(failed) < SHOWN else "")
+                    failed += 1
+                    named += [f"  {_failure(chunk)}"] if failed <= SHOWN else []
         except KeyboardInterrupt:
             work.lake.spark.sparkContext.cancelAllJobs()
             raise
     if failed:
-        more = [f"  and {len(failed) - SHOWN:,} more, see `migration status`"] if len(failed) > SHOWN else []
+        more = [f"  and {failed - SHOWN:,} more, see `migration status`"] if failed > SHOWN else []
         wanted = "mend these, then run `migration copy` again, which tries them once more"
-        begin = f"chunks that failed: {len(failed):,}; the others are copied:"
-        raise TerminalError("\n".join([begin, *failed[:SHOWN], *more, wanted]))
+        begin = f"chunks that failed: {failed:,}; the others are copied:"
+        raise TerminalError("\n".join([begin, *named, *more, wanted]))
 
 
 def prepare(work: Work) -> None:

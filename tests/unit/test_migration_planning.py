@@ -13,11 +13,12 @@ from migration import drafts
 from migration.chunks import Chunk, ChunkState, Counts
 from migration.ledger import Ledger, open_ledger
 from migration.overview import not_taken
-from migration.planning import Draft, draft_plan
+from migration.planning import draft_plan
 from migration.sources.files import Files
 from migration.sources.folders import DiskFolder
 from spark_jobs.errors import TerminalError
 from spark_jobs.storage.fingerprints import EMPTY
+from tests.migration_drafts import chunks_of, draft_of, source
 from tests.migration_files import HEADER, OldSystem, line, old_system
 
 
@@ -30,19 +31,6 @@ def ledger(tmp_path) -> Iterator[Ledger]:
 @pytest.fixture
 def old(tmp_path) -> OldSystem:
     return old_system(tmp_path / "old")
-
-
-def source(old: OldSystem) -> Files:
-    return Files(DiskFolder(old.export))
-
-
-def draft_of(old: OldSystem, ledger: Ledger) -> Draft:
-    return draft_plan(old.job(), ledger, source(old))
-
-
-def chunks_of(old: OldSystem, ledger: Ledger) -> list[Chunk]:
-    draft_of(old, ledger)
-    return list(ledger.chunks(drafts.id_of(old.job().name)))
 
 
 def reasons(old: OldSystem, ledger: Ledger) -> dict[str, str]:

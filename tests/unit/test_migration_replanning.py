@@ -11,15 +11,15 @@ import pytest
 from sqlalchemy import update
 
 from migration import drafts
-from migration.chunks import Chunk
 from migration.ledger import Ledger, open_ledger
 from migration.ledger_schema import PLANS
-from migration.planning import Draft, draft_plan
+from migration.planning import draft_plan
 from migration.rehashing import rehashed
 from migration.sources.files import Files
 from migration.sources.folders import DiskFolder
 from migration.work import Work
 from spark_jobs.contracts.core import ORDER_LINES
+from tests.migration_drafts import chunks_of, draft_of, source
 from tests.migration_files import OldSystem, line, old_system
 
 
@@ -32,19 +32,6 @@ def ledger(tmp_path) -> Iterator[Ledger]:
 @pytest.fixture
 def old(tmp_path) -> OldSystem:
     return old_system(tmp_path / "old")
-
-
-def source(old: OldSystem) -> Files:
-    return Files(DiskFolder(old.export))
-
-
-def draft_of(old: OldSystem, ledger: Ledger) -> Draft:
-    return draft_plan(old.job(), ledger, source(old))
-
-
-def chunks_of(old: OldSystem, ledger: Ledger) -> list[Chunk]:
-    draft_of(old, ledger)
-    return list(ledger.chunks(drafts.id_of(old.job().name)))
 
 
 def test_a_file_that_is_as_it_was_planned_is_not_read_again(old, ledger, monkeypatch) -> None:
