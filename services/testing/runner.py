@@ -22,6 +22,9 @@ FOLDERS: Mapping[str, Sequence[str]] = {
     "acceptance": ("acceptance",),
     "appliance": ("appliance",),
 }
+# Tiers whose tests wait for one driver or one interpreter: their files are dealt out to this many processes. The others
+# share brokers, hosts or the machine's memory.
+PROCESSES: Mapping[str, int] = {"unit": 2, "spark": 2}
 # Tiers, separated by spaces, in which a skip is a failure: none may be missing in silence where all proof is asked for.
 REQUIRED_VARIABLE = "DATABANK_REQUIRED_TIERS"
 
@@ -29,7 +32,7 @@ REQUIRED_VARIABLE = "DATABANK_REQUIRED_TIERS"
 def run_tiers(wanted: Sequence[str]) -> int:
     """Run the wanted tiers, or all; 1 when anything failed or nothing ran."""
     tiers: dict[str, Callable[[], Tally]] = {"gate": run_gate}
-    tiers |= {name: partial(run_folders, folders) for name, folders in FOLDERS.items()}
+    tiers |= {name: partial(run_folders, folders, PROCESSES.get(name, 1)) for name, folders in FOLDERS.items()}
     results: dict[str, tuple[Tally, float]] = {}
     for name, run in tiers.items():
         if wanted and name not in wanted:
@@ -73,13 +76,14 @@ def run_gate() -> Tally:
     return Tally(passed=sum(outcomes), failed=len(outcomes) - sum(outcomes))
 
 
-def run_folders(folders: Sequence[str]) -> Tally:
-    """The tests of these folders of `tests/`, without those of campaign and life cycle."""
+def run_folders(folders: Sequence[str], at_once: int = 1) -> Tally:
+    """The tests of these folders of `tests/`, without those of campaign and life cycle; whole files, `at_once`."""
     present = [f"tests/{folder}" for folder in folders if any((paths.REPO / "tests" / folder).rglob("test_*.py"))]
     if not present:
         _say("no tests here yet")
         return Tally()
-    return processes.pytest(["-m", "not campaign and not lifecycle", *present], environment(resolved()))
+    dealt = [f"--numprocesses={at_once}", "--dist=loadfile"] if at_once > 1 else []
+    return processes.pytest(["-m", "not campaign and not lifecycle", *dealt, *present], environment(resolved()))
 
 
 def _say(line: str) -> None:

@@ -71,6 +71,19 @@ def test_another_job_that_fails_ends_the_waiting_at_once(tmp_path: Path) -> None
         closed(history)
 
 
+class Clock:
+    """Time that passes only by sleeping."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
 @pytest.mark.parametrize(
     ("copied_after_s", "wanted_s"),
     [
@@ -79,24 +92,27 @@ def test_another_job_that_fails_ends_the_waiting_at_once(tmp_path: Path) -> None
         pytest.param(9.0, 1.0, id="history was being copied all the time"),
     ],
 )
-def test_the_overlap_ends_when_history_is_copied(tmp_path: Path, copied_after_s: float, wanted_s: float) -> None:
-    began = time.monotonic()
+def test_the_overlap_ends_when_history_is_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, copied_after_s: float, wanted_s: float
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr(run, "time", clock)
     live, history, jobs = Mock(spec=Job), Mock(spec=Job), Mock(spec=Jobs)
-    live.is_running = lambda: time.monotonic() < began + 1.0
+    live.is_running = lambda: clock.now < 1.0
     live.last_line.return_value = ""
 
     def ended() -> list[dict[str, Any]]:
-        time.sleep(max(0.0, began + 1.0 - time.monotonic()))
+        clock.now = max(clock.now, 1.0)
         return [{"sent": 10, "seconds": 1.0}]
 
     live.result = ended
-    history.said = lambda words: words == "step copy:" and time.monotonic() > began + copied_after_s
+    history.said = lambda words: words == "step copy:" and clock.now > copied_after_s
     jobs.start.return_value = live
     options = Options(tmp_path, 1.0, 7, plants_missing_row=False)
     outcome = run.Outcome(options)
     board = Board(Console(file=io.StringIO()), run.STAGES)
     run._send_live(run.Stage(options, board, Mock(), jobs, outcome), history)
-    assert outcome.overlap_s == pytest.approx(wanted_s, abs=0.35)
+    assert outcome.overlap_s == pytest.approx(wanted_s, abs=0.35)  # it looks four times a second
 
 
 def test_the_watch_keeps_what_is_removed_and_sees_every_java(tmp_path: Path) -> None:
