@@ -67,7 +67,7 @@ class Hosts:
             self.wait_for(name)
 
     def run(self, name: str, command: str, *, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run a shell command on a host as root; what it said is shown when it does not end."""
+        """Run a shell command on a host as root; what it said is shown when it fails or does not end."""
         options = ["-i", str(self.key), "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"]
         options += ["-o", "LogLevel=ERROR", "-o", "ConnectTimeout=5"]
         ssh = [*self._entering, "ssh", *options, f"root@{address_of(name)}", command]
@@ -81,6 +81,9 @@ class Hosts:
                 check=check,
                 timeout=LIMIT_S,
             )
+        except subprocess.CalledProcessError as error:
+            error.add_note(f"{name} said: {error.stderr[-3000:]}")
+            raise
         except subprocess.TimeoutExpired as error:
             said = b"".join(part for part in (error.stdout, error.stderr) if isinstance(part, bytes))
             raise TimeoutError(f"{name}: {command} took more than {LIMIT_S} s; it said {said[-3000:]!r}") from error

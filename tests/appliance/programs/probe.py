@@ -60,6 +60,7 @@ def watch(name: str, ask: Callable[[], None]) -> threading.Thread:
 counted: dict[str, Any] = {}
 admin = KafkaAdminClient(**door)
 admin.create_topics([NewTopic(TOPIC, num_partitions=6, replication_factor=3)])
+admin.close()
 watching = [
     watch("HDFS", lambda: answers(f"{told['hdfs_url']}/webhdfs/v1/?op=LISTSTATUS&user.name=databank")),
     watch("Trino", lambda: answers(f"{told['trino_url']}/v1/info")),
@@ -83,7 +84,10 @@ for thread in watching:
 consumer = KafkaConsumer(TOPIC, auto_offset_reset="earliest", group_id=TOPIC, consumer_timeout_ms=20_000, **door)
 read = {int(message.value) for message in consumer}
 consumer.close()
+# A client of its own: each broker that the first one knew was restarted meanwhile.
+admin = KafkaAdminClient(**door)
 admin.delete_topics([TOPIC])
+admin.close()
 counted["Kafka"] = {
     "sent": sent,
     "refused": refused,
