@@ -23,7 +23,19 @@ from spark_jobs.tagging.definitions import Catalogue, Comparison, Tag
 from spark_jobs.tagging.dependencies import comparisons_of
 from spark_jobs.tagging.findings import listed
 from spark_jobs.tagging.frames import Booleans
-from spark_jobs.tagging.measures import Count, Days, Measure, Ratio, Score, Selection, Span, Sum, TagValue
+from spark_jobs.tagging.measures import (
+    Attribute,
+    Count,
+    Days,
+    Given,
+    Measure,
+    Ratio,
+    Score,
+    Selection,
+    Span,
+    Sum,
+    TagValue,
+)
 from spark_jobs.tagging.moment import NEVER, Moment
 from spark_jobs.tagging.plan import Ranked, compile_plan, sources_of_tag
 from spark_jobs.tagging.truth import truth_of
@@ -161,15 +173,30 @@ def _column(measure: Measure, values: list[Cell], tag: Tag) -> Column:
 
 def _named(measure: Measure, value: Cell) -> str:
     """The measure and a value of it, as a note shows them."""
-    kind = type(measure).__name__.lower()
-    of = getattr(measure, "of", None)
-    source = f" of {of.source}" if isinstance(of, Selection) else ""
-    name = f"{kind}{source}{f'.{measure.field}' if isinstance(measure, Sum) else ''}"
+    name = _name_of(measure)
     if value is None:
         return f"{name} is absent"
     if isinstance(value, str):
         return f"{name} is '{value}'"
     if type_of(measure) == "instant":
         return f"{name} is {(moment_of(_BASE) - moment_of(int(value))).total_seconds() / 86_400:.5g} days old"
+    if type_of(measure) == "duration":
+        return f"{name} is {int(value) / DAY_US:.5g} days"
     decimals = decimals_of(measure) if type_of(measure) == "number" else 0
     return f"{name} is {Decimal(value).scaleb(-(decimals or 0)).normalize():f}"
+
+
+def _name_of(measure: Measure) -> str:
+    match measure:
+        case TagValue(name):
+            return f"tag {name}"
+        case Attribute(name):
+            return f"attribute {name}"
+        case Given(kind, name):
+            return f"{kind} {name}"
+        case Score(model):
+            return f"score {model}"
+        case _:
+            of = getattr(measure, "of", None)
+            source = f" of {of.source}" if isinstance(of, Selection) else ""
+            return f"{type(measure).__name__.lower()}{source}{f'.{measure.field}' if isinstance(measure, Sum) else ''}"

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from spark_jobs.tagging.measures import Filter, Selection
 from spark_jobs.tagging.moment import Moment
-from spark_jobs.tagging.plan import Bins, Plan, SourcePlan
+from spark_jobs.tagging.plan import Plan, SourcePlan
 from spark_jobs.tagging.vocabulary import SOURCE_NUMBERS
 
 Integers = npt.NDArray[np.int64]
@@ -72,8 +72,9 @@ class Frame:
         if not wanted.is_number:
             return self.texts[source.texts.index(wanted.field)].where(partial(passes_text, wanted))
         slot = next(n for n, bins in enumerate(source.bins) if bins.field == wanted.field)
-        passes = partial(_passes_number, wanted, source.bins[slot])
-        return self.texts[len(source.texts) + slot].where(passes)
+        # Slots are shared: texts of other sources stand in them, too.
+        passing = source.bins[slot].passing(wanted)
+        return self.texts[len(source.texts) + slot].where(lambda position: position in passing)
 
     def _of_source(self, source: str) -> Booleans:
         mask = self.source == SOURCE_NUMBERS[source]
@@ -93,12 +94,6 @@ def passes_text(wanted: Filter, value: str | None) -> bool:
             return value not in wanted.operands
         case _:
             return (value is not None) is wanted.operands[0]
-
-
-def _passes_number(wanted: Filter, bins: Bins, position: str | None) -> bool:
-    if position is None:
-        return wanted.kind == "present" and not wanted.operands[0]
-    return bins.passes(wanted, int(position))
 
 
 def frame_of(table: pa.Table, plan: Plan) -> Frame:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from spark_jobs.tagging.definitions import Among, Catalogue, Rule, Tag
@@ -15,6 +15,7 @@ from spark_jobs.tagging.measures import (
     Days,
     Distribution,
     Filter,
+    FilterKind,
     First,
     Given,
     GivenKind,
@@ -73,20 +74,21 @@ class Bins:
     field: str
     limits: tuple[int, ...]
 
-    def passes(self, wanted: Filter, position: int) -> bool:
-        """Whether numbers of a position pass a filter on this field."""
+    def passing(self, wanted: Filter) -> frozenset[str | None]:
+        """The positions, as texts, whose numbers pass a filter on this field; None stands for no number."""
+        if wanted.kind == "present" and not wanted.operands[0]:
+            return frozenset([None])
+        known = range(2 * len(self.limits) + 1)
         if wanted.kind == "present":
-            return bool(wanted.operands[0])
+            return frozenset(map(str, known))
         limit = 2 * self.limits.index(int(wanted.operands[0])) + 1
-        match wanted.kind:
-            case "at_least":
-                return position >= limit
-            case "above":
-                return position > limit
-            case "at_most":
-                return position <= limit
-            case _:
-                return position < limit
+        holds: dict[FilterKind, Callable[[int], bool]] = {
+            "at_least": lambda position: position >= limit,
+            "above": lambda position: position > limit,
+            "at_most": lambda position: position <= limit,
+            "below": lambda position: position < limit,
+        }
+        return frozenset(str(position) for position in known if holds[wanted.kind](position))
 
 
 @dataclass(frozen=True, slots=True)
