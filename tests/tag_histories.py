@@ -83,7 +83,7 @@ class Order:
 
 @dataclass(frozen=True)
 class Click:
-    """`amount` is a property of the catalogue's head, in its last decimal; None where the event has none."""
+    """`amount` is each number property of the head, in its last decimal; None where the event has none."""
 
     at: datetime
     name: str = "page_view"
@@ -156,7 +156,7 @@ def _rows(person: int, life: Life, plan: Plan, at: Moment) -> Iterator[Row]:
     if source := used.get("events"):
         for click in life.clicks:
             when, fields = micros(click.at), {"name": click.name, "terminal": click.terminal}
-            texts = _slots(source, fields, {"amount": click.amount})
+            texts = _slots(source, fields, dict.fromkeys(source.fields, click.amount))
             amounts = [click.amount or 0 for _ in source.numbers]
             yield SOURCE_NUMBERS["events"], _part(click, when, source, at), when, texts, amounts
 
