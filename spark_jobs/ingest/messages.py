@@ -157,9 +157,12 @@ def _is_too_large(lines: Column) -> Column:
             lines, F.lit(0).cast(kind), lambda so_far, line: (so_far + F.coalesce(part(line), F.lit(0))).cast(kind)
         )
 
-    money = [total(lambda line, name=name: line[name].try_cast(MONEY), "decimal(38,2)") for name in _MONEY_FIELDS]
+    def money(line: Column) -> Column:
+        parts = [F.coalesce(line[name].try_cast(MONEY), F.lit(0)).cast("decimal(38,2)") for name in _MONEY_FIELDS]
+        return reduce(Column.__add__, parts)
+
     pieces = total(lambda line: line["quantity"].try_cast("bigint"), "decimal(38,0)")
-    is_over = reduce(Column.__add__, money) >= F.lit(_MONEY_LIMIT).cast("decimal(38,2)")
+    is_over = total(money, "decimal(38,2)") >= F.lit(_MONEY_LIMIT).cast("decimal(38,2)")
     return F.coalesce(is_over | (pieces > F.lit(_MOST_PIECES)), F.lit(False))
 
 

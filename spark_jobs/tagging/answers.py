@@ -91,9 +91,10 @@ def people_of(batch: pa.RecordBatch, plan: Plan, moment: Moment, limits: Limits)
 
 def answers_of_all(plan: Plan, people: People) -> Iterator[tuple[Tag, Answers]]:
     """The answers of every tag of the plan, in its order: what a tag uses has been answered before it."""
+    used = plan.used
     for tag in plan.tags:
         answers = answers_of(tag.rule, people)
-        if tag.name in plan.used:
+        if tag.name in used:
             people.answered[tag.name] = _as_column(answers)
         yield tag, answers
 

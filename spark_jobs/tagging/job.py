@@ -27,7 +27,7 @@ from spark_jobs.tagging.calendar import moment_of
 from spark_jobs.tagging.changes import changes_between
 from spark_jobs.tagging.check import catalogue_of, moment_of_run
 from spark_jobs.tagging.checking import check_catalogue
-from spark_jobs.tagging.computing import answers_from, buckets_from, features_from, limits_from
+from spark_jobs.tagging.computing import answers_from, buckets_from, features_from, limits_from, populations_from
 from spark_jobs.tagging.definitions import Catalogue, digest
 from spark_jobs.tagging.moment import Moment
 from spark_jobs.tagging.plan import Plan, compile_plan
@@ -136,7 +136,7 @@ def _compute(work: Work) -> dict[str, object]:
     answers = answers_from(features, work.plan, work.moment, limits).persist()
     try:
         with clock.step("answers"):
-            counted = answers.groupBy("tag", "value").count().collect()
+            counted = populations_from(answers, most=MOST_VALUES_SHOWN).collect()
         with clock.step("publish"):
             _publish(answers, work, state)
         with clock.step("changes"):
@@ -150,7 +150,7 @@ def _compute(work: Work) -> dict[str, object]:
         "snapshot_id": work.snapshot_id,
         "version": digest(state.as_facts()),
         "persons": persons,
-        "rows": sum(row["count"] for row in counted if row["tag"] != TIMER),
+        "rows": sum(row["count"] for row in counted if row["value"] is None),
         "changes": changes,
         "populations": _populations(work, counted, persons),
         "versions": {name: version.version for name, version in state.tags.items()},
@@ -166,7 +166,7 @@ def _populations(work: Work, counted: list[Row], persons: int) -> dict[str, dict
     populations: dict[str, dict[str, int]] = {}
     for number, tag in enumerate(work.catalogue.tags):
         values = {row["value"]: row["count"] for row in counted if row["tag"] == number}
-        values[tag.rule.otherwise] = persons - sum(values.values())
+        values[tag.rule.otherwise] = persons - values.pop(None, 0)
         shown = sorted(values.items(), key=lambda item: (-item[1], item[0]))[:MOST_VALUES_SHOWN]
         populations[tag.name] = dict(shown)
     return populations

@@ -52,7 +52,8 @@ from spark_jobs.tagging.ranking import bands_of
 
 def column_of(measure: Measure, people: People, *, among: Among, missing_is_unknown: bool) -> Column:
     """The column of a measure for a tag: `among` is the group that quantiles are drawn from."""
-    if sources_of_measure(measure) & people.moment.unrecorded:
+    unrecorded = people.moment.unrecorded
+    if unrecorded and sources_of_measure(measure) & unrecorded:
         return unknown_column(people)
     column = _column(measure, people, among)
     if missing_is_unknown and not isinstance(measure, Sequence | Then | TagValue):

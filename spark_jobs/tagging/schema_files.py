@@ -162,8 +162,10 @@ def tag_schema() -> Schema:
 
 def named_filters() -> Schema:
     """Filters of a field, of texts and of numbers."""
-    texts = {kind: FLAG if kind == "present" else _TEXTS for kind in reading_where.TEXT_FILTERS}
-    numbers = {kind: FLAG if kind == "present" else either(NUMBER) for kind in reading_where.NUMBER_FILTERS}
+    texts: dict[str, Schema] = {kind: FLAG if kind == "present" else _TEXTS for kind in reading_where.TEXT_FILTERS}
+    numbers: dict[str, Schema] = {
+        kind: FLAG if kind == "present" else either(NUMBER) for kind in reading_where.NUMBER_FILTERS
+    }
     return {
         "type": "object",
         "properties": texts | numbers,
@@ -204,9 +206,10 @@ def _comparisons() -> Iterator[tuple[str, Schema]]:
     times = object_of(
         reading_conditions.TIMES_KEYS, {"times": either({"type": "number", "exclusiveMinimum": 0}), "measure": TEXT}
     )
-    shares = {"value": _TEXTS, **{kind: either(NUMBER) for kind in reading_conditions.NUMBER}}
+    numbers: dict[str, Schema] = {kind: either(NUMBER) for kind in reading_conditions.NUMBER}
+    shares = {"value": _TEXTS, **numbers}
     known: dict[str, Schema] = {
-        **{kind: either(NUMBER) for kind in reading_conditions.NUMBER},
+        **numbers,
         "present": FLAG,
         "within": either(_SPAN),
         "older_than": {"anyOf": [_SPAN, FILLED, times]},

@@ -237,5 +237,5 @@ def test_bad_input_is_refused_before_anything_is_written(lake: Lake, tmp_path: P
     other.workspace = "toys"
     with pytest.raises(TerminalError, match="is of workspace 'grocery', wanted 'toys'"):
         job.preflight(settings, other)
-    assert job.preflight(settings, arguments(tmp_path / "tags")) is None
+    job.preflight(settings, arguments(tmp_path / "tags"))
     assert not delta.exists(lake, PERSON_TAGS)

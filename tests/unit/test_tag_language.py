@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -140,7 +141,7 @@ TEMPLATE = definition(
     measures={"last": {"last": "purchase_lines", "where": {"product_line": "$names"}}},
     levels=[{"value": "true", "when": {"last": {"older_than": "$after"}}}],
 )
-ENTRIES = [
+ENTRIES: list[dict[str, Any]] = [
     {"line": "fresh", "names": ["FRUIT", "MEAT"], "after": "45 days"},
     {"line": "tools", "names": "TOOLS", "after": "1 months"},
 ]
@@ -178,7 +179,7 @@ def test_one_file_makes_a_tag_of_every_entry(tmp_path: Path) -> None:
         pytest.param(ENTRIES, {"tag": "sleepy_$line"}, "wanted the file's name 'dormant_line'", id="file's name"),
     ],
 )
-def test_a_wrong_template_is_refused(tmp_path: Path, entries: object, changed: dict, problem: str) -> None:
+def test_a_wrong_template_is_refused(tmp_path: Path, entries: object, changed: dict[str, object], problem: str) -> None:
     write_template(tmp_path, entries)
     if changed:
         write_catalogue(tmp_path, {**TEMPLATE, **changed, "each": entries})

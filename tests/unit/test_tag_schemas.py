@@ -13,6 +13,7 @@ from jsonschema import Draft202012Validator
 
 from spark_jobs.tagging import reading, reading_head, schema_files
 from spark_jobs.tagging.check import SHIPPED
+from spark_jobs.tagging.definitions import Head as Names
 from spark_jobs.tagging.findings import Findings
 from spark_jobs.tagging.reading_head import HEAD_FILE, read_head
 from spark_jobs.tagging.reading_measures import KINDS
@@ -98,7 +99,7 @@ WHOLE = definition(
 
 def problems_of(document: dict[str, Any]) -> list[str]:
     findings = Findings("a.yaml")
-    list(reading.read_tag(document, reading.Head(workspace="w"), findings))
+    list(reading.read_tag(document, Names(workspace="w"), findings))
     return findings.problems
 
 
