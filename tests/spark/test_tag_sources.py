@@ -102,6 +102,10 @@ def write(lake: Lake) -> None:
             change(1, "paid", "refunded", BASE - DAY, value="9.50"),
         ],
     )
+    write_rest(lake)
+
+
+def write_rest(lake: Lake) -> None:
     add(lake, SHARES, [share(0, "s1", "poster"), share(1, "s2", "chat")])
     add(lake, SHARE_ORDERS, [brought(0, "s1", is_first=True), brought(1, "s2", is_first=False)])
     churn, tier = ("score", "churn"), ("imported", "tier")
