@@ -186,7 +186,7 @@ def _part(click: Click, when: int, source: SourcePlan, at: Moment) -> int:
 
 
 def _slots(source: SourcePlan, texts: Mapping[str, str], numbers: Mapping[str, int | None]) -> list[object]:
-    found: list[object] = [texts[name] for name in source.texts]
+    found: list[object] = [texts.get(name) for name in source.texts]
     for bins in source.bins:
         number = numbers[bins.field]
         passed = [(number >= limit) + (number > limit) for limit in bins.limits] if number is not None else []
