@@ -55,7 +55,7 @@ class Findings:
             self.add(where, f"unknown {what} {shown(raw)}; those that exist: {listed(choices)}")
         return None
 
-    def flag(self, raw: object, where: str) -> bool:
+    def true_or_false(self, raw: object, where: str) -> bool:
         """True or false, or a problem."""
         if not isinstance(raw, bool):
             self.add(where, f"found {shown(raw)}, wanted true or false")

@@ -60,11 +60,6 @@ def _strict_mapping(loader: _StrictLoader, node: yaml.MappingNode) -> dict[Hasha
 _StrictLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _strict_mapping)
 
 
-def parsed(text: str) -> object:
-    """The content of a YAML text; yaml.YAMLError where it is none, or where a key stands twice."""
-    return yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a SafeLoader
-
-
 def read_catalogue(folder: Path) -> Catalogue:
     """The catalogue of a folder: `_catalogue.yaml` and one file per tag, or per tags of one kind.
 
@@ -74,7 +69,7 @@ def read_catalogue(folder: Path) -> Catalogue:
     if not files:
         raise TerminalError(f"catalogue {folder}: found no tag files (*.yaml); check --catalogue")
     problems: list[str] = []
-    head = read_head(_content(folder / HEAD_FILE, problems), problems)
+    head = read_head(_parsed(folder / HEAD_FILE, problems), problems)
     tags = [tag for path in files for tag in _read_file(path, head, problems)]
     catalogue = put_together(head, tags, problems)
     if problems:
@@ -83,9 +78,9 @@ def read_catalogue(folder: Path) -> Catalogue:
     return catalogue
 
 
-def _content(path: Path, problems: list[str]) -> object:
+def _parsed(path: Path, problems: list[str]) -> object:
     try:
-        return parsed(path.read_text(encoding="utf-8"))
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=_StrictLoader)  # noqa: S506 - a SafeLoader
     except OSError as error:
         problems.append(f"{path.name}: cannot be read: {error.strerror}")
     except UnicodeDecodeError as error:
@@ -97,7 +92,7 @@ def _content(path: Path, problems: list[str]) -> object:
 
 def _read_file(path: Path, head: Head, problems: list[str]) -> Iterator[Tag]:
     findings = Findings(path.name)
-    raw = _content(path, findings.problems)
+    raw = _parsed(path, findings.problems)
     if raw is not None or not findings.problems:
         if isinstance(raw, dict) and isinstance(raw.get("tag"), str) and file_of(raw["tag"]) != path.stem:
             findings.add("tag", f"found '{raw['tag']}', wanted the file's name '{path.stem}'")

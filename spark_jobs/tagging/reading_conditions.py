@@ -99,7 +99,7 @@ def _comparison(measure: Measure, given: tuple[str, object], where: str, context
     findings = context.findings
     match kind:
         case "present":
-            return Comparison(measure, "present", (findings.flag(operand, where),))
+            return Comparison(measure, "present", (findings.true_or_false(operand, where),))
         case "equals":
             return Comparison(measure, "equals", (findings.text(operand, where, is_needed=True),))
         case "in":

@@ -79,7 +79,7 @@ def _of_text(field: str, raw: dict[object, object], where: str, findings: Findin
     for kind, operand in findings.entries(raw, where).items():
         known = findings.choice(kind, where, TEXT_FILTERS, what="filter of a text")
         if known == "present":
-            found.append(Filter(field, "present", (findings.flag(operand, f"{where}.{kind}"),)))
+            found.append(Filter(field, "present", (findings.true_or_false(operand, f"{where}.{kind}"),)))
         elif known is not None:
             named: FilterKind = "in" if known == "in" else "not_in"
             found.append(Filter(field, named, _values(operand, f"{where}.{kind}", findings)))
@@ -97,7 +97,7 @@ def _of_number(field: str, raw: object, where: str, of: tuple[int, Findings]) ->
         if known is None:
             findings.choice(kind, where, NUMBER_FILTERS, what="filter of a number")
         elif known == "present":
-            found.append(Filter(field, known, (findings.flag(operand, f"{where}.{kind}"),), is_number=True))
+            found.append(Filter(field, known, (findings.true_or_false(operand, f"{where}.{kind}"),), is_number=True))
         else:
             number = findings.scaled(operand, decimals, f"{where}.{kind}")
             found.append(Filter(field, known, (number,), is_number=True))

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from jsonschema import Draft202012Validator
 
-from spark_jobs.tagging.reading import TAG_KEYS, parsed, read_catalogue
+from spark_jobs.tagging.reading import TAG_KEYS, read_catalogue
 from spark_jobs.tagging.reading_conditions import KINDS_OF
 from spark_jobs.tagging.reading_head import HEAD_KEYS
 from spark_jobs.tagging.reading_measures import KINDS
@@ -47,7 +48,7 @@ PEOPLE = {
 
 
 def content(text: str) -> dict[str, object]:
-    found = parsed(text)
+    found = yaml.safe_load(text)
     assert isinstance(found, dict)
     return found
 
