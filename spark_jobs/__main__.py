@@ -15,12 +15,14 @@ from spark_jobs.errors import ended
 from spark_jobs.settings import Settings
 
 # Each module has add_arguments(parser) and run(spark, settings, args) -> facts, a mapping that JSON can hold. One may
-# have preflight(settings, args) -> facts or None, too: it refuses bad input, and may answer, before Spark starts.
+# have preflight(settings, args) -> facts or None, too: it refuses bad input, and may answer, before Spark starts; one
+# that always answers has no run.
 JOBS: Mapping[str, str] = {
     "ingest": "spark_jobs.ingest.job",
     "identity": "spark_jobs.identity.job",
     "sessions": "spark_jobs.sessions.job",
     "tags": "spark_jobs.tagging.job",
+    "tags-check": "spark_jobs.tagging.check",
     "delta-audit": "spark_jobs.upkeep.job",
 }
 

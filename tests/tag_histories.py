@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -15,15 +15,17 @@ import pyarrow as pa
 import yaml
 
 from spark_jobs.tagging.aggregation import features_of
-from spark_jobs.tagging.answers import Answers, Limits, answers_of, bucket_kernel, people_of
+from spark_jobs.tagging.answers import Limits, answers_of_all, bucket_kernel, people_of
 from spark_jobs.tagging.calendar import micros
 from spark_jobs.tagging.definitions import Catalogue
 from spark_jobs.tagging.frames import frame_of
 from spark_jobs.tagging.moment import Moment, moment_at
-from spark_jobs.tagging.plan import Plan, compile_plan
+from spark_jobs.tagging.plan import CUT, Plan, SourcePlan, compile_plan
 from spark_jobs.tagging.ranking import limits_of
 from spark_jobs.tagging.reading import HEAD_FILE, read_catalogue
-from spark_jobs.tagging.vocabulary import ATTRIBUTE_SOURCE, SOURCE_NUMBERS
+from spark_jobs.tagging.vocabulary import ATTRIBUTE_SOURCE, LOOKUP_NUMBERS, SOURCE_NUMBERS
+
+Row = tuple[int, int, int, list[object], list[int]]  # source, part, moment, texts, numbers
 
 NEW_YORK = ZoneInfo("America/New_York")
 COMPLETE_SINCE = date(2017, 1, 1)
@@ -56,8 +58,8 @@ def write_catalogue(folder: Path, *tags: dict[str, object], head: Mapping[str, o
     return folder
 
 
-def catalogue_of(folder: Path, *tags: dict[str, object]) -> Catalogue:
-    return read_catalogue(write_catalogue(folder, *tags))
+def catalogue_of(folder: Path, *tags: dict[str, object], head: Mapping[str, object] = HEAD) -> Catalogue:
+    return read_catalogue(write_catalogue(folder, *tags, head=head))
 
 
 def local(text: str, zone: ZoneInfo = NEW_YORK) -> datetime:
@@ -81,19 +83,26 @@ class Order:
 
 @dataclass(frozen=True)
 class Click:
+    """`amount` is each number property of the head, in its last decimal; None where the event has none."""
+
     at: datetime
     name: str = "page_view"
     terminal: str = "pc"
+    amount: int | None = None
 
 
 @dataclass
 class Life:
-    """One person: when registered (None: never), and what was done."""
+    """One person: when registered (None: never), and what was done and said of them.
+
+    given: kind (imported, manual, score) and name to value, all of them said when the person registered.
+    """
 
     registered_at: datetime | None = None
     orders: list[Order] = field(default_factory=list)
     clicks: list[Click] = field(default_factory=list)
     attributes: dict[str, str] = field(default_factory=dict)
+    given: dict[tuple[str, str], str | int] = field(default_factory=dict)
 
 
 def moment(base: datetime, catalogue: Catalogue, zone: ZoneInfo = NEW_YORK) -> Moment:
@@ -130,33 +139,58 @@ def _schema(plan: Plan) -> pa.Schema:
     return pa.schema([("person_no", pa.int64()), ("source", pa.int8()), *[(n, pa.int64()) for n in numbers], *texts])
 
 
-def _rows(person: int, life: Life, plan: Plan, at: Moment) -> list[tuple[int, int, int, list[object], list[int]]]:
+def _rows(person: int, life: Life, plan: Plan, at: Moment) -> Iterator[Row]:
     used = {source.name: source for source in plan.sources}
-    found: list[tuple[int, int, int, list[object], list[int]]] = []
-    if life.registered_at is not None:
-        registered = micros(life.registered_at)
-        found.append((SOURCE_NUMBERS["members"], 0, registered, [], []))
-        for name, value in life.attributes.items():
-            if name in plan.attributes:
-                found.append((ATTRIBUTE_SOURCE, registered, registered, [name, value], []))
+    yield from _member_rows(life, plan)
     for number, order in enumerate(life.orders):
         key, when = person * 1_000_000 + number, micros(order.at)
         if source := used.get("purchases"):
             fields = {"store_id": order.store, "weekday": f"{order.at.astimezone(NEW_YORK):%a}".lower()}
-            values = dict.fromkeys(source.numbers, order.cents)
-            texts: list[object] = [fields[name] for name in source.texts]
-            found.append((SOURCE_NUMBERS["purchases"], key, when, texts, [values[n] for n in source.numbers]))
+            numbers = dict.fromkeys(("quantity", "lines"), 1)
+            texts = _slots(source, fields, dict.fromkeys(source.fields, order.cents) | numbers)
+            yield SOURCE_NUMBERS["purchases"], key, when, texts, [order.cents for _ in source.numbers]
         if source := used.get("purchase_lines"):
             for line, cents in order.lines:
-                numbers = [cents for _ in source.numbers]
-                found.append((SOURCE_NUMBERS["purchase_lines"], key, when, [line for _ in source.texts], numbers))
+                texts = _slots(source, dict.fromkeys(source.texts, line), dict.fromkeys(source.fields, cents))
+                yield SOURCE_NUMBERS["purchase_lines"], key, when, texts, [cents for _ in source.numbers]
     if source := used.get("events"):
-        kept = {value for s in source.moments for name, values in s.where if name == "name" for value in values}
         for click in life.clicks:
-            when, click_fields = micros(click.at), {"name": click.name, "terminal": click.terminal}
-            day = int(at.days(np.array([when]))[0]) * 2 + int(at.dates(np.array([when]))[0]) % 2
-            part = when if click.name in kept else day
-            found.append((SOURCE_NUMBERS["events"], part, when, [click_fields[name] for name in source.texts], []))
+            when, fields = micros(click.at), {"name": click.name, "terminal": click.terminal}
+            texts = _slots(source, fields, dict.fromkeys(source.fields, click.amount))
+            amounts = [click.amount or 0 for _ in source.numbers]
+            yield SOURCE_NUMBERS["events"], _part(click, when, source, at), when, texts, amounts
+
+
+def _member_rows(life: Life, plan: Plan) -> Iterator[Row]:
+    if life.registered_at is None:
+        return
+    registered = micros(life.registered_at)
+    yield SOURCE_NUMBERS["members"], registered, registered, [], []
+    for name, value in life.attributes.items():
+        if name in plan.attributes:
+            yield ATTRIBUTE_SOURCE, registered, registered, [name, value], []
+    for (kind, name), said in life.given.items():
+        number = LOOKUP_NUMBERS[kind]
+        if (kind, name) in plan.given:
+            yield number, registered, registered, [name, said], []
+        elif kind == "score" and name in plan.models:
+            yield number, registered, registered, [name], [int(said)]
+
+
+def _part(click: Click, when: int, source: SourcePlan, at: Moment) -> int:
+    kept = {value for s in source.moments for one in s.where if one.field == "name" for value in one.operands}
+    if click.name in kept:
+        return when
+    day = int(at.days(np.array([when]))[0]) * 2 + int(at.dates(np.array([when]))[0]) % 2
+    return day + CUT * sum(when >= at.start_of(cut) for cut in source.cuts)
+
+
+def _slots(source: SourcePlan, texts: Mapping[str, str], numbers: Mapping[str, int | None]) -> list[object]:
+    found: list[object] = [texts.get(name) for name in source.texts]
+    for bins in source.bins:
+        number = numbers[bins.field]
+        passed = [(number >= limit) + (number > limit) for limit in bins.limits] if number is not None else []
+        found.append(None if number is None else str(sum(passed)))
     return found
 
 
@@ -170,8 +204,7 @@ def answers(catalogue: Catalogue, lives: list[Life], at: Moment) -> dict[str, di
     people = people_of(batch, plan, at, _limits(batch, plan, at))
     persons = batch.column("person_no").to_pylist()
     found: dict[str, dict[int, tuple[str, int]]] = {}
-    for tag in catalogue.tags:
-        given: Answers = answers_of(tag.rule, people)
+    for tag, given in answers_of_all(plan, people):
         found[tag.name] = dict(
             zip(persons, zip(given.values.tolist(), given.next_at.tolist(), strict=True), strict=True)
         )

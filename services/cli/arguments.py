@@ -16,7 +16,10 @@ _PROCESSES: Mapping[str, Mapping[str, tuple[tuple[str, ...], str]]] = {
         "sessions": (("spark_jobs", "sessions"), "make visits of events"),
     },
     "identity": {"run": (("spark_jobs", "identity"), "link identifiers and give every person one id")},
-    "tags": {"run": (("spark_jobs", "tags"), "compute the tags of every person")},
+    "tags": {
+        "run": (("spark_jobs", "tags"), "compute the tags of every person"),
+        "check": (("spark_jobs", "tags-check"), "check tag definitions, compute nothing"),
+    },
     "sql": {
         "show": (("trino_catalog.apply",), "make Trino show the lake's tables and views"),
         "ask": (("trino_catalog.ask",), "ask one question and print its answer"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from spark_jobs.contracts import core, derived, identity, operations
+from spark_jobs.contracts import core, derived, identity, journeys, operations
 from spark_jobs.contracts.schema import Table
 
 TABLES: tuple[Table, ...] = (
@@ -15,6 +15,10 @@ TABLES: tuple[Table, ...] = (
     core.CAMPAIGNS,
     core.CAMPAIGN_TARGETS,
     core.COUPON_REDEMPTIONS,
+    journeys.ORDER_CHANGES,
+    journeys.SHARES,
+    journeys.SHARE_ORDERS,
+    journeys.GIVEN_VALUES,
     identity.IDENTIFIERS,
     identity.IDENTITY_LINKS,
     identity.IDENTITY_LINK_STATES,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import reduce
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from spark_jobs.contracts.core import CLOCK_ERROR, FIRST_EVENT_AT, IDENTIFIER_STRUCT
+from spark_jobs.contracts.core import CLOCK_ERROR, FIRST_EVENT_AT, IDENTIFIER_STRUCT, MONEY
 from spark_jobs.contracts.identifiers import IDENTIFIER_TYPES
 from spark_jobs.ingest.once import with_columns_once
 from spark_jobs.ingest.purchases import LINE_TYPE, PURCHASE
@@ -25,6 +25,8 @@ _BOUGHT = f"order_id string, store_id string, lines {LINE_TYPE}"
 _REQUIRED = ("event_id", "source", "name")
 _TOKEN = "^[0-9a-f]{32}$"  # noqa: S105 - the shape of a token, no secret
 _MONEY_LIMIT = "1e16"
+_MONEY_FIELDS = ("sales_value", "retail_disc", "coupon_disc", "coupon_match_disc")
+_MOST_PIECES = 2**63 - 1
 
 
 def parse_messages(messages: DataFrame, *, workspaces: Sequence[str]) -> DataFrame:
@@ -143,13 +145,31 @@ def _purchase_rules() -> list[tuple[Column, str]]:
             is_purchase & (F.size(F.array_distinct(F.transform(lines, lambda i: i["product_id"]))) < F.size(lines)),
             "purchase with the same product on two lines",
         ),
+        (is_purchase & _is_too_large(lines), "purchase whose lines together are too large"),
     ]
+
+
+def _is_too_large(lines: Column) -> Column:
+    # What each line may be, all of them need not: a sum that leaves its column's type would fail the whole batch, and
+    # the same batch again at every start.
+    def total(part: Callable[[Column], Column], kind: str) -> Column:
+        return F.aggregate(
+            lines, F.lit(0).cast(kind), lambda so_far, line: (so_far + F.coalesce(part(line), F.lit(0))).cast(kind)
+        )
+
+    def money(line: Column) -> Column:
+        parts = [F.coalesce(line[name].try_cast(MONEY), F.lit(0)).cast("decimal(38,2)") for name in _MONEY_FIELDS]
+        return reduce(Column.__add__, parts)
+
+    pieces = total(lambda line: line["quantity"].try_cast("bigint"), "decimal(38,0)")
+    is_over = total(money, "decimal(38,2)") >= F.lit(_MONEY_LIMIT).cast("decimal(38,2)")
+    return F.coalesce(is_over | (pieces > F.lit(_MOST_PIECES)), F.lit(False))
 
 
 def _is_bad_line(line: Column) -> Column:
     quantity = line["quantity"].try_cast("bigint")
     bad = F.coalesce(line["product_id"] == "", F.lit(True)) | F.coalesce(quantity < 0, F.lit(True))
-    for name in ("sales_value", "retail_disc", "coupon_disc", "coupon_match_disc"):
+    for name in _MONEY_FIELDS:
         # Exact: a third decimal would be rounded away by the cast, so it is refused.
         value = line[name].try_cast("decimal(28,10)")
         exact = value == value.cast("decimal(20,2)")

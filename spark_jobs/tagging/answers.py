@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,11 +10,14 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from spark_jobs.tagging.aggregation import Texts
-from spark_jobs.tagging.columns import Column, People, column_of, columns_of
-from spark_jobs.tagging.definitions import UNKNOWN, Measure, Rule
+from spark_jobs.tagging.columns import Column, People
+from spark_jobs.tagging.definitions import UNKNOWN, Rule, Tag
+from spark_jobs.tagging.dependencies import measures_of
 from spark_jobs.tagging.frames import Booleans, Integers
+from spark_jobs.tagging.measured import column_of, columns_of
+from spark_jobs.tagging.measures import Measure
 from spark_jobs.tagging.moment import NEVER, Moment
-from spark_jobs.tagging.plan import Plan, Ranked, measures_of
+from spark_jobs.tagging.plan import Plan, Ranked
 from spark_jobs.tagging.ranking import buckets_of
 from spark_jobs.tagging.truth import truth_of
 from spark_jobs.tagging.vocabulary import type_of
@@ -57,7 +60,7 @@ def bucket_kernel(plan: Plan, moment: Moment) -> Kernel:
 def _ranked_values(ranked: Ranked, people: People) -> Integers:
     column = column_of(ranked.quantile.of, people, among=ranked.among, missing_is_unknown=False)
     counted = column.exists & (column.low > 0) & people.among(ranked.among)
-    return buckets_of(column.low[counted].astype(np.int64))
+    return buckets_of(column.low[counted])
 
 
 def answer_kernel(plan: Plan, moment: Moment, limits: Limits) -> Kernel:
@@ -70,8 +73,7 @@ def answer_kernel(plan: Plan, moment: Moment, limits: Limits) -> Kernel:
         for batch in batches:
             people = people_of(batch, plan, moment, limits)
             earliest = np.full(people.count, NEVER, dtype=np.int64)
-            for number, tag in enumerate(plan.tags):
-                answers = answers_of(tag.rule, people)
+            for number, (tag, answers) in enumerate(answers_of_all(plan, people)):
                 earliest = np.minimum(earliest, answers.next_at)
                 yield _rows(batch, number, answers, shown=answers.values != tag.rule.otherwise)
             nothing = np.full(people.count, "", dtype=object)
@@ -87,6 +89,22 @@ def people_of(batch: pa.RecordBatch, plan: Plan, moment: Moment, limits: Limits)
     return People(moment, numbers, texts.reshape(batch.num_rows, len(plan.texts)), limits, plan.positions)
 
 
+def answers_of_all(plan: Plan, people: People) -> Iterator[tuple[Tag, Answers]]:
+    """The answers of every tag of the plan, in its order: what a tag uses has been answered before it."""
+    used = plan.used
+    for tag in plan.tags:
+        answers = answers_of(tag.rule, people)
+        if tag.name in used:
+            people.answered[tag.name] = _as_column(answers)
+        yield tag, answers
+
+
+def _as_column(answers: Answers) -> Column:
+    nothing = np.zeros(len(answers.values), dtype=np.int64)
+    exists = np.asarray(answers.values != UNKNOWN, dtype=np.bool_)
+    return Column(nothing, nothing, exists, np.ones_like(exists), answers.next_at, answers.values)
+
+
 def answers_of(rule: Rule, people: People) -> Answers:
     """The answers of one rule: the first level that certainly holds; unknown where one before it possibly does."""
     measures = measures_of(rule)
@@ -100,7 +118,7 @@ def answers_of(rule: Rule, people: People) -> Answers:
     return Answers(values, np.where(belongs, answers.next_at, NEVER))
 
 
-def first_match(rule: Rule, columns: dict[Measure, Column], moment: Moment, count: int) -> Answers:
+def first_match(rule: Rule, columns: Mapping[Measure, Column], moment: Moment, count: int) -> Answers:
     """The levels in declared order over columns of `count` persons."""
     values = np.full(count, rule.otherwise, dtype=object)
     is_open = np.ones(count, dtype=np.bool_)
@@ -116,12 +134,12 @@ def first_match(rule: Rule, columns: dict[Measure, Column], moment: Moment, coun
 
 
 def _own_value(rule: Rule, measure: Measure, column: Column) -> Answers:
-    texts = column.texts if column.texts is not None else column.low.astype(np.int64).astype(str).astype(object)
-    values = np.where(column.exists, texts, UNKNOWN if rule.missing_is_unknown else rule.otherwise)
-    if type_of(measure) == "number":
-        # A number of which only bounds are known is not known.
-        values = np.where(column.exists & (column.low != column.high), UNKNOWN, values)
-    return Answers(values, column.next_at)
+    is_number = type_of(measure) == "number"
+    texts = column.low.astype(str).astype(object) if is_number or column.texts is None else column.texts
+    absent = np.where(column.may_exist, UNKNOWN, rule.otherwise)
+    # A number of which only bounds are known is not known.
+    is_open = column.exists & (column.low != column.high) if is_number else np.zeros_like(column.exists)
+    return Answers(np.where(is_open, UNKNOWN, np.where(column.exists, texts, absent)).astype(object), column.next_at)
 
 
 def _rows(

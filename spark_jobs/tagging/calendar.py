@@ -7,6 +7,7 @@ moment that much later, one that comes twice means its first coming (as java.tim
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
@@ -16,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spark_jobs.errors import TerminalError
-from spark_jobs.tagging.definitions import Span
+from spark_jobs.tagging.measures import Span
 
 Instants = npt.NDArray[np.int64]
 
@@ -34,6 +35,11 @@ class Calendar:
 
     changes: Instants
     offsets: Instants
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hex digits of all changes: another release of the time zones' data that moves one is another calendar."""
+        return hashlib.sha256(self.changes.tobytes() + self.offsets.tobytes()).hexdigest()[:16]
 
     def wall(self, instants: Instants) -> Instants:
         """What the clock on the wall shows, as microseconds since 1970 there."""

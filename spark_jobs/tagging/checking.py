@@ -7,6 +7,8 @@ combination of cells is put to the same code that answers for persons.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from decimal import Decimal
+from fractions import Fraction
 from itertools import combinations, product
 from math import prod
 
@@ -14,31 +16,32 @@ import numpy as np
 
 from spark_jobs.errors import TerminalError
 from spark_jobs.tagging.aggregation import ABSENT
-from spark_jobs.tagging.answers import answers_of
+from spark_jobs.tagging.answers import answers_of_all
 from spark_jobs.tagging.calendar import DAY_US, Calendar, moment_of
 from spark_jobs.tagging.columns import Column, People
-from spark_jobs.tagging.definitions import (
-    AllOf,
-    AnyOf,
-    Catalogue,
-    Comparison,
-    Condition,
+from spark_jobs.tagging.definitions import Catalogue, Comparison, Tag
+from spark_jobs.tagging.dependencies import comparisons_of
+from spark_jobs.tagging.findings import listed
+from spark_jobs.tagging.frames import Booleans
+from spark_jobs.tagging.measures import (
+    Attribute,
     Count,
     Days,
+    Given,
     Measure,
-    NotOf,
+    Ratio,
+    Score,
     Selection,
     Span,
     Sum,
-    Tag,
+    TagValue,
 )
-from spark_jobs.tagging.frames import Booleans
 from spark_jobs.tagging.moment import NEVER, Moment
-from spark_jobs.tagging.plan import Ranked, compile_plan
+from spark_jobs.tagging.plan import Ranked, compile_plan, sources_of_tag
 from spark_jobs.tagging.truth import truth_of
 from spark_jobs.tagging.vocabulary import SOURCES, decimals_of, type_of
 
-Cell = int | float | str | None  # None: the measure is absent
+Cell = int | Decimal | str | None  # None: the measure is absent
 
 MOST_CELLS = 50_000
 _BASE = 20_000 * DAY_US  # some midnight
@@ -51,6 +54,8 @@ def check_catalogue(catalogue: Catalogue, moment: Moment) -> tuple[str, ...]:
     problems = _of_nobody(catalogue, moment)
     notes: list[str] = []
     for tag in catalogue.tags:
+        if missing := sources_of_tag(tag, catalogue) & catalogue.head.unrecorded:
+            notes.append(f"{tag.name}: {listed(missing)}: not recorded here, so what depends on it is unknown")
         for is_problem, text in _of_levels(tag):
             (problems if is_problem else notes).append(f"{tag.name}: {text}")
     if problems:
@@ -65,7 +70,7 @@ def _of_nobody(catalogue: Catalogue, moment: Moment) -> list[str]:
     texts = np.full((1, len(plan.texts)), None, dtype=object)
     limits: dict[Ranked, tuple[int, ...]] = dict.fromkeys(plan.ranked, ())
     nobody = People(moment, np.array([numbers], dtype=np.int64), texts, limits, plan.positions)
-    answers = {tag.name: (answers_of(tag.rule, nobody).values[0], tag.rule.otherwise) for tag in catalogue.tags}
+    answers = {tag.name: (given.values[0], tag.rule.otherwise) for tag, given in answers_of_all(plan, nobody)}
     return [
         f"{name}: persons of whom nothing is known would be '{value}', wanted '{otherwise}': "
         "set among to members, or a window that begins after history is complete"
@@ -85,7 +90,7 @@ def _of_levels(tag: Tag) -> Iterator[tuple[bool, str]]:
     moment = _some_moment()
     cells: dict[Measure, list[Cell]] = {}
     for level in tag.rule.levels:
-        for comparison in _comparisons(level.when):
+        for comparison in comparisons_of(level.when):
             for measure, values in _cells(comparison, moment):
                 known = cells.setdefault(measure, [])
                 known += [value for value in values if value not in known]
@@ -93,7 +98,7 @@ def _of_levels(tag: Tag) -> Iterator[tuple[bool, str]]:
         yield False, f"levels were not compared: more than {MOST_CELLS} combinations"
         return
     rows = list(product(*cells.values()))
-    columns = {measure: _column([row[n] for row in rows], tag) for n, measure in enumerate(cells)}
+    columns = {measure: _column(measure, [row[n] for row in rows], tag) for n, measure in enumerate(cells)}
     truths = [truth_of(level.when, columns, moment) for level in tag.rule.levels]
     example = [", ".join(_named(m, v) for m, v in zip(cells, row, strict=True)) for row in rows]
     yield from _overlaps(tag, [truth.certain for truth in truths], example)
@@ -121,20 +126,9 @@ def _gaps(tag: Tag, possible: list[Booleans], example: list[str]) -> Iterator[tu
         yield False, f"no level covers {example[uncovered[0]]}: the answer there is '{tag.rule.otherwise}'"
 
 
-def _comparisons(condition: Condition) -> Iterator[Comparison]:
-    match condition:
-        case Comparison():
-            yield condition
-        case AllOf(parts) | AnyOf(parts):
-            for part in parts:
-                yield from _comparisons(part)
-        case NotOf(part):
-            yield from _comparisons(part)
-
-
 def _cells(comparison: Comparison, moment: Moment) -> Iterator[tuple[Measure, list[Cell]]]:
     measure, operands = comparison.measure, comparison.operands
-    absent: list[Cell] = [] if isinstance(measure, Count | Sum | Days) else [None]
+    absent: list[Cell] = [] if isinstance(measure, Count | Sum | Days | TagValue) else [None]
     if comparison.kind == "older_than_times" and comparison.other is not None:
         assert isinstance(operands[0], float)
         due = moment.base - int(_RHYTHM * operands[0]) - 1
@@ -146,35 +140,63 @@ def _cells(comparison: Comparison, moment: Moment) -> Iterator[tuple[Measure, li
     elif type_of(measure) == "text":
         yield measure, [*absent, *[str(operand) for operand in operands if isinstance(operand, str)], _OTHER_TEXT]
     elif type_of(measure) == "number":
-        limits = [operand for operand in operands if isinstance(operand, int | float) and not isinstance(operand, bool)]
-        step = 1 if decimals_of(measure) is not None else 1e-9
-        around = [limit + way for limit in limits for way in (-step, 0, step)]
-        yield measure, [*absent, *[value for value in around if value >= 0], 0 if not limits else limits[0]]
+        around = [value for operand in operands for value in _around(operand)]
+        yield measure, [*absent, *[value for value in around if value >= 0 or isinstance(measure, Score)], 0]
 
 
-def _column(values: list[Cell], tag: Tag) -> Column:
+def _around(limit: object) -> list[int | Decimal]:
+    """A limit and the values on both sides of it."""
+    if isinstance(limit, Decimal):
+        # One decimal more than the limit has is near enough: nothing lies between but the like.
+        step = Decimal(1).scaleb(min(int(limit.as_tuple().exponent), 0) - 1)
+        return [limit - step, limit, limit + step]
+    return [] if isinstance(limit, bool) or not isinstance(limit, int) else [limit - 1, limit, limit + 1]
+
+
+def _column(measure: Measure, values: list[Cell], tag: Tag) -> Column:
     exists = np.array([value is not None for value in values], dtype=np.bool_)
     may_exist = np.ones_like(exists) if tag.rule.missing_is_unknown else exists
     never = np.full(len(values), NEVER, dtype=np.int64)
-    if any(isinstance(value, str) for value in values):
+    if type_of(measure) == "text":
         nothing = np.zeros(len(values), dtype=np.int64)
         return Column(nothing, nothing, exists, may_exist, never, np.array(values, dtype=object))
-    low = np.array([ABSENT if value is None else value for value in values])
-    high = np.array([NEVER if value is None else value for value in values])
+    if isinstance(measure, Ratio):
+        unit = Fraction(10) ** ((decimals_of(measure.part) or 0) - (decimals_of(measure.whole) or 0))
+        pairs = [(Fraction(value) * unit).as_integer_ratio() for value in values if isinstance(value, int | Decimal)]
+        part, per = np.zeros(len(values), dtype=np.int64), np.ones(len(values), dtype=np.int64)
+        part[exists], per[exists] = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+        return Column(part, part, exists, may_exist, never, per=per)
+    low = np.array([ABSENT if value is None else value for value in values], dtype=np.int64)
+    high = np.array([NEVER if value is None else value for value in values], dtype=np.int64)
     return Column(low, high, exists, may_exist, never)
 
 
 def _named(measure: Measure, value: Cell) -> str:
     """The measure and a value of it, as a note shows them."""
-    kind = type(measure).__name__.lower()
-    of = getattr(measure, "of", None)
-    source = f" of {of.source}" if isinstance(of, Selection) else ""
-    name = f"{kind}{source}{f'.{measure.field}' if isinstance(measure, Sum) else ''}"
+    name = _name_of(measure)
     if value is None:
         return f"{name} is absent"
     if isinstance(value, str):
         return f"{name} is '{value}'"
     if type_of(measure) == "instant":
         return f"{name} is {(moment_of(_BASE) - moment_of(int(value))).total_seconds() / 86_400:.5g} days old"
+    if type_of(measure) == "duration":
+        return f"{name} is {int(value) / DAY_US:.5g} days"
     decimals = decimals_of(measure) if type_of(measure) == "number" else 0
-    return f"{name} is {value / 10 ** (decimals or 0):.12g}"
+    return f"{name} is {Decimal(value).scaleb(-(decimals or 0)).normalize():f}"
+
+
+def _name_of(measure: Measure) -> str:
+    match measure:
+        case TagValue(name):
+            return f"tag {name}"
+        case Attribute(name):
+            return f"attribute {name}"
+        case Given(kind, name):
+            return f"{kind} {name}"
+        case Score(model):
+            return f"score {model}"
+        case _:
+            of = getattr(measure, "of", None)
+            source = f" of {of.source}" if isinstance(of, Selection) else ""
+            return f"{type(measure).__name__.lower()}{source}{f'.{measure.field}' if isinstance(measure, Sum) else ''}"

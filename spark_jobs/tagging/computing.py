@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from pyspark.sql import DataFrame, Row
+from pyspark.sql import DataFrame, Row, Window
 from pyspark.sql import functions as F
 
 from spark_jobs.tagging.aggregation import FEATURES_DDL, feature_kernel
-from spark_jobs.tagging.answers import ANSWERS_DDL, BUCKETS_DDL, Limits, answer_kernel, bucket_kernel
+from spark_jobs.tagging.answers import ANSWERS_DDL, BUCKETS_DDL, TIMER, Limits, answer_kernel, bucket_kernel
 from spark_jobs.tagging.facts import facts_of
 from spark_jobs.tagging.moment import Moment
 from spark_jobs.tagging.plan import Plan
@@ -37,6 +37,19 @@ def limits_from(buckets: Iterable[Row], plan: Plan) -> Limits:
     for row in buckets:
         counts[row["ranked"]][row["bucket"]] = row["persons"]
     return {ranked: limits_of(counts[number], ranked.quantile.bands) for number, ranked in enumerate(plan.ranked)}
+
+
+def populations_from(answers: DataFrame, *, most: int) -> DataFrame:
+    """The `most` frequent values of each tag, and how many answers it has at all.
+
+    Out: tag, value, count; of each tag one row without a value, which counts them all.
+    """
+    counted = answers.where(F.col("tag") != TIMER).groupBy("tag", "value").count()
+    # Each partition keeps `most` values of a tag before they meet: a tag may have as many values as persons.
+    by_count = Window.partitionBy("tag").orderBy(F.desc("count"), "value")
+    frequent = counted.withColumn("place", F.row_number().over(by_count)).where(F.col("place") <= most).drop("place")
+    whole = counted.groupBy("tag").agg(F.lit(None).cast("string").alias("value"), F.sum("count").alias("count"))
+    return frequent.unionByName(whole)
 
 
 def answers_from(features: DataFrame, plan: Plan, moment: Moment, limits: Limits) -> DataFrame:

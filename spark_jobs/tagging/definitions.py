@@ -11,7 +11,8 @@ from dataclasses import dataclass, fields, is_dataclass
 from decimal import Decimal
 from typing import Literal
 
-Unit = Literal["hours", "days", "months"]
+from spark_jobs.tagging.measures import Measure, Span
+
 Among = Literal["everyone", "members", "customers"]
 Sensitivity = Literal["none", "health", "minors", "finance"]
 ComparisonKind = Literal[
@@ -21,138 +22,16 @@ ComparisonKind = Literal[
 UNKNOWN = "unknown"
 
 # Part of every rule hash: raise it when the meaning of a definition changes though its text does not.
-MEANING = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """A length of time: hours elapse; days and months are those of the workspace's calendar."""
-
-    amount: int
-    unit: Unit
-
-    def __str__(self) -> str:
-        return f"{self.amount} {self.unit}"
-
-
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """Rows of one source: `where` names fields and their allowed values, `window` is [base - window, base)."""
-
-    source: str
-    where: tuple[tuple[str, tuple[str, ...]], ...] = ()
-    window: Span | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Count:
-    """Number of rows."""
-
-    of: Selection
-
-
-@dataclass(frozen=True, slots=True)
-class Sum:
-    """Sum of a number field, in units of its last decimal (cents)."""
-
-    of: Selection
-    field: str
-
-
-@dataclass(frozen=True, slots=True)
-class First:
-    """Instant of the earliest row."""
-
-    of: Selection
-
-
-@dataclass(frozen=True, slots=True)
-class Last:
-    """Instant of the latest row."""
-
-    of: Selection
-
-
-@dataclass(frozen=True, slots=True)
-class Recency:
-    """Days back to the latest row: 1 is the day that ends at the base time."""
-
-    of: Selection
-
-
-@dataclass(frozen=True, slots=True)
-class Days:
-    """Number of dates of the workspace with at least one row."""
-
-    of: Selection
-
-
-@dataclass(frozen=True, slots=True)
-class Rhythm:
-    """Mean time between dates with rows; absent with fewer than three such dates."""
-
-    of: Selection
-
-
-@dataclass(frozen=True, slots=True)
-class Preference:
-    """The value of a text field with most rows, or the largest sum of `by`, if it has `at_least_share` of the whole.
-
-    Ties: the value met last, then the smaller text.
-    """
-
-    of: Selection
-    field: str
-    by: str | None = None
-    at_least_share: Decimal = Decimal(0)
-
-
-@dataclass(frozen=True, slots=True)
-class Attribute:
-    """An attribute on the member's record."""
-
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class Sequence:
-    """Instant of the latest `first` in the window that no `without` followed in [first, first + within).
-
-    It counts from first + within on: until then it is open.
-    """
-
-    first: Selection
-    without: Selection
-    within: Span
-
-
-@dataclass(frozen=True, slots=True)
-class Ratio:
-    """One number over another; absent where the other is zero."""
-
-    part: Measure
-    whole: Measure
-
-
-@dataclass(frozen=True, slots=True)
-class Quantile:
-    """Band 1 (lowest) to `bands` among the tag's persons whose number is above zero; equal numbers share a band."""
-
-    of: Measure
-    bands: int
-
-
-Aggregate = Count | Sum | First | Last | Recency | Days | Rhythm | Preference
-Measure = Aggregate | Attribute | Sequence | Ratio | Quantile
+MEANING = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One comparison of one measure; `operands` are scaled to the measure's unit."""
+    """One comparison of one measure; `operands` are scaled to the measure's unit, those of a ratio exact decimals."""
 
     measure: Measure
     kind: ComparisonKind
-    operands: tuple[int | float | str | bool | Span, ...]
+    operands: tuple[int | float | Decimal | str | bool | Span, ...]
     other: Measure | None = None
 
 
@@ -205,30 +84,67 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Tag:
-    """One tag of a catalogue: its rule, and what people need to know of it."""
+    """One tag of a catalogue: its rule, and what people need to know of it.
+
+    classes: what it must be protected as, whatever it is derived from included. uses: the tags that its rule looks at,
+    each with its rule hash. expect: value to the least and the largest share of persons that it should have.
+    """
 
     name: str
     title_en: str
     title_zh: str
     folder: str
     owner: str
-    sensitivity: Sensitivity
+    classes: tuple[Sensitivity, ...]
     missing_means: str
     rule: Rule
+    expect: tuple[tuple[str, Decimal, Decimal], ...] = ()
+    uses: tuple[tuple[str, str], ...] = ()
 
     @property
     def rule_hash(self) -> str:
-        """16 hex digits that change when, and only when, the rule does."""
-        return digest([MEANING, canonical(self.rule)])
+        """16 hex digits that change when, and only when, the rule does, or that of a tag it uses."""
+        return digest([MEANING, canonical(self.rule), canonical(self.uses)])
+
+
+@dataclass(frozen=True, slots=True)
+class Property:
+    """A property of events that tags may speak of: a text, or a number with so many decimals."""
+
+    name: str
+    decimals: int | None = None
+    sensitivity: Sensitivity = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What holds for all tags of a catalogue; the names that measures may use, each with its class where it has one.
+
+    complete_since: sources whose history begins later than the workspace's. unrecorded: sources of which the
+    workspace has no rows at all, so that nothing can be said of them.
+    """
+
+    workspace: str = ""
+    complete_since: tuple[tuple[str, str], ...] = ()
+    unrecorded: frozenset[str] = frozenset()
+    attributes: tuple[tuple[str, Sensitivity], ...] = ()
+    imported: tuple[tuple[str, Sensitivity], ...] = ()
+    manual: tuple[tuple[str, Sensitivity], ...] = ()
+    scores: tuple[tuple[str, Sensitivity], ...] = ()
+    properties: tuple[Property, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """All tags of one workspace; `complete_since` names sources whose history begins later than the workspace's."""
+    """All tags of one workspace, each behind those that it uses."""
 
-    workspace: str
-    complete_since: tuple[tuple[str, str], ...]
+    head: Head
     tags: tuple[Tag, ...]
+
+    @property
+    def workspace(self) -> str:
+        """Whose tags they are."""
+        return self.head.workspace
 
 
 def canonical(value: object) -> object:
@@ -236,6 +152,8 @@ def canonical(value: object) -> object:
     if is_dataclass(value) and not isinstance(value, type):
         named = {field.name: canonical(getattr(value, field.name)) for field in fields(value)}
         return {type(value).__name__: named}
+    if isinstance(value, frozenset):
+        return sorted(value)
     if isinstance(value, tuple | list):
         return [canonical(item) for item in value]
     return str(value) if isinstance(value, Decimal) else value

@@ -16,14 +16,15 @@ from pyspark.sql import functions as F
 
 from spark_jobs.people.resolve import with_person
 from spark_jobs.tagging.calendar import moment_of
-from spark_jobs.tagging.definitions import Selection
+from spark_jobs.tagging.measures import Filter, Selection
 from spark_jobs.tagging.moment import Moment
-from spark_jobs.tagging.plan import Plan, SourcePlan
-from spark_jobs.tagging.projections import PROJECTIONS, fact_day, member_rows
+from spark_jobs.tagging.plan import CUT, Bins, Plan, SourcePlan
+from spark_jobs.tagging.projections import PROJECTIONS, fact_day, given_rows, member_rows
 from spark_jobs.tagging.vocabulary import SOURCE_NUMBERS, SOURCES
 
 _SUBJECT = ("subject_type", "subject_scope", "subject_token")
 _ONE_DAY = timedelta(days=1)
+_LOOKED_UP = {"members": member_rows, "given_values": given_rows}
 
 
 def facts_of(tables: Mapping[str, DataFrame], plan: Plan, moment: Moment, *, workspace: str) -> DataFrame:
@@ -59,9 +60,9 @@ def _narrow(
     """Rows of one source in the common shape, no more than some tag needs."""
     projected = PROJECTIONS[source.name](tables, source, moment, workspace=workspace)
     needed = projected.where(_is_needed(source, plan, moment))
-    if source.name == "members":
-        return member_rows(needed, plan)
-    texts = [F.col(name) for name in source.texts]
+    if source.name in _LOOKED_UP:
+        return _LOOKED_UP[source.name](needed, plan)
+    texts = [*[F.col(name) for name in source.texts], *[_bin(bins) for bins in source.bins]]
     numbers = [F.col(name) for name in source.numbers]
     return needed.select(
         *_SUBJECT,
@@ -73,6 +74,14 @@ def _narrow(
     )
 
 
+def _bin(bins: Bins) -> Column:
+    """The position of a number among the limits, as text; null where there is no number."""
+    number = F.col(bins.field)
+    passed = [(number >= limit).cast("int") + (number > limit).cast("int") for limit in bins.limits]
+    position = reduce(Column.__add__, passed, F.when(number.isNotNull(), F.lit(0)))
+    return position.cast("string")
+
+
 def _slot(columns: list[Column], number: int, kind: str) -> Column:
     return columns[number].cast(kind) if number < len(columns) else F.lit(None).cast(kind)
 
@@ -82,6 +91,10 @@ def _part(source: SourcePlan, moment: Moment) -> Column:
     if SOURCES[source.name].kept_apart == "order":
         return F.col("order_hash")
     day = fact_day(F.col("at"), moment)
+    for cut in source.cuts:
+        # A window of hours begins within a day: rows before and behind its beginning stay apart.
+        is_behind = (F.col("at") >= F.lit(moment_of(moment.start_of(cut)))).cast("bigint")
+        day = day + is_behind * CUT
     if not source.moments:
         return day
     is_kept = reduce(Column.__or__, [_matches(selection, moment) for selection in source.moments])
@@ -91,16 +104,19 @@ def _part(source: SourcePlan, moment: Moment) -> Column:
 
 def _is_needed(source: SourcePlan, plan: Plan, moment: Moment) -> Column:
     is_before_base = F.col("at") < F.lit(moment_of(moment.base))
-    # Orders decide which lines count, whatever the tags say of orders themselves.
-    others = {other.name: other for other in plan.sources}
-    lines = others.get("purchase_lines") if source.name == "purchases" else None
-    selections = [
-        *source.selections,
-        *([Selection("purchases", (), s.window) for s in lines.selections] if lines else []),
-    ]
-    if source.name == "members" or any(not s.where and s.window is None for s in selections):
+    # Orders decide which lines count, whatever the tags say of orders themselves. A line may be of a later moment than
+    # its order, so no window of lines says which orders are needed.
+    decides = source.name == "purchases" and any(other.name == "purchase_lines" for other in plan.sources)
+    if source.name == "given_values":
+        return is_before_base & _is_asked_for(plan)
+    if source.name == "members" or decides or any(not s.where and s.window is None for s in source.selections):
         return is_before_base
-    return is_before_base & reduce(Column.__or__, [_matches(selection, moment) for selection in selections])
+    return is_before_base & reduce(Column.__or__, [_matches(selection, moment) for selection in source.selections])
+
+
+def _is_asked_for(plan: Plan) -> Column:
+    pairs = [*plan.given, *(("score", model) for model in plan.models)]
+    return reduce(Column.__or__, [(F.col("kind") == kind) & (F.col("name") == name) for kind, name in pairs])
 
 
 def _matches(selection: Selection, moment: Moment) -> Column:
@@ -109,6 +125,22 @@ def _matches(selection: Selection, moment: Moment) -> Column:
         start = moment_of(moment.start_of(selection.window))
         # The partition's UTC day is implied by the moment; said as well, it prunes files.
         condition = (F.col("at") >= F.lit(start)) & (F.col("at_date") >= F.lit((start - _ONE_DAY).date()))
-    for field, values in selection.where:
-        condition &= F.col(field).isin(*values)
+    for wanted in selection.where:
+        condition &= _passes(wanted)
     return condition
+
+
+def _passes(wanted: Filter) -> Column:
+    field, operands = F.col(wanted.field), wanted.operands
+    match wanted.kind:
+        case "in":
+            return field.isin(*operands)
+        case "not_in":
+            return field.isNull() | ~field.isin(*operands)
+        case "present":
+            return field.isNotNull() if operands[0] else field.isNull()
+        case kind:
+            limit = F.lit(operands[0])
+            return {"at_least": field >= limit, "above": field > limit, "at_most": field <= limit}.get(
+                kind, field < limit
+            )

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from spark_jobs.tagging.definitions import Selection
+from spark_jobs.tagging.measures import Filter, Selection
 from spark_jobs.tagging.moment import Moment
-from spark_jobs.tagging.plan import Plan
+from spark_jobs.tagging.plan import Plan, SourcePlan
 from spark_jobs.tagging.vocabulary import SOURCE_NUMBERS
 
 Integers = npt.NDArray[np.int64]
@@ -27,9 +28,9 @@ class Codes:
     codes: Integers
     values: tuple[str, ...]
 
-    def is_in(self, wanted: tuple[str, ...]) -> Booleans:
-        """Which rows hold one of the values."""
-        hits = np.array([value in wanted for value in self.values] + [False], dtype=np.bool_)
+    def where(self, passes: Callable[[str | None], bool]) -> Booleans:
+        """Which rows hold a value that passes; each distinct value is asked once, None stands for null."""
+        hits = np.array([passes(value) for value in (*self.values, None)], dtype=np.bool_)
         return np.asarray(hits[self.codes])  # -1 is the last entry
 
 
@@ -58,14 +59,22 @@ class Frame:
         """Positions of a selection's rows, in order of persons."""
         if selection not in self.found:
             mask = self._of_source(selection.source)
-            slots = plan.source(selection.source).texts
-            for name, values in selection.where:
-                mask = mask & self.texts[slots.index(name)].is_in(values)
+            source = plan.source(selection.source)
+            for wanted in selection.where:
+                mask = mask & self._passing(wanted, source)
             if selection.window is not None:
                 # A row's day, order or moment lies wholly before or after the start: days begin at the base's hour.
                 mask = mask & (self.last_at >= moment.start_of(selection.window))
             self.found[selection] = np.flatnonzero(mask)
         return self.found[selection]
+
+    def _passing(self, wanted: Filter, source: SourcePlan) -> Booleans:
+        if not wanted.is_number:
+            return self.texts[source.texts.index(wanted.field)].where(partial(passes_text, wanted))
+        slot = next(n for n, bins in enumerate(source.bins) if bins.field == wanted.field)
+        # Slots are shared: texts of other sources stand in them, too.
+        passing = source.bins[slot].passing(wanted)
+        return self.texts[len(source.texts) + slot].where(lambda position: position in passing)
 
     def _of_source(self, source: str) -> Booleans:
         mask = self.source == SOURCE_NUMBERS[source]
@@ -74,6 +83,17 @@ class Frame:
             orders = np.unique(self.part[self.source == SOURCE_NUMBERS["purchases"]])
             mask = mask & np.isin(self.part, orders)
         return np.asarray(mask, dtype=np.bool_)
+
+
+def passes_text(wanted: Filter, value: str | None) -> bool:
+    """Whether a text, or None for none, passes a filter."""
+    match wanted.kind:
+        case "in":
+            return value in wanted.operands
+        case "not_in":
+            return value not in wanted.operands
+        case _:
+            return (value is not None) is wanted.operands[0]
 
 
 def frame_of(table: pa.Table, plan: Plan) -> Frame:

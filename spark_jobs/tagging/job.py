@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 
 from pyspark.sql import DataFrame, Row, SparkSession
@@ -24,19 +23,18 @@ from spark_jobs.storage.commits import Commit, newest_commits
 from spark_jobs.storage.delta import Lake, Transaction
 from spark_jobs.storage.snapshots import published_snapshot_id
 from spark_jobs.tagging.answers import TIMER
-from spark_jobs.tagging.calendar import base_of, moment_of
+from spark_jobs.tagging.calendar import moment_of
 from spark_jobs.tagging.changes import changes_between
+from spark_jobs.tagging.check import catalogue_of, moment_of_run
 from spark_jobs.tagging.checking import check_catalogue
-from spark_jobs.tagging.computing import answers_from, buckets_from, features_from, limits_from
+from spark_jobs.tagging.computing import answers_from, buckets_from, features_from, limits_from, populations_from
 from spark_jobs.tagging.definitions import Catalogue, digest
-from spark_jobs.tagging.moment import Moment, moment_at
+from spark_jobs.tagging.moment import Moment
 from spark_jobs.tagging.plan import Plan, compile_plan
-from spark_jobs.tagging.reading import read_catalogue
 from spark_jobs.tagging.versions import State, definition_text, state_from, state_of, tables_read, watermark
 
 log = logging.getLogger(__name__)
 
-SHIPPED = Path(__file__).parent / "catalogue"
 # Commits of other workspaces and of upkeep may lie between two of one workspace.
 COMMITS_LOOKED_AT = 500
 MOST_VALUES_SHOWN = 100
@@ -71,13 +69,7 @@ class Work:
     @property
     def state(self) -> State:
         """What the run is about to write."""
-        return state_of(
-            self.catalogue,
-            base=self.moment.base,
-            snapshot_id=self.snapshot_id,
-            stamps=self.stamps,
-            complete_since=self.moment.complete_since,
-        )
+        return state_of(self.catalogue, self.moment, snapshot_id=self.snapshot_id, stamps=self.stamps)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -87,17 +79,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--base", metavar="TIME", help="moment for which they hold, on the workspace's clocks; default: last midnight"
     )
     parser.add_argument("--catalogue", metavar="DIR", type=Path, help="tag definitions; default: the shipped ones")
-    parser.add_argument("--check", action="store_true", help="check the definitions, compute nothing")
 
 
-def preflight(settings: Settings, args: argparse.Namespace) -> dict[str, object] | None:
-    """What can be said without Spark: everything wrong with catalogue and base time; all of it with --check."""
+def preflight(settings: Settings, args: argparse.Namespace) -> None:
+    """Refuse, before Spark starts, everything that is wrong with catalogue and base time."""
     workspace = settings.workspace(args.workspace)
-    catalogue = _catalogue(args)
-    notes = check_catalogue(catalogue, _moment(args, workspace, catalogue))
-    if not args.check:
-        return None
-    return {"workspace": workspace.name, "tags": [tag.name for tag in catalogue.tags], "notes": list(notes)}
+    catalogue = catalogue_of(args.catalogue, workspace.name)
+    check_catalogue(catalogue, moment_of_run(args.base, workspace, catalogue))
 
 
 def run(spark: SparkSession, settings: Settings, args: argparse.Namespace) -> dict[str, object]:
@@ -120,33 +108,17 @@ def _count(number: object) -> int:
     return number
 
 
-def _catalogue(args: argparse.Namespace) -> Catalogue:
-    folder = args.catalogue or SHIPPED / args.workspace
-    catalogue = read_catalogue(folder)
-    if catalogue.workspace != args.workspace:
-        raise TerminalError(
-            f"catalogue {folder} is of workspace '{catalogue.workspace}', wanted '{args.workspace}': check --workspace"
-        )
-    return catalogue
-
-
-def _moment(args: argparse.Namespace, workspace: Workspace, catalogue: Catalogue) -> Moment:
-    now, zone = datetime.now(UTC), workspace.zone
-    midnight = now.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None)
-    base = base_of(args.base or midnight.isoformat(), zone)
-    if base > now:
-        raise TerminalError(f"--base is {args.base}, which has not come yet; give a moment up to now")
-    return moment_at(base, zone, complete_since=workspace.history_complete_since, catalogue=catalogue)
-
-
 def _prepared(lake: Lake, args: argparse.Namespace, workspace: Workspace, clock: Clock) -> Work:
-    catalogue = _catalogue(args)
-    moment = _moment(args, workspace, catalogue)
+    catalogue = catalogue_of(args.catalogue, workspace.name)
+    moment = moment_of_run(args.base, workspace, catalogue)
     check_catalogue(catalogue, moment)
     plan = compile_plan(catalogue)
     names = tables_read(plan.sources)
     if missing := [name for name in names if not delta.exists(lake, table_named(name))]:
-        raise TerminalError(f"{lake.root}: found no tables {missing}; run migration, ingest and identity first")
+        raise TerminalError(
+            f"{lake.root}: found no tables {missing}; run migration, ingest and identity first, or say under `history`"
+            " of the catalogue that a source is not recorded (none)"
+        )
     snapshot_id = published_snapshot_id(lake)
     stamps = {name: next(newest_commits(lake, table_named(name))).stamp for name in names}
     for table in (PERSON_TAGS, TAG_CHANGES, TAG_TIMERS, TAG_VERSIONS):
@@ -164,7 +136,7 @@ def _compute(work: Work) -> dict[str, object]:
     answers = answers_from(features, work.plan, work.moment, limits).persist()
     try:
         with clock.step("answers"):
-            counted = answers.groupBy("tag", "value").count().collect()
+            counted = populations_from(answers, most=MOST_VALUES_SHOWN).collect()
         with clock.step("publish"):
             _publish(answers, work, state)
         with clock.step("changes"):
@@ -178,7 +150,7 @@ def _compute(work: Work) -> dict[str, object]:
         "snapshot_id": work.snapshot_id,
         "version": digest(state.as_facts()),
         "persons": persons,
-        "rows": sum(row["count"] for row in counted if row["tag"] != TIMER),
+        "rows": sum(row["count"] for row in counted if row["value"] is None),
         "changes": changes,
         "populations": _populations(work, counted, persons),
         "versions": {name: version.version for name, version in state.tags.items()},
@@ -194,7 +166,7 @@ def _populations(work: Work, counted: list[Row], persons: int) -> dict[str, dict
     populations: dict[str, dict[str, int]] = {}
     for number, tag in enumerate(work.catalogue.tags):
         values = {row["value"]: row["count"] for row in counted if row["tag"] == number}
-        values[tag.rule.otherwise] = persons - sum(values.values())
+        values[tag.rule.otherwise] = persons - values.pop(None, 0)
         shown = sorted(values.items(), key=lambda item: (-item[1], item[0]))[:MOST_VALUES_SHOWN]
         populations[tag.name] = dict(shown)
     return populations
@@ -226,7 +198,7 @@ def _append_versions(work: Work, state: State) -> None:
     base_at, rows = moment_of(state.base), []
     for tag in work.catalogue.tags:
         mine = state.tags[tag.name]
-        read = json.dumps(watermark(tag, work.stamps), sort_keys=True)
+        read = json.dumps(watermark(tag, work.catalogue, work.stamps), sort_keys=True)
         rows.append(
             (state.workspace, tag.name, mine.version, mine.rule, base_at, state.snapshot_id, read, definition_text(tag))
         )

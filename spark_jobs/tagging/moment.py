@@ -9,7 +9,8 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from spark_jobs.tagging.calendar import DAY_US, Calendar, Instants, calendar_of, micros, start_of_day
-from spark_jobs.tagging.definitions import Catalogue, Span
+from spark_jobs.tagging.definitions import Catalogue
+from spark_jobs.tagging.measures import Span
 from spark_jobs.tagging.vocabulary import SOURCES
 
 NEVER = int(np.iinfo(np.int64).max)
@@ -21,13 +22,18 @@ _LOOK_AGAIN_US = 15 * 60 * 1_000_000
 class Moment:
     """A base time in a workspace; instants are microseconds since 1970 UTC.
 
-    complete_since: source to the instant from which its history is complete.
+    complete_since: source to the instant from which its history is complete; NEVER where it is not recorded.
     """
 
     base: int
     zone: str
     calendar: Calendar
     complete_since: dict[str, int]
+
+    @property
+    def unrecorded(self) -> frozenset[str]:
+        """Sources of which there are no rows, so that nothing can be said of them."""
+        return frozenset(source for source, since in self.complete_since.items() if since == NEVER)
 
     def start_of(self, span: Span | None) -> int:
         """Where the window [base - span, base) begins; the beginning of time without one."""
@@ -67,6 +73,8 @@ class Moment:
 
 def moment_at(base: datetime, zone: ZoneInfo, *, complete_since: date, catalogue: Catalogue) -> Moment:
     """The moment of a base time; a source's own date in the catalogue overrides the workspace's."""
-    own = {source: date.fromisoformat(day) for source, day in catalogue.complete_since}
+    head = catalogue.head
+    own = {source: date.fromisoformat(day) for source, day in head.complete_since}
     since = {source: micros(start_of_day(own.get(source, complete_since), zone)) for source in SOURCES}
+    since |= dict.fromkeys(head.unrecorded, NEVER)
     return Moment(micros(base), zone.key, calendar_of(zone, until_year=base.year), since)

@@ -2,38 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
-from datetime import date
+import re
+from collections.abc import Hashable, Iterator, Mapping
+from decimal import Decimal
 from pathlib import Path
+from typing import cast
 
 import yaml
 
 from spark_jobs.errors import TerminalError
-from spark_jobs.tagging.definitions import (
-    UNKNOWN,
-    Catalogue,
-    Count,
-    Days,
-    Level,
-    Measure,
-    Quantile,
-    Rule,
-    Sensitivity,
-    Tag,
-)
-from spark_jobs.tagging.findings import Findings, shown
+from spark_jobs.tagging.definitions import UNKNOWN, Among, Catalogue, Head, Level, Rule, Sensitivity, Tag
+from spark_jobs.tagging.dependencies import put_together
+from spark_jobs.tagging.expanding import EACH, expanded, file_of
+from spark_jobs.tagging.findings import Findings, Keys, shown
+from spark_jobs.tagging.measures import Between, Count, Days, Measure, Quantile, Recency, Since
 from spark_jobs.tagging.reading_conditions import read_levels
-from spark_jobs.tagging.reading_measures import Context, read_measure
-from spark_jobs.tagging.vocabulary import SOURCES, type_of
+from spark_jobs.tagging.reading_head import HEAD_FILE, SENSITIVITIES, read_head
+from spark_jobs.tagging.reading_measures import read_measure
+from spark_jobs.tagging.reading_where import Context
+from spark_jobs.tagging.vocabulary import sources_of_head, type_of
 
-HEAD_FILE = "_catalogue.yaml"
+__all__ = ["HEAD_FILE", "read_catalogue"]
 
-_AMONG = ("everyone", "members", "customers")
-_SENSITIVITIES: tuple[Sensitivity, ...] = ("none", "health", "minors", "finance")
-_REQUIRED = {"tag", "title", "folder", "owner", "class", "among", "missing", "measures", "otherwise"}
-_OPTIONAL = {"levels", "value"}
-_NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_")
-_HEAD_REQUIRED = {"workspace", "attributes", "history"}
+AMONG: tuple[Among, ...] = ("everyone", "members", "customers")
+MISSING_ANSWERS = (UNKNOWN, "otherwise")
+TAG_KEYS: Keys = {
+    "tag": True,
+    "title": True,
+    "folder": True,
+    "owner": True,
+    "class": True,
+    "among": True,
+    "missing": True,
+    "measures": True,
+    "otherwise": True,
+    "levels": False,
+    "value": False,
+    "expect": False,
+}
+TITLE_KEYS: Keys = {"en": True, "zh": True}
+MISSING_KEYS: Keys = {"answer": True, "because": True}
+TAG_NAME = "[a-z0-9_]{1,64}"
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -52,28 +61,21 @@ _StrictLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _s
 
 
 def read_catalogue(folder: Path) -> Catalogue:
-    """The catalogue of a folder: `_catalogue.yaml` and one file per tag; TerminalError lists all problems."""
+    """The catalogue of a folder: `_catalogue.yaml` and one file per tag, or per tags of one kind.
+
+    TerminalError lists all problems.
+    """
     files = sorted(path for path in folder.glob("*.yaml") if path.name != HEAD_FILE) if folder.is_dir() else []
     if not files:
         raise TerminalError(f"catalogue {folder}: found no tag files (*.yaml); check --catalogue")
     problems: list[str] = []
-    head = _read_head(_parsed(folder / HEAD_FILE, problems), problems)
-    tags = [_read_tag(path, head, problems) for path in files]
-    names = [tag.name for tag in tags]
-    problems += [f"tag '{name}' is defined in two files" for name in sorted({n for n in names if names.count(n) > 1})]
+    head = read_head(_parsed(folder / HEAD_FILE, problems), problems)
+    tags = [tag for path in files for tag in _read_file(path, head, problems)]
+    catalogue = put_together(head, tags, problems)
     if problems:
         lines = "\n  ".join(problems)
         raise TerminalError(f"catalogue {folder}: {len(problems)} problems, nothing was computed:\n  {lines}")
-    return Catalogue(head.workspace, head.complete_since, tuple(sorted(tags, key=lambda tag: tag.name)))
-
-
-class _Head:
-    """What holds for every tag of the folder."""
-
-    def __init__(self) -> None:
-        self.workspace = ""
-        self.attributes: frozenset[str] = frozenset()
-        self.complete_since: tuple[tuple[str, str], ...] = ()
+    return catalogue
 
 
 def _parsed(path: Path, problems: list[str]) -> object:
@@ -88,97 +90,103 @@ def _parsed(path: Path, problems: list[str]) -> object:
     return None
 
 
-def _read_head(raw: object, problems: list[str]) -> _Head:
-    head = _Head()
-    if raw is None:
-        return head
-    findings = Findings(HEAD_FILE)
-    given = findings.mapping(raw, "", required=_HEAD_REQUIRED)
-    head.workspace = findings.text(given.get("workspace"), "workspace")
-    names = given.get("attributes")
-    if isinstance(names, list):
-        head.attributes = frozenset(findings.text(name, "attributes") for name in names)
-    else:
-        findings.add("attributes", f"found {shown(names)}, wanted the list of attributes on members' records")
-    head.complete_since = _read_history(given.get("history"), findings)
-    problems += findings.problems
-    return head
-
-
-def _read_history(raw: object, findings: Findings) -> tuple[tuple[str, str], ...]:
-    # Sources whose history begins later than the workspace's, each with its first complete day.
-    if raw in (None, {}):
-        return ()
-    since = []
-    for source, day in findings.entries(raw, "history").items():
-        if findings.choice(source, "history", SOURCES, what="source"):
-            if type(day) is not date:
-                findings.add(f"history.{source}", f"found {shown(day)}, wanted a day such as 2017-01-01")
-            since.append((source, str(day)))
-    return tuple(sorted(since))
-
-
-def _read_tag(path: Path, head: _Head, problems: list[str]) -> Tag:
+def _read_file(path: Path, head: Head, problems: list[str]) -> Iterator[Tag]:
     findings = Findings(path.name)
     raw = _parsed(path, findings.problems)
-    tag = Tag(path.stem, "", "", "", "", "none", "", Rule("everyone", False, ""))
     if raw is not None or not findings.problems:
-        given = findings.mapping(raw, "", required=_REQUIRED, optional=_OPTIONAL)
-        tag = _tag_of(given, path.stem, head.attributes, findings) if given else tag
+        if isinstance(raw, dict) and isinstance(raw.get("tag"), str) and file_of(raw["tag"]) != path.stem:
+            findings.add("tag", f"found '{raw['tag']}', wanted the file's name '{path.stem}'")
+        for definition, mine in expanded(raw, findings):
+            yield from read_tag(definition, head, mine)
+            problems += mine.problems if mine is not findings else []
     problems += findings.problems
-    return tag
 
 
-def _tag_of(given: Mapping[str, object], stem: str, attributes: frozenset[str], findings: Findings) -> Tag:
+def read_tag(raw: object, head: Head, findings: Findings) -> Iterator[Tag]:
+    """The tag of a definition, if it is any; what is wrong with it becomes problems."""
+    given = findings.mapping(raw, "", TAG_KEYS)
+    if not given:
+        return
     name = findings.text(given.get("tag"), "tag")
-    if name and (name != stem or not set(name) <= _NAME_CHARACTERS):
-        findings.add("tag", f"found '{name}', wanted the file's name '{stem}', of a-z, 0-9 and _")
-    title = findings.mapping(given.get("title"), "title", required={"en", "zh"})
-    missing = findings.mapping(given.get("missing"), "missing", required={"answer", "because"})
-    answer = findings.choice(missing.get("answer"), "missing.answer", (UNKNOWN, "otherwise"), what="answer")
-    sensitivity = findings.choice(given.get("class"), "class", _SENSITIVITIES, what="class")
-    among = findings.choice(given.get("among"), "among", _AMONG, what="group of persons")
-    measures = _read_measures(given.get("measures"), attributes, findings)
+    if name and not re.fullmatch(TAG_NAME, name):
+        findings.add("tag", f"found '{name}', wanted at most 64 of a-z, 0-9 and _")
+    title = findings.mapping(given.get("title"), "title", TITLE_KEYS)
+    missing = findings.mapping(given.get("missing"), "missing", MISSING_KEYS)
+    answer = findings.choice(missing.get("answer"), "missing.answer", MISSING_ANSWERS, what="answer")
+    among = findings.choice(given.get("among"), "among", AMONG, what="group of persons")
     otherwise = findings.text(given.get("otherwise"), "otherwise")
-    levels, value = _read_answers(given, measures, otherwise, findings)
-    return Tag(
+    context = _measures(given.get("measures"), head, findings)
+    levels, value = _answers(given, context, otherwise)
+    yield Tag(
         name=name,
         title_en=findings.text(title.get("en"), "title.en"),
         title_zh=findings.text(title.get("zh"), "title.zh"),
         folder=findings.text(given.get("folder"), "folder"),
         owner=findings.text(given.get("owner"), "owner"),
-        sensitivity=next((known for known in _SENSITIVITIES if known == sensitivity), "none"),
+        classes=_classes(given.get("class"), findings),
         missing_means=findings.text(missing.get("because"), "missing.because"),
         rule=Rule(
-            among="members" if among == "members" else "customers" if among == "customers" else "everyone",
+            among=next((group for group in AMONG if group == among), "everyone"),
             missing_is_unknown=answer == UNKNOWN,
             otherwise=otherwise,
             levels=levels,
             value=value,
         ),
+        expect=_expected(given["expect"], (levels, otherwise), findings) if "expect" in given else (),
     )
 
 
-def _read_measures(raw: object, attributes: frozenset[str], findings: Findings) -> dict[str, Measure | None]:
+def _classes(raw: object, findings: Findings) -> tuple[Sensitivity, ...]:
+    names = raw if isinstance(raw, list) else [raw]
+    found = {findings.choice(name, "class", SENSITIVITIES, what="class") for name in names}
+    return tuple(cast("Sensitivity", name) for name in sorted(found - {None, "none"}, key=str))
+
+
+def _measures(raw: object, head: Head, findings: Findings) -> Context:
     measures: dict[str, Measure | None] = {}
+    context = Context(findings, head, sources_of_head(head), measures)
     for name, item in findings.entries(raw, "measures").items():
-        measures[name] = read_measure(item, f"measures.{name}", Context(findings, attributes, measures))
-    return measures
+        measures[name] = read_measure(item, f"measures.{name}", context)
+    return context
 
 
-def _read_answers(
-    given: Mapping[str, object], measures: Mapping[str, Measure | None], otherwise: str, findings: Findings
-) -> tuple[tuple[Level, ...], Measure | None]:
+def _answers(given: Mapping[str, object], context: Context, otherwise: str) -> tuple[tuple[Level, ...], Measure | None]:
+    findings, measures = context.findings, context.measures
     if ("levels" in given) == ("value" in given):
         findings.add("", "found both or neither of levels and value, wanted one of them")
         return (), None
     if otherwise == UNKNOWN:
         findings.add("otherwise", "'unknown' is an answer of its own, wanted another word")
     if "levels" in given:
-        return read_levels(given["levels"], measures, findings, otherwise=otherwise), None
+        return read_levels(given["levels"], context, otherwise=otherwise), None
     name = findings.choice(given["value"], "value", measures, what="measure")
     measure = measures[name] if name else None
-    is_shown_whole = measure is None or type_of(measure) == "text" or isinstance(measure, Count | Days | Quantile)
-    if not is_shown_whole:
-        findings.add("value", f"'{name}' is no text, count, number of days or band; give levels")
+    is_whole = isinstance(measure, Count | Days | Quantile | Recency | Since | Between)
+    if measure is not None and type_of(measure) not in ("text", "shares") and not is_whole:
+        findings.add("value", f"'{name}' is no text, distribution, count, number of days or band; give levels")
     return (), measure
+
+
+def _expected(
+    raw: object, answers: tuple[tuple[Level, ...], str], findings: Findings
+) -> tuple[tuple[str, Decimal, Decimal], ...]:
+    """Value to the least and the largest share of persons that it should have."""
+    levels, otherwise = answers
+    values = [level.value for level in levels] + [otherwise]
+    bands = []
+    for value, band in findings.entries(raw, "expect").items():
+        where = f"expect.{value}"
+        if levels:
+            findings.choice(value, "expect", values, what="value")
+        if not isinstance(band, list) or len(band) != 2:
+            findings.add(where, f"found {shown(band)}, wanted two shares: [least, largest]")
+            continue
+        least, largest = (findings.share(share, where) for share in band)
+        if least > largest:
+            findings.add(where, f"found {shown(band)}, wanted the smaller share first")
+        bands.append((value, least, largest))
+    return tuple(bands)
+
+
+# `each` belongs to a file, not to a definition: it is gone when a definition is read.
+FILE_KEYS: Keys = {**TAG_KEYS, EACH: False}

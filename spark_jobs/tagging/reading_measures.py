@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
 
-from spark_jobs.tagging.definitions import (
+from spark_jobs.tagging.definitions import Sensitivity
+from spark_jobs.tagging.findings import Keys, listed, shown
+from spark_jobs.tagging.measures import (
     Attribute,
+    Between,
     Count,
     Days,
+    Distribution,
     First,
+    Given,
     Last,
     Measure,
     Preference,
@@ -19,38 +21,52 @@ from spark_jobs.tagging.definitions import (
     Ratio,
     Recency,
     Rhythm,
+    Score,
     Selection,
     Sequence,
-    Span,
+    Since,
     Sum,
+    TagValue,
+    Then,
     Unit,
 )
-from spark_jobs.tagging.findings import Findings, listed, shown
-from spark_jobs.tagging.vocabulary import SOURCES, type_of
+from spark_jobs.tagging.reading_where import SELECTING, Context, read_selection, read_span
+from spark_jobs.tagging.vocabulary import counted, type_of
 
-_SPAN = re.compile(r"(\d{1,5}) (hour|day|month)s?")
-_UNITS: dict[str, Unit] = {"hour": "hours", "day": "days", "month": "months"}
-_SELECTING = {"window", "where"}
 MOST_BANDS = 100
+MOST_SHARES = 20
+WITHIN_UNITS: tuple[Unit, ...] = ("hours", "days")
 
-_PLAIN: dict[str, Callable[[Selection], Measure]] = {
+PLAIN: dict[str, Callable[[Selection], Measure]] = {
     "count": Count,
     "first": First,
     "last": Last,
     "recency": Recency,
+    "since": Since,
     "days": Days,
+    "span": Between,
     "rhythm": Rhythm,
 }
-KINDS = (*_PLAIN, "sum", "preference", "attribute", "sequence", "ratio", "quantile")
+# Kind to its keys; the kind itself is one of them and says of what.
+KINDS: Mapping[str, Keys] = {
+    **{kind: {kind: True, **SELECTING} for kind in PLAIN},
+    "sum": {"sum": True, **SELECTING},
+    "preference": {"preference": True, "by": False, "at_least_share": False, **SELECTING},
+    "distribution": {"distribution": True, "by": False, "most": False, **SELECTING},
+    "attribute": {"attribute": True},
+    "imported": {"imported": True},
+    "manual": {"manual": True},
+    "score": {"score": True},
+    "tag": {"tag": True},
+    "sequence": {"sequence": True, "window": True},
+    "ratio": {"ratio": True},
+    "quantile": {"quantile": True, "bands": True},
+}
+SEQUENCE_KEYS: Keys = {"first": True, "without": False, "then": False, "within": True}
+SIDE_KEYS: Keys = {"source": True, "where": False}
 
-
-@dataclass(frozen=True, slots=True)
-class Context:
-    """What a measure may refer to: where problems go, declared attributes, measures above it in the file."""
-
-    findings: Findings
-    attributes: frozenset[str]
-    measures: Mapping[str, Measure | None]
+_BROKEN = Count(Selection("members"))
+Raw = Mapping[str, object]
 
 
 def read_measure(raw: object, where: str, context: Context) -> Measure | None:
@@ -61,115 +77,112 @@ def read_measure(raw: object, where: str, context: Context) -> Measure | None:
         found = f"keys {listed(list(map(str, raw)))}" if isinstance(raw, dict) else shown(raw)
         context.findings.add(where, f"found {found}, wanted exactly one kind of: {listed(KINDS)}")
         return None
-    measure = _READERS.get(kinds[0], _read_plain)(raw, where, context)
+    kind = kinds[0]
+    given = context.findings.mapping(raw, where, KINDS[kind])
+    measure = _READERS.get(kind, _read_plain)(given, where, context)
     return measure if len(context.findings.problems) == before else None
 
 
-def read_span(raw: object, where: str, findings: Findings, *, units: tuple[Unit, ...] = ("days", "months")) -> Span:
-    """A length such as `90 days`; a problem where it is none."""
-    match = _SPAN.fullmatch(raw.strip()) if isinstance(raw, str) else None
-    if match and int(match[1]) > 0 and _UNITS[match[2]] in units:
-        return Span(int(match[1]), _UNITS[match[2]])
-    findings.add(
-        where, f"found {shown(raw)}, wanted a number above 0 and one of {listed(units)}, such as '90 {units[0]}'"
-    )
-    return Span(1, units[0])
-
-
-def read_selection(raw: Mapping[str, object], source: object, where: str, findings: Findings) -> Selection:
-    """Rows of a source; `raw` may hold `where` and `window`."""
-    name = findings.choice(source, where, SOURCES, what="source")
-    filters = []
-    if name is not None and "where" in raw:
-        texts = SOURCES[name].texts
-        for field, values in findings.entries(raw["where"], f"{where}.where").items():
-            if findings.choice(field, f"{where}.where", texts, what=f"field of {name}"):
-                filters.append((field, _values(values, f"{where}.where.{field}", findings)))
-    window = read_span(raw["window"], f"{where}.window", findings) if "window" in raw else None
-    return Selection(name or "members", tuple(sorted(filters)), window)
-
-
-def _values(raw: object, where: str, findings: Findings) -> tuple[str, ...]:
-    values = raw if isinstance(raw, list) else [raw]
-    if not values:
-        findings.add(where, "found an empty list, wanted at least one value")
-    return tuple(sorted({findings.text(value, where) for value in values}))
-
-
-def _read_plain(raw: Mapping[str, object], where: str, context: Context) -> Measure:
-    kind = next(key for key in raw if key in _PLAIN)
-    given = context.findings.mapping(raw, where, required={kind}, optional=_SELECTING)
-    return _PLAIN[kind](read_selection(given, given[kind], where, context.findings))
+def _read_plain(given: Raw, where: str, context: Context) -> Measure:
+    kind = next(key for key in given if key in PLAIN)
+    return PLAIN[kind](read_selection(given, given[kind], where, context))
 
 
 def _split_field(raw: object, where: str, context: Context, *, texts: bool) -> tuple[str, str]:
     # `purchases.net_value`: a source and one of its fields.
+    sources = counted(context.sources)
     source, _, field = raw.partition(".") if isinstance(raw, str) else ("", "", "")
     kind = "text" if texts else "number"
-    if source not in SOURCES or not field:
+    if source not in sources or not field:
         context.findings.add(
-            where, f"found {shown(raw)}, wanted SOURCE.FIELD with a source of: {listed(SOURCES)}, and a {kind} field"
+            where, f"found {shown(raw)}, wanted SOURCE.FIELD with a source of: {listed(sources)}, and a {kind} field"
         )
         return "purchases", "sales_value"
-    fields = SOURCES[source].texts if texts else tuple(SOURCES[source].numbers or {})
+    fields = sources[source].texts if texts else tuple(sources[source].numbers)
     if field not in fields:
         context.findings.add(where, f"unknown {kind} field '{field}' of {source}; those that exist: {listed(fields)}")
     return source, field
 
 
-def _read_sum(raw: Mapping[str, object], where: str, context: Context) -> Measure:
-    given = context.findings.mapping(raw, where, required={"sum"}, optional=_SELECTING)
+def _read_sum(given: Raw, where: str, context: Context) -> Measure:
     source, field = _split_field(given["sum"], where, context, texts=False)
-    return Sum(read_selection(given, source, where, context.findings), field)
+    decimals = context.sources[source].numbers.get(field, 0)
+    return Sum(read_selection(given, source, where, context), field, decimals)
 
 
-def _read_preference(raw: Mapping[str, object], where: str, context: Context) -> Measure:
-    optional = {*_SELECTING, "by", "at_least_share"}
-    given = context.findings.mapping(raw, where, required={"preference"}, optional=optional)
-    source, field = _split_field(given["preference"], where, context, texts=True)
+def _read_preference(given: Raw, where: str, context: Context) -> Measure:
+    of, field, by = _weighed("preference", given, where, context)
+    share = context.findings.share(given.get("at_least_share", 0), f"{where}.at_least_share")
+    return Preference(of, field, by, share)
+
+
+def _read_distribution(given: Raw, where: str, context: Context) -> Measure:
+    of, field, by = _weighed("distribution", given, where, context)
+    most = _whole(given.get("most", 5), f"{where}.most", context, (1, MOST_SHARES))
+    return Distribution(of, field, by, most)
+
+
+def _weighed(kind: str, given: Raw, where: str, context: Context) -> tuple[Selection, str, str | None]:
+    source, field = _split_field(given[kind], where, context, texts=True)
     by = None
     if "by" in given:
-        by = context.findings.choice(
-            given["by"], f"{where}.by", SOURCES[source].numbers or {}, what=f"number field of {source}"
-        )
-    share = _share(given.get("at_least_share", 0), f"{where}.at_least_share", context.findings)
-    return Preference(read_selection(given, source, where, context.findings), field, by, share)
+        numbers = context.sources[source].numbers
+        by = context.findings.choice(given["by"], f"{where}.by", numbers, what=f"number field of {source}")
+    return read_selection(given, source, where, context), field, by
 
 
-def _share(raw: object, where: str, findings: Findings) -> Decimal:
-    try:
-        share = Decimal(str(raw))
-        if not isinstance(raw, bool) and 0 <= share <= 1:
-            return share.normalize()
-    except InvalidOperation:
-        pass
-    findings.add(where, f"found {shown(raw)}, wanted a share from 0 to 1")
-    return Decimal(0)
+def _whole(raw: object, where: str, context: Context, bounds: tuple[int, int]) -> int:
+    least, most = bounds
+    if isinstance(raw, int) and not isinstance(raw, bool) and least <= raw <= most:
+        return raw
+    context.findings.add(where, f"found {shown(raw)}, wanted a whole number from {least} to {most}")
+    return least
 
 
-def _read_attribute(raw: Mapping[str, object], where: str, context: Context) -> Measure:
-    given = context.findings.mapping(raw, where, required={"attribute"})
-    name = context.findings.choice(given["attribute"], where, context.attributes, what="attribute")
-    return Attribute(name or "")
+def _declared(raw: object, where: str, context: Context, of: tuple[str, tuple[tuple[str, Sensitivity], ...]]) -> str:
+    what, names = of
+    return context.findings.choice(raw, where, [name for name, _ in names], what=what) or ""
 
 
-def _read_sequence(raw: Mapping[str, object], where: str, context: Context) -> Measure:
-    findings = context.findings
-    given = findings.mapping(raw, where, required={"sequence", "window"})
-    parts = findings.mapping(given.get("sequence"), f"{where}.sequence", required={"first", "without", "within"})
+def _read_attribute(given: Raw, where: str, context: Context) -> Measure:
+    return Attribute(_declared(given["attribute"], where, context, ("attribute", context.head.attributes)))
+
+
+def _read_imported(given: Raw, where: str, context: Context) -> Measure:
+    return Given("imported", _declared(given["imported"], where, context, ("imported value", context.head.imported)))
+
+
+def _read_manual(given: Raw, where: str, context: Context) -> Measure:
+    return Given("manual", _declared(given["manual"], where, context, ("manual value", context.head.manual)))
+
+
+def _read_score(given: Raw, where: str, context: Context) -> Measure:
+    return Score(_declared(given["score"], where, context, ("model", context.head.scores)))
+
+
+def _read_tag(given: Raw, where: str, context: Context) -> Measure:
+    # Which tags there are is known when all files are read: `dependencies` looks for it.
+    return TagValue(context.findings.text(given["tag"], where, is_needed=True))
+
+
+def _read_sequence(given: Raw, where: str, context: Context) -> Measure:
+    findings, place = context.findings, f"{where}.sequence"
+    parts = findings.mapping(given.get("sequence"), place, SEQUENCE_KEYS)
+    follower = "then" if "then" in parts else "without"
+    if ("then" in parts) == ("without" in parts):
+        findings.add(place, "found both or neither of then and without, wanted one of them")
     sides = []
-    for side in ("first", "without"):
-        place = f"{where}.sequence.{side}"
-        part = findings.mapping(parts.get(side), place, required={"source"}, optional={"where"})
+    for side in ("first", follower):
+        part = findings.mapping(parts.get(side), f"{place}.{side}", SIDE_KEYS)
         window = {"window": given["window"]} if side == "first" and "window" in given else {}
-        selection = read_selection({**part, **window}, part.get("source"), place, findings)
-        if SOURCES[selection.source].kept_apart == "order" or selection.source != "events":
-            findings.add(place, f"found source '{selection.source}', wanted 'events': only events keep their moments")
-        sides.append(selection)
-    if sides[0].where == sides[1].where:
-        findings.add(f"{where}.sequence", "first and without are the same events, wanted different ones")
-    within = read_span(parts.get("within"), f"{where}.sequence.within", findings, units=("hours",))
-    return Sequence(sides[0], sides[1], within)
+        sides.append(read_selection({**part, **window}, part.get("source"), f"{place}.{side}", context))
+    first, second = sides
+    within = read_span(parts.get("within"), f"{place}.within", findings, units=WITHIN_UNITS)
+    if follower == "then":
+        return Then(first, second, within)
+    if (first.source, first.where) == (second.source, second.where):
+        findings.add(place, "first and without are the same rows, wanted different ones")
+    return Sequence(first, second, within)
 
 
 def _named(raw: object, where: str, context: Context) -> Measure | None:
@@ -178,17 +191,13 @@ def _named(raw: object, where: str, context: Context) -> Measure | None:
         context.findings.add(where, f"found {shown(raw)}, wanted a measure that stands above: {above}")
         return None
     measure = context.measures[raw]
-    if measure is None or (type_of(measure) == "number" and not isinstance(measure, Ratio | Quantile)):
+    if measure is None or (type_of(measure) == "number" and not isinstance(measure, Ratio | Quantile | Score)):
         return measure
     context.findings.add(where, f"'{raw}' is no count, sum, recency or days")
     return None
 
 
-_BROKEN = Count(Selection("members"))
-
-
-def _read_ratio(raw: Mapping[str, object], where: str, context: Context) -> Measure:
-    given = context.findings.mapping(raw, where, required={"ratio"})
+def _read_ratio(given: Raw, where: str, context: Context) -> Measure:
     pair = given["ratio"]
     if not isinstance(pair, list) or len(pair) != 2:
         context.findings.add(where, f"found {shown(pair)}, wanted two measures: [part, whole]")
@@ -197,19 +206,20 @@ def _read_ratio(raw: Mapping[str, object], where: str, context: Context) -> Meas
     return Ratio(part or _BROKEN, whole or _BROKEN)
 
 
-def _read_quantile(raw: Mapping[str, object], where: str, context: Context) -> Measure:
-    given = context.findings.mapping(raw, where, required={"quantile", "bands"})
-    bands = given.get("bands")
-    if not isinstance(bands, int) or isinstance(bands, bool) or not 2 <= bands <= MOST_BANDS:
-        context.findings.add(f"{where}.bands", f"found {shown(bands)}, wanted a whole number from 2 to {MOST_BANDS}")
-        bands = 2
+def _read_quantile(given: Raw, where: str, context: Context) -> Measure:
+    bands = _whole(given.get("bands"), f"{where}.bands", context, (2, MOST_BANDS))
     return Quantile(_named(given["quantile"], where, context) or _BROKEN, bands)
 
 
-_READERS: dict[str, Callable[[Mapping[str, object], str, Context], Measure]] = {
+_READERS: dict[str, Callable[[Raw, str, Context], Measure]] = {
     "sum": _read_sum,
     "preference": _read_preference,
+    "distribution": _read_distribution,
     "attribute": _read_attribute,
+    "imported": _read_imported,
+    "manual": _read_manual,
+    "score": _read_score,
+    "tag": _read_tag,
     "sequence": _read_sequence,
     "ratio": _read_ratio,
     "quantile": _read_quantile,

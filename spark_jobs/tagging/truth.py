@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
 from functools import reduce
 
 import numpy as np
 
-from spark_jobs.tagging.columns import Column, Numbers
-from spark_jobs.tagging.definitions import AllOf, AnyOf, Comparison, Condition, Measure, NotOf, Span
+from spark_jobs.tagging.columns import Column
+from spark_jobs.tagging.definitions import AllOf, AnyOf, Comparison, Condition, NotOf
+from spark_jobs.tagging.exact import order_of
 from spark_jobs.tagging.frames import Booleans, Integers
+from spark_jobs.tagging.measures import Measure, Ratio, Span
 from spark_jobs.tagging.moment import NEVER, Moment
+from spark_jobs.tagging.vocabulary import decimals_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +71,29 @@ def _compared(comparison: Comparison, columns: Mapping[Measure, Column], moment:
             assert comparison.other is not None
             return _older_than_times(column, columns[comparison.other], comparison.operands[0], moment)
         case kind:
+            if isinstance(comparison.measure, Ratio):
+                return _ratio_beyond(column, comparison, comparison.measure)
             limit = comparison.operands[0]
-            assert isinstance(limit, int | float)
+            assert isinstance(limit, int)
             return _beyond(column, kind, limit)
 
 
-def _beyond(column: Column, kind: str, limit: float) -> Truth:
-    tests: dict[str, Callable[[Numbers, Numbers], tuple[Booleans, Booleans]]] = {
+def _ratio_beyond(column: Column, comparison: Comparison, ratio: Ratio) -> Truth:
+    limit = comparison.operands[0]
+    assert isinstance(limit, Decimal)
+    assert column.per is not None
+    # In units of the last decimals: cents of an order against a limit in whole money.
+    decimals = (decimals_of(ratio.part) or 0) - (decimals_of(ratio.whole) or 0)
+    # What does not exist is compared as zero of one, and not looked at.
+    part, per = np.where(column.exists, column.low, 0), np.where(column.exists, column.per, 1)
+    order = order_of(part, per, Fraction(limit) * Fraction(10) ** decimals)
+    holds = {"at_least": order >= 0, "above": order > 0, "at_most": order <= 0, "below": order < 0}
+    certain = column.exists & holds[comparison.kind]
+    return Truth(certain, certain | (column.may_exist & ~column.exists), column.next_at)
+
+
+def _beyond(column: Column, kind: str, limit: int) -> Truth:
+    tests: dict[str, Callable[[Integers, Integers], tuple[Booleans, Booleans]]] = {
         "at_least": lambda low, high: (low >= limit, high >= limit),
         "above": lambda low, high: (low > limit, high > limit),
         "at_most": lambda low, high: (high <= limit, low <= limit),

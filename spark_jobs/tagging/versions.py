@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from spark_jobs.tagging.definitions import Catalogue, Tag, canonical, digest
-from spark_jobs.tagging.plan import SourcePlan, sources_of
+from spark_jobs.tagging.moment import Moment
+from spark_jobs.tagging.plan import SourcePlan, sources_of_tag
 from spark_jobs.tagging.vocabulary import SOURCES
 
 _LOOKED_UP = {"purchase_lines": "core.products", "campaign_targets": "core.campaigns"}
@@ -45,25 +46,23 @@ def state_from(facts: Mapping[str, Any]) -> State | None:
     return State(facts["workspace"], facts["base"], facts["snapshot_id"], tags)
 
 
-def state_of(
-    catalogue: Catalogue, *, base: int, snapshot_id: str, stamps: Mapping[str, str], complete_since: Mapping[str, int]
-) -> State:
-    """The versions of all tags of a run.
-
-    stamps: contract table name to the version of it that is read; complete_since: source to instant.
-    """
+def state_of(catalogue: Catalogue, moment: Moment, *, snapshot_id: str, stamps: Mapping[str, str]) -> State:
+    """The versions of all tags of a run; stamps: contract table name to the version of it that is read."""
     tags = {}
     for tag in catalogue.tags:
-        sources = sorted(sources_of(tag.rule))
-        basis = digest([watermark(tag, stamps), {source: complete_since[source] for source in sources}])
-        version = digest([tag.name, tag.rule_hash, base, snapshot_id, basis])
-        tags[tag.name] = TagVersion(tag.rule_hash, basis, version)
-    return State(catalogue.workspace, base, snapshot_id, tags)
+        sources = sorted(sources_of_tag(tag, catalogue))
+        since = {source: moment.complete_since[source] for source in sources}
+        basis = digest([watermark(tag, catalogue, stamps), since, moment.zone])
+        # The calendar beside the zone: days and clock changes to come decide what is next.
+        parts = [tag.name, tag.rule_hash, moment.base, moment.calendar.fingerprint, snapshot_id, basis]
+        tags[tag.name] = TagVersion(tag.rule_hash, basis, digest(parts))
+    return State(catalogue.workspace, moment.base, snapshot_id, tags)
 
 
-def watermark(tag: Tag, stamps: Mapping[str, str]) -> dict[str, str]:
+def watermark(tag: Tag, catalogue: Catalogue, stamps: Mapping[str, str]) -> dict[str, str]:
     """The tables that a tag's rule reads, each with its version; identity has its own snapshot."""
-    return {table: stamps[table] for table in sorted(_tables_of(sources_of(tag.rule)))}
+    recorded = sources_of_tag(tag, catalogue) - catalogue.head.unrecorded
+    return {table: stamps[table] for table in sorted(_tables_of(recorded))}
 
 
 def tables_read(sources: tuple[SourcePlan, ...]) -> tuple[str, ...]:

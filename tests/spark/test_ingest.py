@@ -113,6 +113,19 @@ def test_an_event_sent_again_later_is_a_duplicate(lake: Lake, stream: Stream) ->
     assert counts(lake)["raw.events"] == 5
 
 
+def test_an_order_that_fits_line_by_line_but_not_together_stops_no_stream(lake: Lake, stream: Stream) -> None:
+    def lines(**changed: object) -> bytes:
+        line = {"product_id": "1", "quantity": 1, "sales_value": "1.00", "retail_disc": "0.00"}
+        line |= {"coupon_disc": "0.00", "coupon_match_disc": "0.00", **changed}
+        return purchase(properties={"order_id": "1", "store_id": "9", "lines": [line, {**line, "product_id": "2"}]})
+
+    too_large = [lines(sales_value="6000000000000000.00"), lines(quantity=5 * 10**18)]
+    take_in(batch(lake, [*too_large, purchase()]), 0, stream)
+    found = delta.read(lake, QUARANTINE_ROWS).select("reason").collect()
+    assert [row.reason for row in found] == ["purchase whose lines together are too large"] * 2
+    assert counts(lake)["core.orders"] == 1
+
+
 def test_values_arrive_as_they_were_sent(lake: Lake, stream: Stream) -> None:
     take_in(batch(lake, [message("a"), purchase()]), 0, stream)
     event = delta.read(lake, EVENTS).where("event_id = 'a'").collect()[0]

@@ -20,6 +20,7 @@ from spark_jobs.storage import delta
 from spark_jobs.storage.delta import Lake
 from spark_jobs.storage.fingerprints import fingerprint
 from spark_jobs.tagging import job
+from spark_jobs.tagging.check import SHIPPED
 from spark_jobs.tagging.computing import answers_from, buckets_from, features_from, limits_from
 from spark_jobs.tagging.facts import facts_of
 from spark_jobs.tagging.moment import NEVER
@@ -61,7 +62,7 @@ CART = {
 
 
 def arguments(folder: Path | None, base: str = BASE) -> argparse.Namespace:
-    return argparse.Namespace(workspace="grocery", base=base, catalogue=folder, check=False)
+    return argparse.Namespace(workspace="grocery", base=base, catalogue=folder)
 
 
 def tables_of(lake: Lake, plan) -> dict[str, object]:
@@ -90,7 +91,7 @@ def causes(lake: Lake, version: str) -> dict[tuple[str, str], str]:
 
 def test_the_plan_reads_each_source_once_and_moves_rows_once(lake: Lake) -> None:
     write_lives(lake, {0: Life(SINCE, [Order(local("2017-12-01T10:00"), lines=(("MEAT", 5),))])})
-    catalogue = read_catalogue(job.SHIPPED / "grocery")
+    catalogue = read_catalogue(SHIPPED / "grocery")
     plan, at = compile_plan(catalogue), moment(local(BASE), catalogue)
     facts = facts_of(tables_of(lake, plan), plan, at, workspace="grocery")  # type: ignore[arg-type]
     lake.spark.conf.set("spark.sql.maxMetadataStringLength", "1000")  # whole paths
@@ -236,7 +237,5 @@ def test_bad_input_is_refused_before_anything_is_written(lake: Lake, tmp_path: P
     other.workspace = "toys"
     with pytest.raises(TerminalError, match="is of workspace 'grocery', wanted 'toys'"):
         job.preflight(settings, other)
-    checked = arguments(tmp_path / "tags")
-    checked.check = True
-    assert job.preflight(settings, checked) == {"workspace": "grocery", "tags": ["bought"], "notes": []}
+    job.preflight(settings, arguments(tmp_path / "tags"))
     assert not delta.exists(lake, PERSON_TAGS)

@@ -27,6 +27,11 @@ from services.testing.runner import FOLDERS
             Wanted("identity", ("spark_jobs", "identity"), ("--settings", "x")),
             id="an area's verb is a job",
         ),
+        pytest.param(
+            ["tags", "check", "--json"],
+            Wanted("tags", ("spark_jobs", "tags-check"), ("--json",)),
+            id="another verb of an area is another job",
+        ),
         pytest.param(["test"], Wanted("test"), id="all tiers"),
         pytest.param(["test", "unit", "spark"], Wanted("test", tiers=("unit", "spark")), id="two tiers"),
         pytest.param(["test", "--campaign", "--fresh"], Wanted("test", campaign=True, fresh=True), id="campaign"),

@@ -11,7 +11,8 @@ import pytest
 
 from spark_jobs.errors import TerminalError
 from spark_jobs.tagging.calendar import base_of, calendar_of, micros, moment_of
-from spark_jobs.tagging.definitions import Catalogue, Span
+from spark_jobs.tagging.definitions import Catalogue, Head
+from spark_jobs.tagging.measures import Span
 from tests.tag_histories import moment
 
 ZONES = ("America/New_York", "Asia/Shanghai", "Europe/London", "Australia/Lord_Howe", "America/Sao_Paulo", "UTC")
@@ -91,7 +92,7 @@ def test_a_base_time_that_names_no_one_moment_is_refused(text: str, problem: str
 
 def test_days_begin_at_the_base_times_hour() -> None:
     zone = ZoneInfo("America/New_York")
-    at = moment(base_of("2018-01-01T10:30", zone), Catalogue("grocery", (), ()))
+    at = moment(base_of("2018-01-01T10:30", zone), Catalogue(Head("grocery"), ()))
     texts = (
         "2017-12-31T10:29:59.999999",
         "2017-12-31T10:30",

@@ -1,0 +1,75 @@
+"""Check tag definitions, compute nothing: what is wrong, overlaps or leaves gaps, and what each tag is made of."""
+
+from __future__ import annotations
+
+import argparse
+from datetime import UTC, datetime
+from pathlib import Path
+
+from spark_jobs.errors import TerminalError
+from spark_jobs.settings import Settings, Workspace
+from spark_jobs.tagging.calendar import base_of
+from spark_jobs.tagging.checking import check_catalogue
+from spark_jobs.tagging.definitions import Catalogue, Tag
+from spark_jobs.tagging.dependencies import measures_of
+from spark_jobs.tagging.moment import Moment, moment_at
+from spark_jobs.tagging.plan import sources_of_tag
+from spark_jobs.tagging.reading import read_catalogue
+
+SHIPPED = Path(__file__).parent / "catalogue"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Whose definitions."""
+    parser.add_argument("--workspace", required=True, metavar="NAME", help="workspace whose tags are checked")
+    parser.add_argument("--catalogue", metavar="DIR", type=Path, help="tag definitions; default: the shipped ones")
+
+
+def preflight(settings: Settings, args: argparse.Namespace) -> dict[str, object]:
+    """The whole check; it needs no Spark, so this is all that the verb does."""
+    workspace = settings.workspace(args.workspace)
+    catalogue = catalogue_of(args.catalogue, workspace.name)
+    notes = check_catalogue(catalogue, moment_of_run(None, workspace, catalogue))
+    return {
+        "workspace": workspace.name,
+        "tags": [described(tag, catalogue) for tag in catalogue.tags],
+        "not_recorded": sorted(catalogue.head.unrecorded),
+        "notes": list(notes),
+    }
+
+
+def described(tag: Tag, catalogue: Catalogue) -> dict[str, object]:
+    """What a reader of the check wants to know of one tag."""
+    return {
+        "tag": tag.name,
+        "title": {"en": tag.title_en, "zh": tag.title_zh},
+        "folder": tag.folder,
+        "owner": tag.owner,
+        "classes": list(tag.classes),
+        "rule": tag.rule_hash,
+        "kinds": sorted({type(measure).__name__.lower() for measure in measures_of(tag.rule)}),
+        "sources": sorted(sources_of_tag(tag, catalogue)),
+        "uses": [name for name, _ in tag.uses],
+        "answers": [*(level.value for level in tag.rule.levels), tag.rule.otherwise],
+    }
+
+
+def catalogue_of(folder: Path | None, workspace: str) -> Catalogue:
+    """The catalogue in the folder, else the shipped one; TerminalError where it is another workspace's."""
+    place = folder or SHIPPED / workspace
+    catalogue = read_catalogue(place)
+    if catalogue.workspace != workspace:
+        raise TerminalError(
+            f"catalogue {place} is of workspace '{catalogue.workspace}', wanted '{workspace}': check --workspace"
+        )
+    return catalogue
+
+
+def moment_of_run(base: str | None, workspace: Workspace, catalogue: Catalogue) -> Moment:
+    """The moment of `--base`, else of the last midnight of the workspace; TerminalError where it is none yet."""
+    now, zone = datetime.now(UTC), workspace.zone
+    midnight = now.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None)
+    moment = base_of(base or midnight.isoformat(), zone)
+    if moment > now:
+        raise TerminalError(f"--base is {base}, which has not come yet; give a moment up to now")
+    return moment_at(moment, zone, complete_since=workspace.history_complete_since, catalogue=catalogue)
