@@ -141,7 +141,8 @@ def _requeued(work: Work, _settings: Settings, args: argparse.Namespace) -> Fact
 def _settled(work: Work, _settings: Settings, _args: argparse.Namespace) -> Facts:
     history = live = 0
     for mapping in work.mappings:
-        settled = settle(work.lake, mapping.table, run_id=work.run_id, check=partial(check_fence, work))
+        by, check = mapping.newest_by, partial(check_fence, work)
+        settled = settle(work.lake, mapping.table, run_id=work.run_id, newest_by=by, check=check)
         history, live = history + settled.history, live + settled.live
         if settled.history:
             heal(work, mapping.table)
