@@ -56,20 +56,24 @@ def derive(work: Work) -> Derived:
         found = orders.count()
     check = partial(check_fence, work)
     replaced = 0
-    for table in (ORDERS, EVENTS):
+    for table in work.job.derived:
         by = work.job.newest_by(table)
         replaced += settle(work.lake, table, run_id=work.run_id, newest_by=by, check=check).live
     return Derived(found, rows, replaced)
 
 
-def check_derived(work: Work, table: Table) -> None:
-    """Raise TerminalError where rows that are derived from a table are not what its rows say."""
+def check_derived(work: Work, table: Table) -> dict[str, int]:
+    """Raise TerminalError where rows that are derived from a table are not what its rows say.
+
+    Out: the version at which each derived table was looked at.
+    """
     if work.job.derive is None or table != ORDER_LINES:
-        return
-    problems = []
+        return {}
+    problems, versions = [], dict[str, int]()
     with _orders(work) as orders:
         for derived, wanted in _wanted(orders, work.job.derive):
             delta.ensure(work.lake, derived)
+            versions[derived.name] = delta.current_version(work.lake, derived)
             found = _differences(work, wanted, derived).groupBy("problem").count().collect()
             told = [f"{row['count']} {row['problem']}" for row in sorted(found, key=lambda row: row["problem"])]
             problems += [f"  {derived.name}: {', '.join(told)}"] if told else []
@@ -77,6 +81,7 @@ def check_derived(work: Work, table: Table) -> None:
         raise TerminalError(
             "\n".join([f"not derived from {table.name} as it is:", *problems, "run `migration derive`, then `verify`"])
         )
+    return versions
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from migration.pace import Pace, pace_of, pace_problems
 from migration.questions import Question, load_questions
 from migration.sources.addresses import is_database, parse_address
 from migration.views import Body, read_body
-from spark_jobs.contracts.core import ORDER_LINES
+from spark_jobs.contracts.core import EVENTS, ORDER_LINES, ORDERS
 from spark_jobs.contracts.schema import Table
 from spark_jobs.errors import TerminalError
 
@@ -68,6 +68,11 @@ class Job:
     def mapping_of(self, target: str) -> Mapping:
         """The mapping that fills a table."""
         return next(mapping for mapping in self.mappings if mapping.table.name == target)
+
+    @property
+    def derived(self) -> tuple[Table, ...]:
+        """The tables that hold what is derived from order lines."""
+        return (ORDERS, EVENTS) if self.derive else ()
 
     def newest_by(self, table: Table) -> str:
         """The column by which of rows with one key the newest stays; '' where only their places count.
