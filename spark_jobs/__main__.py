@@ -22,6 +22,7 @@ JOBS: Mapping[str, str] = {
     "sessions": "spark_jobs.sessions.job",
     "tags": "spark_jobs.tagging.job",
     "delta-audit": "spark_jobs.upkeep.job",
+    "vacuum": "spark_jobs.upkeep.vacuum_job",
 }
 
 

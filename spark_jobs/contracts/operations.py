@@ -123,6 +123,23 @@ MIGRATION_SWITCHES = Table(
     ),
 )
 
+MIGRATION_SEAMS = Table(
+    name="migration.seams",
+    grain="one partition of the topic of live events, as it ended before a job's first copy began",
+    key=("job", "topic", "partition"),
+    columns=(
+        Column("job", "string", "migration job", nullable=False),
+        Column("topic", "string", "Kafka topic", nullable=False),
+        Column("partition", "int", "Kafka partition", nullable=False),
+        Column(
+            "offset", "bigint", "of the next message: from it on the live stream must bring them all", nullable=False
+        ),
+        Column("chunks_before", "bigint", "chunks of the plan that were in the tables already", nullable=False),
+        Column("run_id", "string", "run of `ops.runs`", nullable=False),
+        Column("noted_at", "timestamp", "when, UTC", nullable=False),
+    ),
+)
+
 RUNS = Table(
     name="ops.runs",
     grain="one run of one job, finished or failed",
