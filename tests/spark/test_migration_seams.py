@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -59,7 +60,7 @@ def test_it_is_noted_once_before_anything_is_copied_and_a_restored_ledger_hears_
     assert noted(work.lake, work.job.name) is None
     assert check_seam(work.lake, work.job.name) is None
     for ends in ({0: 5, 1: 7}, {0: 6, 1: 9}):
-        seam.note(work, lambda ends=ends: ends)
+        seam.note(work, partial(dict, ends))
     found = noted(work.lake, work.job.name)
     assert found is not None
     assert (found.offsets, found.chunks_before) == ({0: 5, 1: 7}, 3)
