@@ -119,7 +119,9 @@ MIGRATION_SWITCHES = Table(
         Column("plan_id", "string", "frozen plan", nullable=False),
         Column("run_id", "string", "run of `ops.runs`", nullable=False),
         Column("noted_at", "timestamp", "when, UTC", nullable=False),
-        Column("facts", "string", "verified versions, offsets of the barrier, reason: a JSON object", nullable=False),
+        Column(
+            "facts", "string", "verified versions, offsets of seam and barrier, reason: a JSON object", nullable=False
+        ),
     ),
 )
 
