@@ -30,8 +30,6 @@ _FIXED = {
     "spark.databricks.delta.snapshotPartitions": "2",
     # A lost answer to a commit becomes one commit, not two.
     "spark.databricks.delta.commit.idempotencyCheck.enabled": "true",
-    # A vacuum would delete one file after the other, from the driver.
-    "spark.databricks.delta.vacuum.parallelDelete.enabled": "true",
     "spark.shuffle.checksum.enabled": "true",
     "spark.sql.shuffle.orderIndependentChecksum.enabled": "true",
     "spark.speculation": "false",

@@ -1,7 +1,7 @@
 """Delete files that no version of a table needs any more: replaced ones, and those that a killed writer left behind.
 
-Nothing goes that is younger than the retention, or left its table later: who reads an older version, and who has not
-committed yet what is written, is not disturbed.
+Nothing goes that is younger than the table's retention (a week), or left the table later: who reads an older version,
+and who has not committed yet what is written, is not disturbed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from pyspark.sql import SparkSession
 
 from spark_jobs.contracts.schema import Table
 from spark_jobs.contracts.tables import TABLES
-from spark_jobs.errors import TerminalError
 from spark_jobs.settings import Settings
 from spark_jobs.storage import delta
 from spark_jobs.storage.delta import Lake
@@ -23,9 +22,7 @@ from spark_jobs.upkeep.naming import refuse_absent, tables_named
 
 log = logging.getLogger(__name__)
 
-LEAST_DAYS = 7  # Delta's own least for tables that are written meanwhile
 SHOWN = 5
-_HOURS = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,21 +36,14 @@ class Unneeded:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Which tables, how long files are kept, and whether anything is deleted."""
+    """Which tables, and whether anything is deleted."""
     parser.add_argument("--table", action="append", metavar="SCHEMA.TABLE", help="this table alone; repeatable")
     parser.add_argument("--dry-run", action="store_true", help="tell what would go; delete nothing")
-    kept = f"days for which files that are not needed stay; {LEAST_DAYS} (default) or more"
-    parser.add_argument("--retain-days", type=int, default=LEAST_DAYS, metavar="N", help=kept)
 
 
 def preflight(_settings: Settings, args: argparse.Namespace) -> None:
-    """Refuse a table that no contract names, and too short a retention, before Spark starts."""
+    """Refuse a table that no contract names, before Spark starts."""
     tables_named(args.table or ())
-    if args.retain_days < LEAST_DAYS:
-        raise TerminalError(
-            f"--retain-days is {args.retain_days}, wanted {LEAST_DAYS} or more: younger files may be those of a writer "
-            "that has not committed yet, or of a version that somebody reads"
-        )
 
 
 def run(spark: SparkSession, settings: Settings, args: argparse.Namespace) -> dict[str, object]:
@@ -62,21 +52,20 @@ def run(spark: SparkSession, settings: Settings, args: argparse.Namespace) -> di
     named = tables_named(args.table or ())
     there = [table for table in named or TABLES if delta.exists(lake, table)]
     refuse_absent(lake.root, named, there)
-    found = {table.name: tidied(lake, table, args) for table in there}
+    found = {table.name: tidied(lake, table, is_dry_run=args.dry_run) for table in there}
     sums = {name: sum(getattr(one, name) for one in found.values()) for name in ("files", "bytes", "empty_folders")}
     by_table = {name: asdict(one) for name, one in found.items() if one.files or one.empty_folders}
     return {"deleted": not args.dry_run, "tables": len(there), **sums, "by_table": by_table}
 
 
-def tidied(lake: Lake, table: Table, args: argparse.Namespace) -> Unneeded:
+def tidied(lake: Lake, table: Table, *, is_dry_run: bool) -> Unneeded:
     """What was not needed of a table; it is gone unless this is a dry run."""
-    hours = args.retain_days * _HOURS
-    paths = unneeded(lake, table, hours=hours)
+    paths = unneeded(lake, table)
     files, length, folders = totals(paths)
     if not files and not folders:  # a vacuum of nothing would be two commits
         return Unneeded(0, 0, 0)
-    shown = tuple(row["path"] for row in paths.orderBy("path").limit(SHOWN).collect()) if args.dry_run else ()
-    if not args.dry_run:
-        vacuum(lake, table, hours=hours)
+    shown = tuple(row["path"] for row in paths.orderBy("path").limit(SHOWN).collect()) if is_dry_run else ()
+    if not is_dry_run:
+        vacuum(lake, table)
         log.info("%s: deleted %d files, %d bytes, %d empty folders", table.name, files, length, folders)
     return Unneeded(files, length, folders, shown)
