@@ -1,4 +1,4 @@
-"""What is computed every day of what has arrived: is the lake sound, who is who, visits, tags, tables and views."""
+"""What is done every day: is the lake sound, who is who, visits, tags, tables and views, old files out."""
 
 from __future__ import annotations
 
@@ -40,5 +40,7 @@ with DAG(
             "{% if params.base %} --base '{{ params.base }}'{% endif %}",
         )
         >> BashOperator(task_id="show", bash_command="/usr/local/bin/databank trino_catalog.apply")
+        # Behind what may still have to read the versions before its own.
+        >> BashOperator(task_id="vacuum", bash_command="/usr/local/bin/databank spark_jobs vacuum --json")
         >> BashOperator(task_id="tidy", bash_command="/usr/local/bin/databank services event_logs")
     )

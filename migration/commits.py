@@ -28,10 +28,10 @@ REPAIR = "migration.repair"
 REQUEUE = "migration.requeue"
 RULES = "migration.rules"
 QUARANTINE = "migration.quarantine"
+FENCE = "migration.fence"
 
-_REWRITES = rf'"({COPY}|{REPAIR}|{SETTLE}|{REQUEUE})"'
 _COMMIT = "commitInfo struct<userMetadata: string, txnId: string>"
-_CHANGE = "commitInfo struct<userMetadata: string>, remove struct<dataChange: boolean>"
+_CHANGE = "commitInfo struct<operation: string, userMetadata: string>, remove struct<dataChange: boolean>"
 
 
 def copy_facts(chunk: Chunk, counts: Counts, *, run_id: str, kind: str = COPY) -> dict[str, Any]:
@@ -73,20 +73,23 @@ def _fingerprint_facts(good: Fingerprint) -> dict[str, int]:
 
 
 def changes_since(lake: Lake, table: Table, version: int) -> str:
-    """What happened to migrated rows after this version, in words; '' where only appends and compactions did."""
+    """What happened to rows after this version, in words; '' where there were only live appends and compactions."""
     current = delta.current_version(lake, table)
     if current == version:
         return ""
     later = _after(lake, table, version, current)
-    user_metadata = F.coalesce("commitInfo.userMetadata", F.lit(""))
+    kind = F.get_json_object("commitInfo.userMetadata", "$.kind")
+    is_ours = F.startswith(kind, F.lit("migration.")) & ~kind.isin(FENCE, RULES)  # these two change no row
     found = later.agg(
         F.count_distinct("version").alias("commits"),
         F.count_if("remove.dataChange").alias("removed"),
-        F.count_if(user_metadata.rlike(_REWRITES)).alias("ours"),
+        F.count_if(is_ours).alias("ours"),
+        F.count_if(F.col("commitInfo.operation") == "MERGE").alias("merged"),  # one that only adds takes nothing out
     ).collect()[0]
     if found["commits"] != current - version:
         return f"the log holds {found['commits']} of {current - version} commits since"
-    changes = {"commits of a migration": found["ours"], "files with rows taken out": found["removed"]}
+    changes = {"commits of a migration": found["ours"], "merges": found["merged"]}
+    changes |= {"files with rows taken out": found["removed"]}
     return ", ".join(f"{count} {name}" for name, count in changes.items() if count)
 
 

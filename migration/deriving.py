@@ -3,7 +3,7 @@
 What is derived is a function of the migrated lines alone: rows that stand otherwise are written anew, rows whose lines
 left are taken out, and repeating it changes nothing. It stands even beside a live row with the same key; settling then
 takes the live one out, so the outcome does not depend on who came first. A row that history itself brought into these
-tables goes before one that would be derived.
+tables goes before one that would be derived, and so does a newer live one where the lines go by an order column.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, reduce
 
 from pyspark import StorageLevel
 from pyspark.sql import Column, DataFrame
@@ -19,7 +19,7 @@ from pyspark.sql import functions as F
 
 from migration.fencing import check_fence
 from migration.jobfile import Touchpoint
-from migration.settling import settle
+from migration.settling import LIVE, settle
 from migration.work import Work
 from spark_jobs.contracts.core import EVENTS, ORDER_LINES, ORDERS
 from spark_jobs.contracts.schema import Table
@@ -55,18 +55,25 @@ def derive(work: Work) -> Derived:
             rows += _put(work, wanted, table)
         found = orders.count()
     check = partial(check_fence, work)
-    replaced = sum(settle(work.lake, table, run_id=work.run_id, check=check).live for table in (ORDERS, EVENTS))
+    replaced = 0
+    for table in work.job.derived:
+        by = work.job.newest_by(table)
+        replaced += settle(work.lake, table, run_id=work.run_id, newest_by=by, check=check).live
     return Derived(found, rows, replaced)
 
 
-def check_derived(work: Work, table: Table) -> None:
-    """Raise TerminalError where rows that are derived from a table are not what its rows say."""
+def check_derived(work: Work, table: Table) -> dict[str, int]:
+    """Raise TerminalError where rows that are derived from a table are not what its rows say.
+
+    Out: the version at which each derived table was looked at.
+    """
     if work.job.derive is None or table != ORDER_LINES:
-        return
-    problems = []
+        return {}
+    problems, versions = [], dict[str, int]()
     with _orders(work) as orders:
         for derived, wanted in _wanted(orders, work.job.derive):
             delta.ensure(work.lake, derived)
+            versions[derived.name] = delta.current_version(work.lake, derived)
             found = _differences(work, wanted, derived).groupBy("problem").count().collect()
             told = [f"{row['count']} {row['problem']}" for row in sorted(found, key=lambda row: row["problem"])]
             problems += [f"  {derived.name}: {', '.join(told)}"] if told else []
@@ -74,6 +81,7 @@ def check_derived(work: Work, table: Table) -> None:
         raise TerminalError(
             "\n".join([f"not derived from {table.name} as it is:", *problems, "run `migration derive`, then `verify`"])
         )
+    return versions
 
 
 @contextmanager
@@ -106,6 +114,8 @@ def _differences(work: Work, wanted: DataFrame, table: Table) -> DataFrame:
     is_derived = F.startswith("origin", F.lit(_DERIVED))
     migrated = delta.read(work.lake, table).where(_is_migrated(work))
     rows = delta.conform(wanted, table).join(migrated.where(~is_derived).select(*key), on=key, how="left_anti")
+    if newest_by := work.job.newest_by(table):
+        rows = _not_outdated(work, rows, table, newest_by)
     standing = migrated.where(is_derived).withColumn("held", row_digest(table.types)).groupBy(*key)
     # Unique on the key, as the orders are, so this cannot add rows.
     held = standing.agg(
@@ -124,6 +134,14 @@ def _differences(work: Work, wanted: DataFrame, table: Table) -> DataFrame:
     is_gone = F.col("problem").isin(_TWICE, _WITHOUT_LINES)
     found = both.withColumn("problem", problem).where(F.col("problem").isNotNull()).withColumn("is_gone", is_gone)
     return found.select(*table.column_names, "problem", "is_gone", "first_day", "last_day")
+
+
+def _not_outdated(work: Work, rows: DataFrame, table: Table, newest_by: str) -> DataFrame:
+    """Without the rows of which the live stream brought a newer version: settling would take just these."""
+    live = delta.read(work.lake, table).where(F.startswith("origin", F.lit(LIVE)))
+    theirs = live.select(*[F.col(name).alias(f"live_{name}") for name in table.key], F.col(newest_by).alias("live_at"))
+    same = reduce(Column.__and__, [F.col(name) == F.col(f"live_{name}") for name in table.key])
+    return rows.join(theirs, same & (F.col("live_at") > F.col(newest_by)), "left_anti")
 
 
 def _put(work: Work, wanted: DataFrame, table: Table) -> Merged:

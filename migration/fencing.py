@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import partial
 
+from migration.commits import FENCE
 from migration.lease import Lease
 from migration.work import Work
-from spark_jobs.contracts.core import EVENTS, ORDERS
 from spark_jobs.contracts.operations import QUARANTINE_ROWS
 from spark_jobs.contracts.schema import Table
 from spark_jobs.errors import RetryableError
@@ -22,8 +22,6 @@ from spark_jobs.storage import delta
 from spark_jobs.storage.appending import Append
 from spark_jobs.storage.conflicts import until_committed
 from spark_jobs.storage.delta import Transaction
-
-FENCE = "migration.fence"
 
 
 def fence(work: Work) -> None:
@@ -41,9 +39,8 @@ def fence(work: Work) -> None:
 
 
 def _tables(work: Work) -> Iterable[Table]:
-    derived = (ORDERS, EVENTS) if work.job.derive else ()
     targets = (mapping.table for mapping in work.mappings)
-    return {table.name: table for table in (*targets, *derived, QUARANTINE_ROWS)}.values()
+    return {table.name: table for table in (*targets, *work.job.derived, QUARANTINE_ROWS)}.values()
 
 
 def _raise(work: Work, table: Table) -> None:

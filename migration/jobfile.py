@@ -16,7 +16,8 @@ from migration.pace import Pace, pace_of, pace_problems
 from migration.questions import Question, load_questions
 from migration.sources.addresses import is_database, parse_address
 from migration.views import Body, read_body
-from spark_jobs.contracts.core import ORDER_LINES
+from spark_jobs.contracts.core import EVENTS, ORDER_LINES, ORDERS
+from spark_jobs.contracts.schema import Table
 from spark_jobs.errors import TerminalError
 
 JOB_KEYS: dict[str, tuple[type, bool]] = {
@@ -67,6 +68,20 @@ class Job:
     def mapping_of(self, target: str) -> Mapping:
         """The mapping that fills a table."""
         return next(mapping for mapping in self.mappings if mapping.table.name == target)
+
+    @property
+    def derived(self) -> tuple[Table, ...]:
+        """The tables that hold what is derived from order lines."""
+        return (ORDERS, EVENTS) if self.derive else ()
+
+    def newest_by(self, table: Table) -> str:
+        """The column by which of rows with one key the newest stays; '' where only their places count.
+
+        What is derived from order lines goes by the same time as they do.
+        """
+        columns = {mapping.table.name: mapping.newest_by for mapping in self.mappings}
+        is_derived = self.derive is not None and bool(columns.get(ORDER_LINES.name))
+        return columns.get(table.name, table.happened_at if is_derived else "")
 
 
 def load_job(path: Path, *, source: str | None = None) -> Job:
@@ -157,4 +172,8 @@ def _table_problems(where: str, mappings: list[Mapping], *, has_derive: bool) ->
     problems = [f"{where}: {n} mappings fill {name}, wanted one" for name, n in counts.items() if n > 1]
     if has_derive and ORDER_LINES.name not in counts and not problems:
         problems.append(f"{where} [derive]: orders come from {ORDER_LINES.name}, which no mapping fills")
+    ordered = [one.newest_by for one in mappings if one.table == ORDER_LINES and one.newest_by]
+    if has_derive and ordered not in ([], [ORDER_LINES.happened_at]):
+        wanted = f"wanted {ORDER_LINES.happened_at}: it is the only time that orders and events have as well"
+        problems.append(f"{where} [derive]: newest_by of {ORDER_LINES.name} is {ordered[0]}, {wanted}")
     return problems

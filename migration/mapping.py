@@ -127,7 +127,8 @@ class Mapping:
 
     `version` is the hash of its rules: of all but `files` and `accepted_bad_share`.
 
-    `files` is the pattern of their names, '' for a mapping of a table, whose `source_table` says which.
+    `files` is the pattern of their names, '' for a mapping of a table, whose `source_table` says which. Of rows with
+    one key the one stays whose `newest_by` is greatest; '' where only their places count.
     """
 
     table: Table
@@ -140,6 +141,7 @@ class Mapping:
     ignored: tuple[str, ...]
     version: str
     source_table: SourceTable | None = None
+    newest_by: str = ""
 
     @property
     def source_columns(self) -> frozenset[str]:

@@ -39,6 +39,7 @@ FILLED = frozenset({WORKSPACE.name, *(column.name for column in ORIGIN)})
 TYPED_FORMATS = ("parquet", "orc", TABLE)
 FORMATS = (*sorted(TEXT_FORMATS), *TYPED_FORMATS)
 QUARANTINE, LEAVE_OUT = "quarantine", "leave_out"
+ORDERING_TYPES = ("timestamp", "date")  # of columns that can say which of two rows is newer
 
 MAPPING_KEYS: dict[str, tuple[type, bool]] = {
     "target": (str, True),
@@ -48,6 +49,7 @@ MAPPING_KEYS: dict[str, tuple[type, bool]] = {
     **DIALECT_KEYS,
     "zone": (str, True),
     "accepted_bad_share": (float, True),
+    "newest_by": (str, False),
     "ignore": (list, False),
     "columns": (dict, True),
 }
@@ -84,6 +86,7 @@ def parse_mapping(given: Keys[str, Any], *, where: str) -> Mapping:
     is_typed = given["format"] in TYPED_FORMATS
     found = [(rule.target, text) for rule in rules for text in _rule_problems(rule, table, is_typed=is_typed)]
     problems += [f"{where}: columns.{target}{text}" for target, text in found]
+    problems += [f"{where}: {text}" for text in _newest_problems(given.get("newest_by"), table, rules)]
     clear = _clear_problems(rules, given["format"])
     problems += [f"{where}: {text}" for text in (*clear, *key_of_split_problems(given, rules))]
     names = {name for rule in rules for name in sources_of(rule)}.union(map(str, given.get("ignore", [])))
@@ -101,6 +104,7 @@ def parse_mapping(given: Keys[str, Any], *, where: str) -> Mapping:
         ignored=tuple(given.get("ignore", [])),
         version=version_of({key: value for key, value in given.items() if key not in _NO_RULES}),
         source_table=source_table_of(given),
+        newest_by=given.get("newest_by", ""),
     )
     header = mapping.dialect.header
     if header and (problem := header_problem(header, mapping)):
@@ -168,6 +172,18 @@ def _constant_problems(rule: Constant, column: Column) -> list[str]:
     if rule.value is None:
         return [] if column.nullable else [" may not be empty, and its value is null"]
     return [] if column.type == "string" else [f" is {column.type}; a constant fills only string columns"]
+
+
+def _newest_problems(name: str | None, table: Table, rules: tuple[Rule, ...]) -> list[str]:
+    """Why a column cannot say which of several rows with one key is the newest."""
+    if name is None:
+        return []
+    # Rows with one key have the same key, and those of one constant the same constant.
+    same = {*FILLED, *table.key, *(rule.target for rule in rules if isinstance(rule, Constant))}
+    fit = [column.name for column in table.columns if column.type in ORDERING_TYPES and column.name not in same]
+    wanted = f"one of {', '.join(fit)}" if fit else f"none: {table.name} has no such column"
+    said = f"newest_by is {name!r}, wanted a time or day that is mapped and no part of the key: {wanted}"
+    return [] if name in fit else [said]
 
 
 def _clear_problems(rules: tuple[Rule, ...], form: str) -> list[str]:

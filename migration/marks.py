@@ -62,15 +62,14 @@ def forget(ledger: Ledger, plan_id: str, target: str) -> None:
 
 def replay(ledger: Ledger, of: tuple[str, str], changes: Sequence[Change], until: Mark, *, run_id: str) -> int:
     """Apply changes in their order to the chunks of a plan and target (`of`), and remember `until`; how many differ."""
-    plan_id, _ = of
     with ledger.engine.begin() as connection:
-        found = _chunks(connection, plan_id, sorted({change.chunk_id for change in changes}))
+        found = _chunks(connection, of, sorted({change.chunk_id for change in changes}))
         changed = dict(found)
         for change in changes:
             if not change.chunk_id:
                 _all_written_by(connection, of, change.written_by)
                 changed = {chunk_id: replace(one, written_by=change.written_by) for chunk_id, one in changed.items()}
-            elif change.chunk_id in changed:  # others are of another plan
+            elif change.chunk_id in changed:  # others are of another plan, or rows that were derived from another table
                 changed[change.chunk_id] = change.applied_to(changed[change.chunk_id])
         healed = _take_over(connection, [(chunk, changed[name]) for name, chunk in found.items()], run_id)
         _remember(connection, of, until)
@@ -96,7 +95,7 @@ def inherit(ledger: Ledger, of: tuple[str, str], table_id: str, *, run_id: str) 
         if row is None:
             return None
         for page in _known(connection, row["plan_id"], target):
-            mine = _chunks(connection, plan_id, sorted(page))
+            mine = _chunks(connection, of, sorted(page))
             pairs = [
                 (one, replace(one, counts=page[name].counts, written_by=page[name].written_by))
                 for name, one in mine.items()
@@ -127,11 +126,12 @@ def _remember(connection: Connection, of: tuple[str, str], mark: Mark) -> None:
     connection.execute(insert(MARKS).values(**key, **values))
 
 
-def _chunks(connection: Connection, plan_id: str, names: list[str]) -> dict[str, Chunk]:
+def _chunks(connection: Connection, of: tuple[str, str], names: list[str]) -> dict[str, Chunk]:
+    mine = (CHUNKS.c.plan_id == of[0], CHUNKS.c.target == of[1])
     found: dict[str, Chunk] = {}
     for begin in range(0, len(names), PAGE):
         page = names[begin : begin + PAGE]
-        query = select(CHUNKS).where(CHUNKS.c.plan_id == plan_id, CHUNKS.c.chunk_id.in_(page))
+        query = select(CHUNKS).where(*mine, CHUNKS.c.chunk_id.in_(page))
         found |= {row["chunk_id"]: chunk_of(row) for row in connection.execute(query).mappings()}
     return found
 

@@ -17,6 +17,7 @@ from migration.ledger import IN_TARGET, Ledger, Plan
 from migration.ledger_schema import CHUNKS, NOT_TAKEN, REFUSALS, STEPS
 
 SHOWN_RED = 10
+SEAM_NOTED = "seam noted"
 PLACES = ("read", "good", "quarantined", "duplicate")
 
 
@@ -44,6 +45,7 @@ def overview(ledger: Ledger, plan: Plan, *, most: int = SHOWN_RED) -> dict[str, 
         },
         "red": _red(ledger, plan.plan_id, most),
         "last_step": _last_step(ledger, plan.plan_id),
+        "seam": _seam(ledger, plan.plan_id),
     }
 
 
@@ -92,6 +94,21 @@ def _red(ledger: Ledger, plan_id: str, most: int) -> dict[str, Any]:
         count = connection.execute(select(func.count()).where(*is_red)).scalar()
         rows = connection.execute(query.order_by(CHUNKS.c.chunk_id).limit(most)).mappings().all()
     return {"chunks": int(count or 0), "shown": [dict(row) for row in rows]}
+
+
+def _seam(ledger: Ledger, plan_id: str) -> dict[str, Any] | None:
+    """Where live events take over from history, by partition (`seam.Seam.facts`); None where it was not noted."""
+    mine = (STEPS.c.plan_id == plan_id, STEPS.c.name == SEAM_NOTED)
+    with ledger.engine.connect() as connection:
+        facts = connection.execute(select(STEPS.c.facts).where(*mine).order_by(STEPS.c.number.desc()).limit(1)).scalar()
+    return None if facts is None else dict(json.loads(facts))
+
+
+def seam_text(seam: Mapping[str, Any]) -> str:
+    """In words; in: `overview`'s `seam`."""
+    places = ", ".join(f"{partition} from {offset}" for partition, offset in seam["offsets"].items())
+    late = f"; {seam['chunks_before']:,} chunks were copied before" if seam["chunks_before"] else ""
+    return f"{seam['topic']}, partition {places}{late}"
 
 
 def _last_step(ledger: Ledger, plan_id: str) -> dict[str, Any] | None:

@@ -9,14 +9,13 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from delta.tables import DeltaTable
-
 from migration.chunks import ChunkState
 from migration.overview import PLACES, targets
 from migration.tracking import Figures
 from migration.work import Work
 from spark_jobs.contracts.operations import MIGRATION_PROGRESS
 from spark_jobs.storage import delta
+from spark_jobs.storage.vacuum import vacuum
 
 
 def write_progress(work: Work, figures: Figures | None = None) -> None:
@@ -29,7 +28,7 @@ def write_progress(work: Work, figures: Figures | None = None) -> None:
 def sweep_progress(work: Work) -> None:
     """Delete the files that were replaced more than an hour ago."""
     if delta.exists(work.lake, MIGRATION_PROGRESS):
-        DeltaTable.forPath(work.lake.spark, work.lake.path_of(MIGRATION_PROGRESS)).vacuum()
+        vacuum(work.lake, MIGRATION_PROGRESS)
 
 
 def _rows(work: Work, figures: Figures | None) -> Iterator[dict[str, Any]]:

@@ -60,7 +60,8 @@ def replaced(
     )
     flags = {"is_mine": F.lit(True), "is_read": F.lit(True)}
     claims = read.withColumns(flags).unionByName(others.withColumn("is_read", F.lit(False)))
-    found = losers_of(claims, mapping.table, among=among).where("is_mine").drop("is_mine")
+    lost = losers_of(claims, mapping.table, among=among, newest_by=mapping.newest_by)
+    found = lost.where("is_mine").drop("is_mine")
     found = found.persist(StorageLevel.MEMORY_AND_DISK)
     to_read = to_sum(mapping.table, digest=F.col("digest"), counts=F.col("is_read"))
     try:

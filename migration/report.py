@@ -103,6 +103,7 @@ def final_report(
         "source": plan.source,
         "tables": tables,
         "not_taken": found["not_taken"],
+        "seam": found["seam"],
         "quarantine": [
             {"target": one["target"], "reason": one["reason"], "rows": one["records"]} for one in quarantine["shown"]
         ],

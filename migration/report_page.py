@@ -8,6 +8,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from migration.overview import seam_text
 from migration.page_parts import Code, Html, listing, moment, section, span, table
 from migration.status import amount_of_bytes
 
@@ -94,6 +95,7 @@ def _facts(report: Mapping[str, Any]) -> str:
     return listing(
         [
             *(("source", report["source"]), ("readers", _readers(report["steps"]))),
+            *([("live events", seam_text(report["seam"]))] if report["seam"] else []),
             *(("plan", report["plan"]["plan"]), ("planned", moment(report["plan"]["created_at"]))),
             *(("report made", f"{moment(report['made_at'])} by {report['made_by']}"), ("versions", versions)),
         ]

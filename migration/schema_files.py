@@ -83,6 +83,7 @@ MAPPING_NOTES: dict[str, Schema] = {
         "maximum": 1,
         "description": "a larger share of refused records stops a chunk",
     },
+    "newest_by": {"description": "time or day of the table; of rows with one key the one where it is latest stays"},
     "ignore": {**_TEXTS, "description": "columns of the file that are not wanted"},
 }
 RULE_NOTES: dict[str, dict[str, Schema]] = {

@@ -1,7 +1,9 @@
 """Settle: of rows with one natural key exactly one stays, however many files, chunks or streams brought it.
 
-Migrated rows go before live ones, and of these the lowest (origin, position) stays: the outcome depends on the rows
-alone, not on who came first. Losers leave in one Delta commit that says what left which chunk (`commits.py`).
+Where the mapping names an order column (`newest_by`), the row stays where it is greatest; one without a value is older
+than all that have one. Of equally new rows migrated ones go before live ones, and of these the lowest (origin,
+position): the outcome depends on the rows alone, not on who came first. Losers leave in one Delta commit that says what
+left which chunk (`commits.py`).
 """
 
 from __future__ import annotations
@@ -46,33 +48,39 @@ def unfenced(_transaction: Append) -> None:
     """Whoever writes may commit."""
 
 
-def settle(lake: Lake, table: Table, *, run_id: str, check: Check = unfenced) -> Settled:
+def settle(lake: Lake, table: Table, *, run_id: str, newest_by: str = "", check: Check = unfenced) -> Settled:
     """Take out what stands twice, until nothing does; live writers go on meanwhile. Safe to repeat.
 
-    `check` (`fencing.check_fence`) sees each transaction before it does anything.
+    `newest_by` is the order column, '' where there is none. `check` (`fencing.check_fence`) sees each transaction
+    before it does anything.
     """
     if not delta.exists(lake, table):
         return Settled()
     total, is_done = Settled(), False
     while not is_done:
-        left, is_done = _settle_version(_Writer(lake, table, run_id, check))
+        left, is_done = _settle_version(_Writer(lake, table, run_id, newest_by, check))
         total += left
     return total
 
 
-def losers_of(rows: DataFrame, table: Table, *, among: DataFrame) -> DataFrame:
+def losers_of(rows: DataFrame, table: Table, *, among: DataFrame, newest_by: str = "") -> DataFrame:
     """The rows that must leave, and `winner`: the origin of the row that stays.
 
-    In: rows with the columns of the key, origin, origin_position; key_a of the keys that may stand more than once. Only
-    their rows are shuffled. Rows that are equal in key and place are never losers: to delete one would delete both, and
-    verification shows them.
+    In: rows with the columns of the key, `newest_by`, origin, origin_position; key_a of the keys that may stand more
+    than once. Only their rows are shuffled. Rows that are equal in key, order and place are never losers: to delete one
+    would delete both, and verification shows them.
     """
     # Unique on the hash, so this cannot add rows.
     suspects = rows.withColumn("key_a", key_hashes(table)[0]).join(among, on="key_a", how="left_semi")
     is_live = F.startswith("origin", F.lit(LIVE))
-    order = Window.partitionBy(*table.key).orderBy(is_live, "origin", "origin_position")
+    newest = [F.col(name).desc_nulls_last() for name in _order(newest_by)]
+    order = Window.partitionBy(*table.key).orderBy(*newest, is_live, "origin", "origin_position")
     placed = suspects.withColumns({"place": F.rank().over(order), "winner": F.first("origin").over(order)})
     return placed.where(F.col("place") > 1).drop("place", "key_a")
+
+
+def _order(newest_by: str) -> list[str]:
+    return [newest_by] if newest_by else []
 
 
 def key_hashes(table: Table) -> tuple[Column, Column]:
@@ -107,6 +115,7 @@ class _Writer:
     lake: Lake
     table: Table
     run_id: str
+    newest_by: str
     check: Check
 
 
@@ -118,7 +127,7 @@ def _settle_version(writer: _Writer) -> tuple[Settled, bool]:
     lake, table = writer.lake, writer.table
     version = delta.current_version(lake, table)
     left, pages = Settled(), 0
-    with _losers_in(lake, table, version) as losers:
+    with _losers_in(writer, version) as losers:
         by_origin = losers.groupBy("origin").agg(*aggregates(F.col("digest"))).orderBy("origin").toLocalIterator()
         while page := list(islice(by_origin, CHUNKS_PER_COMMIT)):
             leaving = losers.where(F.col("origin").between(page[0]["origin"], page[-1]["origin"]))
@@ -130,14 +139,15 @@ def _settle_version(writer: _Writer) -> tuple[Settled, bool]:
 
 
 @contextmanager
-def _losers_in(lake: Lake, table: Table, version: int) -> Iterator[DataFrame]:
+def _losers_in(writer: _Writer, version: int) -> Iterator[DataFrame]:
     """What must leave of one version, found when it is asked for first."""
+    lake, table, newest_by = writer.lake, writer.table, writer.newest_by
     rows = delta.read(lake, table, version=version)
     # Kept, so that Spark knows how few they are when it joins with them.
     twice = repeated(rows.select(key_hashes(table)[0]), "key_a").persist()
-    names = dict.fromkeys((*table.key, *table.partition_by, "origin", "origin_position"))
+    names = dict.fromkeys((*table.key, *table.partition_by, *_order(newest_by), "origin", "origin_position"))
     narrow = rows.select(*names, row_digest(table.types).alias("digest"))
-    losers = losers_of(narrow, table, among=twice).drop("winner").persist()
+    losers = losers_of(narrow, table, among=twice, newest_by=newest_by).drop("winner").persist()
     try:
         yield losers if twice.count() else losers.limit(0)
     finally:
@@ -157,6 +167,7 @@ def _take_out(writer: _Writer, leaving: DataFrame, page: list[Row], *, since: in
         writer.check(transaction)
         if removals_since(writer.lake, writer.table, since, besides=writer.run_id):
             return None
-        transaction.take_out(leaving, on=[*writer.table.key, "origin", "origin_position"])
+        place = [*writer.table.key, *_order(writer.newest_by), "origin", "origin_position"]
+        transaction.take_out(leaving, on=place)
         transaction.commit(facts=settle_facts(history, live=live, run_id=writer.run_id))
     return Settled(sum(taken.rows for taken in history.values()), live)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from migration.bodies import changes_of_read, versions_read
 from migration.documents import version_of
 from migration.jobfile import Job, Switch
 from migration.questions import Question
@@ -37,14 +38,16 @@ class Answer:
 def shadow(work: Work, client: Trino, *, versions: Mapping[str, int]) -> dict[str, int]:
     """Compare both sides and note what came of it, red or green; rows of the old side by question.
 
-    In: the verified version of each table. The run counts for them, these questions and these bodies alone.
+    In: the verified version of each table. The run counts for them alone, for these questions and bodies, and for the
+    other tables that these read, as they are when it begins.
     """
     if work.job.switch is None or not work.job.questions:
         raise TerminalError(f"job {work.job.name} names no `shadow` file; nothing can be compared")
+    read = versions_read(work)
     answers = compare(client, work.job.switch, work.job.questions)
     rows = {answer.name: answer.rows for answer in answers}
     facts = {"differ": [answer.name for answer in answers if not answer.is_equal], "asked": asked(work.job)}
-    work.ledger.record_step(work.plan.plan_id, SHADOWED, {**facts, "rows": rows, "versions": versions})
+    work.ledger.record_step(work.plan.plan_id, SHADOWED, {**facts, "rows": rows, "versions": versions, "read": read})
     check_equal(answers)
     return rows
 
@@ -68,6 +71,10 @@ def check_shadow(work: Work, versions: Mapping[str, int]) -> None:
         found = f"passed its shadow run at {last.at} with other questions or views"
     elif last.facts.get("versions") != versions:
         found = f"was verified anew after its shadow run at {last.at}"
+    elif "read" not in last.facts:
+        found = f"passed its shadow run at {last.at}, which did not note in which state the views' tables were"
+    elif changed := changes_of_read(work, last.facts["read"]):
+        found = f"passed its shadow run at {last.at} before what the views read was changed: {changed}"
     else:
         return
     raise TerminalError(f"plan {work.plan.plan_id} {found}; nothing was switched; run `migration shadow`")

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from migration.chunks import ChunkState
 from migration.ledger import open_ledger
-from migration.overview import PLACES, SHOWN_RED, overview
+from migration.overview import PLACES, SHOWN_RED, overview, seam_text
 from spark_jobs.settings import load
 
 SHOWN_REASONS = 5
@@ -61,6 +61,8 @@ def _lines(state: Mapping[str, Any]) -> Iterator[str]:
         yield f"runs       {verb}, by process {holder['process']} on {holder['host']} since {since}"
     if holder and activity and "bytes_per_s" in activity:
         yield from _pace(activity)
+    if state["seam"]:
+        yield f"seam       {seam_text(state['seam'])}; noted {_moment(state['seam']['noted_at'])}"
     if last:
         yield f"last step  {last['name']}{', ' + last['state'] if last['state'] else ''}, {_moment(last['at'])}"
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from migration.gate import check_green
 from migration.jobfile import Switch
+from migration.seam import check_seam
 from migration.switches import CUT_OVER, CUTTING_OVER, FINISHED, NEW, OLD, ROLLED_BACK, Noted, newest, note
 from migration.work import Work
 from spark_jobs.errors import TerminalError
@@ -53,12 +54,14 @@ def switch_of(work: Work) -> Switch:
 def cut_over(work: Work, client: Trino, barrier: Barrier) -> dict[str, Any]:
     """Switch the readers' view to the new side; readers see old or new, never neither.
 
-    What was sent before the barrier is in the tables when they are looked at: a key that it brought again is seen.
+    What was sent between the seam and the barrier is in the tables when they are looked at: a key that it brought again
+    is seen.
     """
     switch = switch_of(work)
     _refuse_finished(switch, newest(work.lake, switch.view))
     offsets = {str(partition): offset for partition, offset in sorted(barrier().items())}
-    facts = {"versions": check_green(work), "barrier": offsets}
+    seam = check_seam(work.lake, work.job.name)
+    facts = {"versions": check_green(work), "seam": seam and seam.facts()["offsets"], "barrier": offsets}
 
     def noted(step: str) -> Callable[[], None]:
         return lambda: note(work, switch.view, step, side=NEW, facts=facts)

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from migration import activity, report, switches
+from migration import activity, report, seam, switches
 from migration.aftermath import made_known
 from migration.choosing import check_rules, known_plan, plan_anew, source_of
 from migration.copying import copy_all, repair_chunk
@@ -33,7 +33,7 @@ from migration.waiting import left
 from migration.watching import watched
 from migration.work import Work
 from spark_jobs.errors import TerminalError
-from spark_jobs.ingest.job import pass_barrier
+from spark_jobs.ingest.job import pass_barrier, topic_ends
 from spark_jobs.settings import Settings, load
 from spark_jobs.storage.delta import Lake
 from spark_jobs.storage.runs import Run, recorded
@@ -92,6 +92,7 @@ def _begin(work: Work, verb: str) -> None:
     for mapping in work.mappings:
         heal(work, mapping.table, may_mend=verb == REQUEUE)
     switches.heal(work)
+    seam.heal(work)
 
 
 def noted(work: Work, verb: str, settings: Settings, args: argparse.Namespace) -> Facts:
@@ -125,6 +126,7 @@ def _copied(work: Work, settings: Settings, args: argparse.Namespace) -> Facts:
     if args.repair:
         repair_chunk(work, args.repair)
         return {"repaired": args.repair}
+    seam.note(work, partial(topic_ends, settings))
     pace = overridden(work.job.pace, parallel=args.parallel, rate=args.rate, is_now=args.now)
     with watched(work, pace, metrics=settings.metrics_dir) as watch:
         copy_all(work, pace=pace, watch=watch)
@@ -141,7 +143,8 @@ def _requeued(work: Work, _settings: Settings, args: argparse.Namespace) -> Fact
 def _settled(work: Work, _settings: Settings, _args: argparse.Namespace) -> Facts:
     history = live = 0
     for mapping in work.mappings:
-        settled = settle(work.lake, mapping.table, run_id=work.run_id, check=partial(check_fence, work))
+        by, check = mapping.newest_by, partial(check_fence, work)
+        settled = settle(work.lake, mapping.table, run_id=work.run_id, newest_by=by, check=check)
         history, live = history + settled.history, live + settled.live
         if settled.history:
             heal(work, mapping.table)

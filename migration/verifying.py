@@ -98,7 +98,8 @@ def verify_table(work: Work, mapping: Mapping) -> dict[str, Any]:
     _mark(work, table, verdict)
     if not verdict.is_green:
         raise TerminalError(_report(table, verdict, lines))
-    check_derived(work, table)
+    if derived := check_derived(work, table):
+        facts["derived"] = derived
     work.ledger.record_step(work.plan.plan_id, VERIFIED, facts)
     return facts
 

@@ -24,6 +24,7 @@ JOBS: Mapping[str, str] = {
     "tags": "spark_jobs.tagging.job",
     "tags-check": "spark_jobs.tagging.check",
     "delta-audit": "spark_jobs.upkeep.job",
+    "vacuum": "spark_jobs.upkeep.vacuum_job",
 }
 
 

@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,16 @@ from spark_jobs.storage.fingerprints import fingerprint
 from tests.migration_files import OldSystem
 
 VERB_S = 300.0
+Look = Mapping[str, str]
+
+
+def in_flight(before: Look, after: Look, *, since: str) -> set[str]:
+    """The chunks that a process was copying when it was killed.
+
+    In: `Place.copying` before and after the kill; when the process started. A chunk that was begun earlier is one that
+    an earlier kill left, and one that is not the same in both looks may have ended before the blow.
+    """
+    return {chunk for chunk, begun in before.items() if begun >= since and after.get(chunk) == begun}
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +119,12 @@ class Place:
         names = "chunk_id, state, rows_read, rows_good, rows_quarantined, rows_duplicate, digest_xor, digest_sum"
         with contextlib.closing(sqlite3.connect(self.folder / "ledger.sqlite")) as connection:
             return connection.execute(f"SELECT {names} FROM chunks ORDER BY chunk_id").fetchall()
+
+    def copying(self) -> Look:
+        """Chunks that are being copied, or whose copy was killed, and since when, by the ledger."""
+        query = "SELECT chunk_id, updated_at FROM chunks WHERE state = 'copying'"
+        with contextlib.closing(sqlite3.connect(self.folder / "ledger.sqlite")) as connection:
+            return dict(connection.execute(query).fetchall())
 
     def prints(self, spark: SparkSession) -> list[object]:
         """Fingerprints of good rows, and what is refused."""

@@ -26,7 +26,10 @@ _PROCESSES: Mapping[str, Mapping[str, tuple[tuple[str, ...], str]]] = {
     },
     "bundle": {"*": (("services", "bundle"), "the one file that hosts without internet are installed from")},
     "cluster": {"*": (("services", "cluster"), "install, verify and change the platform on your servers")},
-    "upkeep": {"audit": (("spark_jobs", "delta-audit"), "are logs whole and all files there; changes nothing")},
+    "upkeep": {
+        "audit": (("spark_jobs", "delta-audit"), "are logs whole and all files there; changes nothing"),
+        "vacuum": (("spark_jobs", "vacuum"), "delete files that no version needs any more; --dry-run tells which"),
+    },
 }
 _AREAS = {
     "migration": "history from old systems",

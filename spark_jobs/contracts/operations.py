@@ -119,7 +119,26 @@ MIGRATION_SWITCHES = Table(
         Column("plan_id", "string", "frozen plan", nullable=False),
         Column("run_id", "string", "run of `ops.runs`", nullable=False),
         Column("noted_at", "timestamp", "when, UTC", nullable=False),
-        Column("facts", "string", "verified versions, offsets of the barrier, reason: a JSON object", nullable=False),
+        Column(
+            "facts", "string", "verified versions, offsets of seam and barrier, reason: a JSON object", nullable=False
+        ),
+    ),
+)
+
+MIGRATION_SEAMS = Table(
+    name="migration.seams",
+    grain="one partition of the topic of live events, as it ended before a job's first copy began",
+    key=("job", "topic", "partition"),
+    columns=(
+        Column("job", "string", "migration job", nullable=False),
+        Column("topic", "string", "Kafka topic", nullable=False),
+        Column("partition", "int", "Kafka partition", nullable=False),
+        Column(
+            "offset", "bigint", "of the next message: from it on the live stream must bring them all", nullable=False
+        ),
+        Column("chunks_before", "bigint", "chunks of the plan that were in the tables already", nullable=False),
+        Column("run_id", "string", "run of `ops.runs`", nullable=False),
+        Column("noted_at", "timestamp", "when, UTC", nullable=False),
     ),
 )
 

@@ -34,6 +34,7 @@ TABLES: tuple[Table, ...] = (
     operations.MIGRATION_CHUNKS,
     operations.MIGRATION_PROGRESS,
     operations.MIGRATION_SWITCHES,
+    operations.MIGRATION_SEAMS,
     operations.RUNS,
 )
 

@@ -34,7 +34,7 @@ def ends(settings: Settings, topic: str) -> dict[int, int]:
 
 
 def taken(written: str | None, topic: str) -> dict[int, int]:
-    """Where the stream is, by a file of Spark's `offsets` folder: its last line is JSON by topic and partition."""
+    """Offsets by a file of Spark's checkpoint, none where there is none: its last line is JSON by topic, partition."""
     if written is None:
         return {}
     by_topic = json.loads(written.strip().splitlines()[-1])

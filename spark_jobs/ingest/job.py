@@ -33,7 +33,7 @@ from spark_jobs.protection.sealing import seal_column
 from spark_jobs.settings import Settings
 from spark_jobs.storage import delta, runs
 from spark_jobs.storage.delta import Lake, Transaction
-from spark_jobs.storage.streams import committed_offsets, stream_id
+from spark_jobs.storage.streams import committed_offsets, first_offsets, stream_id
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +83,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(spark: SparkSession, settings: Settings, args: argparse.Namespace) -> dict[str, object]:
     """Run until SIGTERM or SIGINT (what has arrived by then is still taken in), or with --drain until the end."""
     lake = Lake(spark, settings.storage_root)
-    checkpoint = _checkpoint(settings)
+    checkpoint = _checkpoint(lake.root)
     if args.drain and settings.ingest_is_service:  # two streams of one checkpoint end each other
         offsets = pass_barrier(lake, settings, most_s=BEHIND_S)
         return {"taken in by": "databank-ingest", "offsets": offsets}
@@ -109,13 +109,23 @@ def pass_barrier(lake: Lake, settings: Settings, *, most_s: float = BARRIER_S) -
 
     What was sent before this call lies before these offsets, and the stream notes a batch when its rows are committed.
     """
-    topic, checkpoint = EVENTS_TOPIC.name, _checkpoint(settings)
-    wanted = backlog.ends(settings, topic)
+    topic, checkpoint = EVENTS_TOPIC.name, _checkpoint(lake.root)
+    wanted = topic_ends(settings)
     return backlog.passed(wanted, lambda: backlog.taken(committed_offsets(lake, checkpoint), topic), most_s=most_s)
 
 
-def _checkpoint(settings: Settings) -> str:
-    return f"{settings.storage_root}/checkpoints/ingest/{EVENTS_TOPIC.name}"
+def topic_ends(settings: Settings) -> backlog.Offsets:
+    """Where the topic of live events ends now."""
+    return backlog.ends(settings, EVENTS_TOPIC.name)
+
+
+def began_at(lake: Lake) -> backlog.Offsets:
+    """Where the stream began to read the topic; nothing where it never did. Since then it has left nothing out."""
+    return backlog.taken(first_offsets(lake, _checkpoint(lake.root)), EVENTS_TOPIC.name)
+
+
+def _checkpoint(storage_root: str) -> str:
+    return f"{storage_root}/checkpoints/ingest/{EVENTS_TOPIC.name}"
 
 
 def _start(stream: Stream, source: Mapping[str, str], checkpoint: str, args: argparse.Namespace) -> StreamingQuery:

@@ -53,6 +53,16 @@ def _create(files: Any, path: Any, jvm: Any) -> None:  # noqa: ANN401 - objects 
     files.rename(partial, path)
 
 
+def first_offsets(lake: Lake, checkpoint: str) -> str | None:
+    """What Spark wrote of the offsets at which the stream began; none where it never did.
+
+    Unlike those of batches, it stays as long as the checkpoint.
+    """
+    path = f"{checkpoint}/sources/0/0"
+    files, qualified = file_system(lake, path)
+    return _text(lake, files, path) if files.exists(qualified) else None
+
+
 def committed_offsets(lake: Lake, checkpoint: str) -> str | None:
     """What Spark wrote of the offsets of the newest batch that is committed; none where no batch is."""
     files, commits = file_system(lake, f"{checkpoint}/commits")
@@ -62,8 +72,12 @@ def committed_offsets(lake: Lake, checkpoint: str) -> str | None:
     numbers = [int(name) for name in names if name.isdecimal()]
     if not numbers:
         return None
+    return _text(lake, files, f"{checkpoint}/offsets/{max(numbers)}")
+
+
+def _text(lake: Lake, files: Any, path: str) -> str:  # noqa: ANN401 - a Java object
     jvm: Any = lake.spark._jvm  # noqa: SLF001 - pyspark offers no public way to Hadoop's files
-    stream = files.open(jvm.org.apache.hadoop.fs.Path(f"{checkpoint}/offsets/{max(numbers)}"))
+    stream = files.open(jvm.org.apache.hadoop.fs.Path(path))
     try:
         return str(jvm.org.apache.commons.io.IOUtils.toString(stream, "UTF-8"))
     finally:

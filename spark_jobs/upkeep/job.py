@@ -15,12 +15,13 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from spark_jobs.contracts.schema import Table
-from spark_jobs.contracts.tables import STREAMED, TABLES, table_named
+from spark_jobs.contracts.tables import STREAMED, TABLES
 from spark_jobs.errors import TerminalError
 from spark_jobs.settings import Settings
 from spark_jobs.storage import delta, delta_log
 from spark_jobs.storage.delta import Lake
 from spark_jobs.upkeep import auditing
+from spark_jobs.upkeep.naming import refuse_absent, tables_named
 
 log = logging.getLogger(__name__)
 
@@ -46,19 +47,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def preflight(_settings: Settings, args: argparse.Namespace) -> None:
     """Refuse a table that no contract names, before Spark starts."""
-    known = {table.name for table in TABLES}
-    if unknown := sorted(set(args.table or ()) - known):
-        raise TerminalError(f"no contract names {', '.join(unknown)}; known are {', '.join(sorted(known))}")
+    tables_named(args.table or ())
 
 
 def run(spark: SparkSession, settings: Settings, args: argparse.Namespace) -> dict[str, object]:
     """Audit the tables; TerminalError lists all problems of all tables."""
     lake = Lake(spark, settings.storage_root)
-    named = [table_named(name) for name in args.table or ()]
+    named = tables_named(args.table or ())
     tables = named or list(STREAMED if args.streamed else TABLES)
     there = [table for table in tables if delta.exists(lake, table)]
-    if args.table and (absent := sorted({table.name for table in tables} - {table.name for table in there})):
-        raise TerminalError(f"{lake.root} holds no Delta table {', '.join(absent)}; restore it, or name another")
+    refuse_absent(lake.root, named, there)
     audited = []
     for table in there:
         one = audit(lake, table)

@@ -13,13 +13,14 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
+from migration.ledger import now
 from tests.migration_files import OldSystem, line, old_system
-from tests.migration_place import Place
+from tests.migration_place import Place, in_flight
 
 CHUNKS = 6
 LINES = 400
 START_S = 120.0
-LARGE_CHUNKS, LARGE_LINES, LARGE_KILLS = 10, 500_000, 20
+LARGE_CHUNKS, LARGE_LINES, LARGE_KILLS, MOST_TRIES = 10, 500_000, 20, 60
 EXECUTOR = "CoarseGrainedExecutorBackend"
 
 
@@ -113,14 +114,17 @@ def test_twenty_kills_of_a_copy_of_five_million_rows(spark, key_file, tmp_path) 
     for place in (quiet, disturbed):
         place.run("plan")
     kinds: list[Callable[[subprocess.Popen[bytes]], None]] = [kill_all, kill_command, kill_executor]
-    moments, hit = random.Random(11), 0
+    moments, hit, tries = random.Random(11), 0, 0
     while hit < LARGE_KILLS:
-        process = disturbed.start("copy", "--parallel", "1")
+        tries += 1
+        assert tries <= MOST_TRIES, f"only {hit} of {tries} kills met a chunk: choose larger ones"
+        since, process = now(), disturbed.start("copy", "--parallel", "1")
         time.sleep(moments.uniform(12, 40))
         assert process.poll() is None, f"the copy ended after {hit} kills: choose more rows"
         kind = kinds[hit % len(kinds)]
+        before = disturbed.copying()
         kind(process)
-        hit += 1
+        hit += bool(in_flight(before, disturbed.copying(), since=since))  # a fault that hit nothing does not count
         if kind is kill_executor:
             time.sleep(moments.uniform(0, 20))  # it goes on, with another executor
             kill_all(process)

@@ -17,7 +17,7 @@ import pytest
 from kafka import KafkaProducer
 from pyspark.sql import SparkSession
 
-from migration import switches
+from migration import seam, switches
 from migration.copying import copy_all
 from migration.gate import verified_versions
 from migration.healing import heal
@@ -31,7 +31,8 @@ from services.embedded.stack import EmbeddedStack
 from spark_jobs.contracts.core import ORDER_LINES
 from spark_jobs.contracts.events import purchase_event_id
 from spark_jobs.contracts.topics import EVENTS_TOPIC
-from spark_jobs.ingest.job import pass_barrier
+from spark_jobs.ingest.backlog import Offsets
+from spark_jobs.ingest.job import began_at, pass_barrier, topic_ends
 from spark_jobs.protection.keys import load_root_keys
 from spark_jobs.protection.tokens import Tokeniser
 from spark_jobs.settings import Settings, load
@@ -104,10 +105,11 @@ def test_live_events_are_counted_once_before_the_switch_behind_it_and_back_again
     stream = start(stack, "--trigger-s", "1")
     with planned(old, lake, key_file) as work, connected(stack.trino_url) as trino:
         sending = threading.Thread(target=send, args=(stack, key_file, range(FIRST_LIVE, ALL)))
+        seam.note(work, partial(topic_ends, settings))
         sending.start()
         copy_all(work, pace=Pace(parallel=1))
         sending.join()
-        pass_barrier(lake, settings)
+        came_since_the_seam(work, pass_barrier(lake, settings))
         assert orders_in(lake) == ALL
         switches.heal(work)
         apply(trino, settings, legacy=str(old.export))
@@ -134,6 +136,14 @@ def test_live_events_are_counted_once_before_the_switch_behind_it_and_back_again
     assert reader.failures == []
     assert set(reader.answers) <= {(ALL, ALL), (ALL + 1, ALL + 1), (ALL + 2, ALL + 2)}
     assert len(reader.answers) > 20
+
+
+def came_since_the_seam(work: Work, passed: Offsets) -> None:
+    """All live messages did, and the stream began before it, as Spark itself noted."""
+    assert began_at(work.lake) == dict.fromkeys(passed, 0)
+    noted = seam.check_seam(work.lake, work.job.name)
+    assert noted is not None
+    assert sum(passed.values()) - sum(noted.offsets.values()) == LIVE
 
 
 def to_and_fro(work: Work, trino: Trino, settings: Settings, *, legacy: str) -> None:

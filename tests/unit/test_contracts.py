@@ -74,3 +74,9 @@ def test_tables_are_found_by_name() -> None:
 def test_the_reference_page_is_todays() -> None:
     written = (ROOT / "docs" / "tables.md").read_text(encoding="utf-8")
     assert written == reference(), "run: python -m spark_jobs.contracts.reference > docs/tables.md"
+
+
+def test_what_was_replaced_is_kept_for_a_week_but_in_the_table_that_is_written_every_minute() -> None:
+    """A vacuum goes by the table alone: a shorter time takes files of writers that have not committed yet."""
+    shorter = {table.name for table in TABLES if "delta.deletedFileRetentionDuration" in table.all_properties}
+    assert shorter == {"migration.progress"}

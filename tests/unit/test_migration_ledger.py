@@ -179,6 +179,9 @@ def test_what_left_a_chunk_is_taken_from_the_counts_that_were_before_it(ledger) 
     assert ledger.chunk("p1", one).counts == COUNTS
     marks.replay(ledger, of, [Change(one, taken=taken)], Mark("t", 2, "b"), run_id="r")
     assert ledger.chunk("p1", one).counts == Counts(10, 2, 3, COUNTS.good - taken)
+    # Of rows that were derived from the chunk's: they left another table.
+    marks.replay(ledger, ("p1", "core.orders"), [Change(one, taken=taken)], Mark("u", 1, "c"), run_id="r")
+    assert ledger.chunk("p1", one).counts == Counts(10, 2, 3, COUNTS.good - taken)
 
 
 def test_a_new_plan_inherits_what_the_last_one_knows_of_its_chunks(ledger) -> None:

@@ -9,6 +9,7 @@ import yaml
 
 from migration.jobfile import load_job
 from migration.mapping_file import load_mapping, parse_mapping
+from spark_jobs.contracts.core import EVENTS, ORDER_LINES, ORDERS
 from spark_jobs.errors import TerminalError
 from tests.migration_files import MAPPINGS, TOUCHPOINT, old_system
 
@@ -69,6 +70,13 @@ def test_how_much_is_taken_is_no_rule_of_what_a_record_becomes(tmp_path) -> None
         pytest.param(given(encoding="ebcdic"), "encoding 'ebcdic', wanted one of utf-8, gbk", id="unknown encoding"),
         pytest.param(given(accepted_bad_share=2), "accepted_bad_share is 2, wanted 0 to 1", id="share over one"),
         pytest.param(given(accepted_bad_share=True), "accepted_bad_share is bool", id="a bool is no number"),
+        pytest.param(
+            given(newest_by="quantity"), "newest_by is 'quantity', wanted a time or day", id="no time to order by"
+        ),
+        pytest.param(given(newest_by="updated_at"), "one of ordered_at, ordered_date", id="no column to order by"),
+        pytest.param(
+            given(target="core.members", newest_by="valid_from"), "one of registered_at, valid_to", id="part of the key"
+        ),
         pytest.param(with_column("price", {"from": "x"}), "has no column 'price'", id="unknown column"),
         pytest.param(with_column("origin", {"value": "x"}), "has no column 'origin'", id="a column that is filled"),
         pytest.param(with_column("order_id", {}), "wanted exactly one of from, value", id="no rule"),
@@ -105,6 +113,19 @@ def test_every_problem_of_a_mapping_stands_in_one_message() -> None:
         parse_mapping(mapping, where="m")
     for part in ("price", "Mars/Olympus", "ebcdic", "'quantity' has no rule"):
         assert part in str(error.value)
+
+
+def test_the_order_of_versions_is_a_rule_and_what_is_derived_goes_by_the_same_time(tmp_path) -> None:
+    old = old_system(tmp_path, derive=TOUCHPOINT)
+    before = old.job()
+    (tmp_path / "order_lines.yaml").write_text(yaml.safe_dump(given(newest_by="ordered_at")))
+    job = old.job()
+    assert job.version != before.version
+    assert [job.newest_by(table) for table in (ORDER_LINES, ORDERS, EVENTS)] == ["ordered_at"] * 2 + ["occurred_at"]
+    assert {before.newest_by(table) for table in (ORDER_LINES, ORDERS, EVENTS)} == {""}
+    (tmp_path / "order_lines.yaml").write_text(yaml.safe_dump(given(newest_by="ordered_date")))
+    with pytest.raises(TerminalError, match=r"newest_by of core\.order_lines is ordered_date, wanted ordered_at"):
+        old.job()
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from migration import drafts, report
 from migration.chunks import Chunk, ChunkState, Counts
 from migration.ledger import Ledger, Plan, Step, open_ledger
 from migration.ledger_schema import REFUSALS
+from migration.overview import SEAM_NOTED
 from migration.report import durations, verdict, write_report
 from spark_jobs.storage.fingerprints import Fingerprint
 from tests.migration_files import keep_plan
@@ -84,6 +85,15 @@ def test_the_three_files_say_the_same(ledger, tmp_path) -> None:
         assert value in text
     assert ">Proved<" in text
     assert not list(tmp_path.rglob("*.partial"))
+
+
+def test_the_seam_stands_in_the_report(ledger, tmp_path) -> None:
+    filled(ledger, chunk(1))
+    facts = {"topic": "events", "offsets": {"0": 5}, "chunks_before": 0, "noted_at": "2026-01-01T00:00:00Z"}
+    ledger.record_step("p1", SEAM_NOTED, facts)
+    found, text, _ = written(ledger, tmp_path)
+    assert found["seam"] == facts
+    assert "<dt>live events</dt><dd>events, partition 0 from 5</dd>" in text
 
 
 def test_what_readers_of_the_first_format_read_is_still_there(ledger, tmp_path) -> None:

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import pytest
 
+from migration.bodies import named_in, tables_read
 from migration.jobfile import Job, Switch
 from migration.ledger import Plan, open_ledger
 from migration.questions import Question
@@ -101,6 +102,28 @@ def test_a_green_run_of_a_release_that_did_not_tie_it_to_anything_does_not_count
     work.ledger.record_step("p1", "shadowed", {"rows": {"lines": 3}})
     with pytest.raises(TerminalError, match="run `migration shadow`"):
         check_shadow(work, VERSIONS)
+
+
+def test_a_green_run_that_did_not_note_what_the_views_read_does_not_count(work) -> None:
+    asked(work)
+    (step,) = work.ledger.steps("p1")
+    older = {name: fact for name, fact in step.facts.items() if name != "read"}
+    work.ledger.record_step("p1", step.name, older)
+    with pytest.raises(TerminalError, match="did not note in which state the views' tables were"):
+        check_shadow(work, VERSIONS)
+
+
+def test_a_body_reads_what_it_names_however_it_is_written_and_what_its_views_read() -> None:
+    query = """WITH a AS (SELECT * FROM Lake.core.Orders, lake_admin.core.events AS e),
+    b AS (SELECT "x" FROM "lake" . "core"."products" JOIN legacy.legacy.transactions ON true)
+    SELECT lake.core.orders.order_id FROM lake.tags.populations"""
+    named = {"core.orders", "core.events", "core.products", "tags.populations"}
+    assert named_in(query) == named
+    switch = Switch("sales.purchases", Body("", "SELECT 1 FROM lake.sales.purchases"), Body("", query))
+    assert {table.name for table in tables_read(switch)} == {
+        *("core.orders", "core.events", "core.products", "core.order_lines", "tags.person_tags"),
+    }
+    assert tables_read(None) == []
 
 
 def test_a_job_without_questions_needs_no_run(work) -> None:

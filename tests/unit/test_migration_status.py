@@ -16,7 +16,7 @@ from migration import activity, drafts
 from migration.chunks import Chunk, ChunkState, Counts
 from migration.ledger import Ledger, Plan, batched, chunk_values, open_ledger
 from migration.ledger_schema import CHUNKS, LEASES, REFUSALS
-from migration.overview import overview
+from migration.overview import SEAM_NOTED, overview
 from migration.status import print_status
 from spark_jobs.storage.fingerprints import Fingerprint
 from tests.migration_files import keep_plan
@@ -95,6 +95,16 @@ def test_a_plan_is_seen_at_a_glance(ledger) -> None:
         *("and 1 further reasons (--json)", "red chunks: 1"),
         "core.orders/f000009.csv-0: verification: the target holds [/] 3 rows second line",
     ]
+
+
+def test_where_live_events_take_over_is_shown(ledger) -> None:
+    keep_plan(ledger, PLAN, [chunk(1)])
+    assert "seam" not in printed(ledger)
+    facts = {"topic": "events", "offsets": {"0": 5, "1": 7}, "chunks_before": 0, "noted_at": "2026-01-01T00:00:00Z"}
+    ledger.record_step("p1", SEAM_NOTED, facts)
+    assert "seam       events, partition 0 from 5, 1 from 7; noted 2026-01-01 00:00:00 UTC\n" in printed(ledger)
+    ledger.record_step("p1", SEAM_NOTED, facts | {"chunks_before": 2_000})
+    assert "1 from 7; 2,000 chunks were copied before; noted" in printed(ledger)
 
 
 def test_what_a_plan_does_not_take_is_counted_and_the_first_named(ledger) -> None:
