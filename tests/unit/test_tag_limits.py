@@ -53,12 +53,13 @@ def case(folder: Path) -> Case:
 def test_only_tags_whose_limits_moved_are_answered_under_the_old_ones(tmp_path: Path) -> None:
     one = case(tmp_path)
     (ranked,) = one.plan.ranked
-    before, now = {ranked: (100, 200)}, {ranked: (100, 300)}
+    before: Limits = {ranked: (100, 200)}
+    now: Limits = {ranked: (100, 300)}
     assert moved_since(named(before), before, one.plan) is None
     assert moved_since({}, now, one.plan) is None, "a quantile that is new has moved from nowhere"
     moved = moved_since(named(before), now, one.plan)
     assert moved is not None
-    assert (moved.tags, moved.limits) == ({"band", "top"}, before)
+    assert (moved.tags, moved.limits) == (frozenset({"band", "top"}), before)
     assert {tag.name for tag in moved.plan.tags} == {"band", "top"}
 
     lives = [Life(SINCE, [Order(BASE - timedelta(days=1), cents=cents)]) for cents in (50, 150, 250, 350)]
