@@ -15,10 +15,11 @@ import pyarrow as pa
 import yaml
 
 from spark_jobs.tagging.aggregation import features_of
-from spark_jobs.tagging.answers import Limits, answers_of_all, bucket_kernel, people_of
+from spark_jobs.tagging.answers import answers_of_all, bucket_kernel, people_of
 from spark_jobs.tagging.calendar import micros
 from spark_jobs.tagging.definitions import Catalogue
 from spark_jobs.tagging.frames import frame_of
+from spark_jobs.tagging.limits import Limits
 from spark_jobs.tagging.moment import Moment, moment_at
 from spark_jobs.tagging.plan import CUT, Plan, SourcePlan, compile_plan
 from spark_jobs.tagging.ranking import limits_of

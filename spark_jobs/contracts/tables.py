@@ -30,6 +30,7 @@ TABLES: tuple[Table, ...] = (
     derived.TAG_CHANGES,
     derived.TAG_TIMERS,
     derived.TAG_VERSIONS,
+    derived.TAG_PUBLICATIONS,
     operations.QUARANTINE_ROWS,
     operations.MIGRATION_CHUNKS,
     operations.MIGRATION_PROGRESS,

@@ -14,6 +14,7 @@ from spark_jobs.tagging.columns import Column, People
 from spark_jobs.tagging.definitions import UNKNOWN, Rule, Tag
 from spark_jobs.tagging.dependencies import measures_of
 from spark_jobs.tagging.frames import Booleans, Integers
+from spark_jobs.tagging.limits import Limits, Moved
 from spark_jobs.tagging.measured import column_of, columns_of
 from spark_jobs.tagging.measures import Measure
 from spark_jobs.tagging.moment import NEVER, Moment
@@ -22,14 +23,21 @@ from spark_jobs.tagging.ranking import buckets_of
 from spark_jobs.tagging.truth import truth_of
 from spark_jobs.tagging.vocabulary import type_of
 
-ANSWERS_DDL = "tag int, person_no bigint, person_id string, value string, next_change_at bigint"
+ANSWERS_DDL = (
+    "tag int, person_no bigint, person_id string, value string, next_change_at bigint,"
+    " waiting array<struct<tag:int,at:bigint>>"
+)
 BUCKETS_DDL = "ranked int, bucket bigint, persons bigint"
 
 # Stands in the column `tag` for the earliest change of any of a person's tags.
 TIMER = -1
+# Minus the tag's number, it stands there for an answer as it would be had no limit of a band moved.
+UNMOVED = -2
 
-Limits = dict[Ranked, tuple[int, ...]]
 Kernel = Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]
+
+
+_WAITING = pa.list_(pa.struct([("tag", pa.int32()), ("at", pa.int64())]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,23 +71,64 @@ def _ranked_values(ranked: Ranked, people: People) -> Integers:
     return buckets_of(column.low[counted])
 
 
-def answer_kernel(plan: Plan, moment: Moment, limits: Limits) -> Kernel:
+def answer_kernel(plan: Plan, moment: Moment, limits: Limits, moved: Moved | None = None) -> Kernel:
     """A function for `mapInArrow`: features to rows of ANSWERS_DDL.
 
-    Persons with a tag's `otherwise` value get no row of that tag; the row TIMER says when to look at a person again.
+    Persons with a tag's `otherwise` value get no row of that tag; the row TIMER says when to look at a person again,
+    and which tags without a row wait for what moment. Rows UNMOVED answer under the limits that were in force before.
     """
+    numbers = {tag.name: number for number, tag in enumerate(plan.tags)}
 
     def kernel(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
-            people = people_of(batch, plan, moment, limits)
-            earliest = np.full(people.count, NEVER, dtype=np.int64)
-            for number, (tag, answers) in enumerate(answers_of_all(plan, people)):
-                earliest = np.minimum(earliest, answers.next_at)
-                yield _rows(batch, number, answers, shown=answers.values != tag.rule.otherwise)
-            nothing = np.full(people.count, "", dtype=object)
-            yield _rows(batch, TIMER, Answers(nothing, earliest), shown=earliest != NEVER)
+            timers = Timers(batch.num_rows)
+            for tag, answers in answers_of_all(plan, people_of(batch, plan, moment, limits)):
+                shown = answers.values != tag.rule.otherwise
+                timers.add(numbers[tag.name], answers.next_at, is_waiting=~shown)
+                yield _rows(batch, numbers[tag.name], answers, shown=shown)
+            yield timers.rows(batch)
+            for tag, answers in _unmoved(batch, moment, moved):
+                shown = answers.values != tag.rule.otherwise
+                yield _rows(batch, UNMOVED - numbers[tag.name], answers, shown=shown)
 
     return kernel
+
+
+def _unmoved(batch: pa.RecordBatch, moment: Moment, moved: Moved | None) -> Iterator[tuple[Tag, Answers]]:
+    if moved is not None:
+        people = people_of(batch, moved.plan, moment, moved.limits)
+        yield from ((tag, given) for tag, given in answers_of_all(moved.plan, people) if tag.name in moved.tags)
+
+
+class Timers:
+    """The earliest change of each person of a batch, and the moments of tags that have no row of their own."""
+
+    def __init__(self, persons: int) -> None:
+        """Nothing is due to anybody."""
+        self._earliest = np.full(persons, NEVER, dtype=np.int64)
+        self._waiting: list[tuple[Integers, Integers, Integers]] = []
+
+    def add(self, number: int, next_at: Integers, *, is_waiting: npt.NDArray[np.bool_]) -> None:
+        """One more tag, with each person's moment."""
+        self._earliest = np.minimum(self._earliest, next_at)
+        persons = np.flatnonzero(is_waiting & (next_at != NEVER))
+        self._waiting.append((persons, np.full(len(persons), number, dtype=np.int64), next_at[persons]))
+
+    def rows(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """One row TIMER of each person to whom anything is due."""
+        nobody = np.empty(0, dtype=np.int64)
+        persons, tags, moments = (
+            np.concatenate(parts) for parts in zip(*[(nobody, nobody, nobody), *self._waiting], strict=True)
+        )
+        order = np.argsort(persons, kind="stable")
+        ends = np.searchsorted(persons[order], np.arange(len(self._earliest) + 1)).astype(np.int32)
+        pairs = pa.StructArray.from_arrays(
+            [pa.array(tags[order].astype(np.int32)), pa.array(moments[order])], fields=list(_WAITING.value_type)
+        )
+        nothing = np.full(len(self._earliest), None, dtype=object)
+        waiting = pa.ListArray.from_arrays(pa.array(ends), pairs)
+        shown = self._earliest != NEVER
+        return _rows(batch, TIMER, Answers(nothing, self._earliest), shown=shown, waiting=waiting)
 
 
 def people_of(batch: pa.RecordBatch, plan: Plan, moment: Moment, limits: Limits) -> People:
@@ -143,17 +192,24 @@ def _own_value(rule: Rule, measure: Measure, column: Column) -> Answers:
 
 
 def _rows(
-    batch: pa.RecordBatch, number: int, answers: Answers, *, shown: npt.NDArray[np.bool_] | Booleans
+    batch: pa.RecordBatch,
+    number: int,
+    answers: Answers,
+    *,
+    shown: npt.NDArray[np.bool_] | Booleans,
+    waiting: pa.ListArray | None = None,
 ) -> pa.RecordBatch:
     positions = np.flatnonzero(shown)
     next_at = answers.next_at[positions]
+    taken = pa.array(positions)
     return pa.RecordBatch.from_arrays(
         [
             pa.array(np.full(len(positions), number, dtype=np.int32)),
-            batch.column("person_no").take(pa.array(positions)),
-            batch.column("person_id").take(pa.array(positions)),
+            batch.column("person_no").take(taken),
+            batch.column("person_id").take(taken),
             pa.array(answers.values[positions], type=pa.string()),
             pa.array(next_at, mask=next_at == NEVER),
+            pa.nulls(len(positions), _WAITING) if waiting is None else waiting.take(taken),
         ],
-        names=["tag", "person_no", "person_id", "value", "next_change_at"],
+        names=["tag", "person_no", "person_id", "value", "next_change_at", "waiting"],
     )

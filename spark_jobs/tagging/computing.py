@@ -12,8 +12,9 @@ from pyspark.sql import DataFrame, Row, Window
 from pyspark.sql import functions as F
 
 from spark_jobs.tagging.aggregation import FEATURES_DDL, feature_kernel
-from spark_jobs.tagging.answers import ANSWERS_DDL, BUCKETS_DDL, TIMER, Limits, answer_kernel, bucket_kernel
+from spark_jobs.tagging.answers import ANSWERS_DDL, BUCKETS_DDL, answer_kernel, bucket_kernel
 from spark_jobs.tagging.facts import facts_of
+from spark_jobs.tagging.limits import Limits, Moved
 from spark_jobs.tagging.moment import Moment
 from spark_jobs.tagging.plan import Plan
 from spark_jobs.tagging.ranking import limits_of
@@ -44,7 +45,7 @@ def populations_from(answers: DataFrame, *, most: int) -> DataFrame:
 
     Out: tag, value, count; of each tag one row without a value, which counts them all.
     """
-    counted = answers.where(F.col("tag") != TIMER).groupBy("tag", "value").count()
+    counted = answers.where(F.col("tag") >= 0).groupBy("tag", "value").count()
     # Each partition keeps `most` values of a tag before they meet: a tag may have as many values as persons.
     by_count = Window.partitionBy("tag").orderBy(F.desc("count"), "value")
     frequent = counted.withColumn("place", F.row_number().over(by_count)).where(F.col("place") <= most).drop("place")
@@ -52,6 +53,11 @@ def populations_from(answers: DataFrame, *, most: int) -> DataFrame:
     return frequent.unionByName(whole)
 
 
-def answers_from(features: DataFrame, plan: Plan, moment: Moment, limits: Limits) -> DataFrame:
-    """Rows of ANSWERS_DDL: every answer that is not `otherwise`, and one timer per person."""
-    return features.mapInArrow(answer_kernel(plan, moment, limits), ANSWERS_DDL)
+def answers_from(
+    features: DataFrame, plan: Plan, moment: Moment, limits: Limits, *, moved: Moved | None = None
+) -> DataFrame:
+    """Rows of ANSWERS_DDL: every answer that is not `otherwise`, and one timer per person.
+
+    With `moved`, tags whose bands have other limits than before are answered under those as well.
+    """
+    return features.mapInArrow(answer_kernel(plan, moment, limits, moved), ANSWERS_DDL)
