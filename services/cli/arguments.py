@@ -15,7 +15,10 @@ _PROCESSES: Mapping[str, Mapping[str, tuple[tuple[str, ...], str]]] = {
         "ingest": (("spark_jobs", "ingest"), "read the topic of live events into the lake"),
         "sessions": (("spark_jobs", "sessions"), "make visits of events"),
     },
-    "identity": {"run": (("spark_jobs", "identity"), "link identifiers and give every person one id")},
+    "identity": {
+        "run": (("spark_jobs", "identity"), "link identifiers and give every person one id"),
+        "components": (("spark_jobs", "components"), "connected components of any list of links"),
+    },
     "tags": {
         "run": (("spark_jobs", "tags"), "compute the tags of every person"),
         "check": (("spark_jobs", "tags-check"), "check tag definitions, compute nothing"),

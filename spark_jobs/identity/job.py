@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import logging
 import time
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass
@@ -24,7 +23,7 @@ from spark_jobs.contracts.identity import (
     PERSONS,
 )
 from spark_jobs.contracts.schema import Table
-from spark_jobs.errors import RetryableError, TerminalError
+from spark_jobs.errors import RetryableError
 from spark_jobs.identity import components, forest, guards, ledger, mapping, outcome, persons, sharing, verification
 from spark_jobs.identity.observations import sightings, stars
 from spark_jobs.identity.rules import rule_version
@@ -35,12 +34,8 @@ from spark_jobs.storage.delta import Lake, Transaction
 from spark_jobs.storage.snapshots import newest_snapshot
 from spark_jobs.storage.upserts import upsert
 
-log = logging.getLogger(__name__)
-
 ALL_WORKSPACES = "all"
 OWN_TABLES = (IDENTIFIERS, IDENTITY_LINKS, IDENTITY_LINK_STATES, PERSONS, IDENTITY_MAP, IDENTITY_SNAPSHOTS)
-# Rounds shrink what is left by a constant factor; so many of them mean a graph that nobody has met.
-MOST_ROUNDS = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +78,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--root-link-budget",
         type=int,
         default=components.ROOT_LINK_BUDGET,
-        help="links that one executor may finish (default %(default)s; about 70 bytes each)",
+        help="links that one executor may finish (default %(default)s; at most 64 bytes each)",
     )
 
 
@@ -189,35 +184,15 @@ def _judge(work: Work, basis: Basis) -> tuple[DataFrame, DataFrame]:
     identifiers, keep = delta.read(work.lake, IDENTIFIERS), work.scratch.keep
     links = keep(ledger.with_ends(basis.pairs, identifiers).transform(guards.guarded), "guarded")
     exclusive = forest.exclusive_links(links)
-    labels = label_components(work, exclusive.select("identifier_a", "identifier_b"), at_most=basis.pairs_count)
+    labels = components.labels(
+        exclusive.select("identifier_a", "identifier_b"), keep, at_most=basis.pairs_count, budget=work.root_link_budget
+    )
     judged = keep(forest.spanning_forest(exclusive, labels), "judged")
     owners = forest.exclusive_labels(judged, ledger.exclusive(identifiers))
     sliced = sharing.sliced_links(links, owners)
     held = sharing.holdings(sliced)
     states = outcome.all_states(links, judged, sharing.judge_sliced(sliced, held))
     return keep(states, "states"), keep(sharing.members_of(identifiers, owners, held), "members")
-
-
-def label_components(work: Work, links: DataFrame, *, at_most: int) -> DataFrame:
-    """node, root: the smallest identifier number that each end is connected with."""
-    if at_most <= work.root_link_budget:
-        return links.transform(components.local_stars).transform(components.finish)
-    rounds: list[DataFrame] = []
-    while at_most > work.root_link_budget:
-        merged = components.merge_by_vertex(components.local_stars(links))
-        rounds.append(work.scratch.commit(merged, f"round_{len(rounds)}"))
-        links, before = components.root_links(rounds[-1]), at_most
-        at_most = links.count()
-        log.info("round %d: %d root links of %d links", len(rounds), at_most, before)
-        if len(rounds) == MOST_ROUNDS:
-            raise TerminalError(
-                f"after {MOST_ROUNDS} rounds {at_most} root links are left, budget {work.root_link_budget}; "
-                "give one executor more memory and raise --root-link-budget"
-            )
-    labels = components.finish(components.local_stars(links))
-    for number, merged in reversed(list(enumerate(rounds))):
-        labels = components.relabelled(components.assignments(merged), work.scratch.commit(labels, f"labels_{number}"))
-    return labels
 
 
 def _propose(work: Work, basis: Basis, judged: tuple[DataFrame, DataFrame]) -> Proposal:

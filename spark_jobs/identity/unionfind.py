@@ -1,4 +1,4 @@
-"""Union-find over dense numbers, compiled; imported by workers only, because numba takes its time to load.
+"""Constrained union-find over dense numbers, compiled; imported by workers only, because numba takes its time to load.
 
 Numbers are dense and ordered as the identifiers are, so the smallest member of a group is its root.
 """
@@ -26,19 +26,6 @@ def _find(parent: Numbers, node: int) -> int:
 
 
 find: Callable[[Numbers, int], int] = numba.njit(cache=True)(_find)
-
-
-def _roots(a: Numbers, b: Numbers, nodes: int) -> Numbers:
-    parent = np.arange(nodes)
-    for i in range(a.size):
-        x, y = find(parent, a[i]), find(parent, b[i])
-        if x < y:
-            parent[y] = x
-        elif y < x:
-            parent[x] = y
-    for node in range(nodes):
-        parent[node] = find(parent, node)
-    return parent
 
 
 def _clash(x: int, y: int, following: Numbers, unique: Numbers) -> bool:
@@ -83,15 +70,7 @@ def _forest(a: Numbers, b: Numbers, unique: Numbers, verdicts: Verdicts) -> Numb
     return parent
 
 
-roots: Callable[[Numbers, Numbers, int], Numbers] = numba.njit(cache=True)(_roots)
 forest: Callable[[Numbers, Numbers, Numbers, Verdicts], Numbers] = numba.njit(cache=True)(_forest)
-
-
-def stars(a: Numbers, b: Numbers) -> tuple[Numbers, Numbers]:
-    """Every node of the links and the smallest node that it is connected with."""
-    names, dense = np.unique(np.concatenate([a, b]), return_inverse=True)
-    found = roots(dense[: a.size], dense[a.size :], names.size)
-    return names, names[found]
 
 
 def constrained_forest(

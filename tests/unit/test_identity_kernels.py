@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spark_jobs.errors import TerminalError
-from spark_jobs.identity.batches import Numbers, in_pieces, in_whole_groups
+from spark_jobs.identity.batches import Numbers, in_whole_groups
 from spark_jobs.identity.rules import rule_version
-from spark_jobs.identity.unionfind import CLASHES, JOINED_ALREADY, JOINS, constrained_forest, stars
+from spark_jobs.identity.unionfind import CLASHES, JOINED_ALREADY, JOINS, constrained_forest
 from spark_jobs.identity.verification import certify, reached_by
+from tests.components import components_by_search
 
 Links = list[tuple[int, int]]
 LINKS = st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40)), min_size=1, max_size=80)
@@ -24,29 +25,6 @@ BIG = 2**60  # identifier numbers are 64 bits wide
 
 def ends(links: Links) -> tuple[Numbers, Numbers]:
     return np.array([a for a, _ in links], np.int64) + BIG, np.array([b for _, b in links], np.int64) + BIG
-
-
-def groups_by_search(links: Links) -> dict[int, int]:
-    """node: smallest node that can be reached."""
-    neighbours: dict[int, set[int]] = {}
-    for a, b in links:
-        neighbours.setdefault(a, set()).add(b)
-        neighbours.setdefault(b, set()).add(a)
-    found = {}
-    for node in neighbours:
-        seen, waiting = {node}, [node]
-        while waiting:
-            waiting += (new := neighbours[waiting.pop()] - seen)
-            seen |= new
-        found[node] = min(seen)
-    return found
-
-
-@UNHURRIED
-@given(LINKS)
-def test_stars_agree_with_a_search(links) -> None:
-    node, root = stars(*ends(links))
-    assert dict(zip(node - BIG, root - BIG, strict=True)) == groups_by_search(links)
 
 
 def ordered_union(links: Links, unique: Sequence[int]) -> tuple[list[int], list[int], list[int]]:
@@ -81,7 +59,7 @@ def test_the_constrained_forest_agrees_with_the_rule_in_words(links, unique) -> 
 def test_reached_nodes_agree_with_a_search(rows) -> None:
     wanted = 0
     for person in {person for person, _, _ in rows}:
-        found = groups_by_search([(a, b) for p, a, b in rows if p == person])
+        found = components_by_search([(a, b) for p, a, b in rows if p == person])
         wanted += len(found) - len(set(found.values()))
     person, a, b = (np.array(column, np.int64) for column in zip(*rows, strict=True))
     assert reached_by(person, a, b) == wanted
@@ -109,13 +87,6 @@ def test_whole_groups_are_never_cut_and_no_row_is_lost(groups, size) -> None:
     for group, _ in pieces:
         assert not seen & set(group.tolist())
         seen |= set(group.tolist())
-    assert [n for _, numbers in pieces for n in numbers.tolist()] == list(range(len(groups)))
-
-
-@UNHURRIED
-@given(st.lists(st.integers(0, 6), max_size=40), st.integers(1, 9), st.integers(1, 20))
-def test_pieces_lose_no_row(groups, size, rows) -> None:
-    pieces = list(in_pieces(batches(groups, size), rows))
     assert [n for _, numbers in pieces for n in numbers.tolist()] == list(range(len(groups)))
 
 
