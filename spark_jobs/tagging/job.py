@@ -15,13 +15,14 @@ from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
 from spark_jobs.contracts.derived import PERSON_TAGS, TAG_CHANGES, TAG_TIMERS, TAG_VERSIONS
+from spark_jobs.contracts.identity import IDENTITY_MAP
 from spark_jobs.contracts.tables import table_named
 from spark_jobs.errors import TerminalError
 from spark_jobs.settings import Settings, Workspace
 from spark_jobs.storage import delta, runs
 from spark_jobs.storage.commits import Commit, newest_commits
 from spark_jobs.storage.delta import Lake, Transaction
-from spark_jobs.storage.snapshots import published_snapshot_id
+from spark_jobs.storage.snapshots import Snapshot, published_map, published_snapshot
 from spark_jobs.tagging.answers import TIMER
 from spark_jobs.tagging.calendar import moment_of
 from spark_jobs.tagging.changes import changes_between
@@ -62,14 +63,14 @@ class Work:
     catalogue: Catalogue
     plan: Plan
     moment: Moment
-    snapshot_id: str
+    snapshot: Snapshot
     stamps: Mapping[str, str]
     clock: Clock
 
     @property
     def state(self) -> State:
         """What the run is about to write."""
-        return state_of(self.catalogue, self.moment, snapshot_id=self.snapshot_id, stamps=self.stamps)
+        return state_of(self.catalogue, self.moment, snapshot_id=self.snapshot.snapshot_id, stamps=self.stamps)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -119,16 +120,17 @@ def _prepared(lake: Lake, args: argparse.Namespace, workspace: Workspace, clock:
             f"{lake.root}: found no tables {missing}; run migration, ingest and identity first, or say under `history`"
             " of the catalogue that a source is not recorded (none)"
         )
-    snapshot_id = published_snapshot_id(lake)
+    # Before the versions: the map's newest version holds every snapshot that was published before it.
+    snapshot = published_snapshot(lake)
     stamps = {name: next(newest_commits(lake, table_named(name))).stamp for name in names}
     for table in (PERSON_TAGS, TAG_CHANGES, TAG_TIMERS, TAG_VERSIONS):
         delta.ensure(lake, table)
-    return Work(lake, catalogue, plan, moment, snapshot_id, stamps, clock)
+    return Work(lake, catalogue, plan, moment, snapshot, stamps, clock)
 
 
 def _compute(work: Work) -> dict[str, object]:
     state, clock, workspace = work.state, work.clock, work.catalogue.workspace
-    tables = {name: delta.read(work.lake, table_named(name), version=_version(s)) for name, s in work.stamps.items()}
+    tables = {name: _rows(work, name, _version(stamp)) for name, stamp in work.stamps.items()}
     features = features_from(tables, work.plan, work.moment, workspace=workspace).persist()
     with clock.step("features"):
         persons = features.count()
@@ -147,7 +149,7 @@ def _compute(work: Work) -> dict[str, object]:
     return {
         "workspace": workspace,
         "base_at": moment_of(work.moment.base).isoformat(),
-        "snapshot_id": work.snapshot_id,
+        "snapshot_id": work.snapshot.snapshot_id,
         "version": digest(state.as_facts()),
         "persons": persons,
         "rows": sum(row["count"] for row in counted if row["value"] is None),
@@ -155,6 +157,12 @@ def _compute(work: Work) -> dict[str, object]:
         "populations": _populations(work, counted, persons),
         "versions": {name: version.version for name, version in state.tags.items()},
     }
+
+
+def _rows(work: Work, name: str, version: int) -> DataFrame:
+    if name == IDENTITY_MAP.name:
+        return published_map(work.lake, work.snapshot, version=version)
+    return delta.read(work.lake, table_named(name), version=version)
 
 
 def _version(stamp: str) -> int:

@@ -10,6 +10,7 @@ import pytest
 
 from spark_jobs.identity.components import ROOT_LINK_BUDGET
 from spark_jobs.identity.job import Work, label_components
+from spark_jobs.identity.publication import Publisher
 from spark_jobs.storage.checkpoints import Scratch
 
 Links = list[tuple[int, int]]
@@ -60,7 +61,8 @@ def components_by_union_find(links: Links) -> dict[int, int]:
 def test_components_agree_with_union_find(lake, tmp_path: Path, graph: str, way: tuple[int, int]) -> None:
     links, (parts, budget) = GRAPHS[graph], way
     frame = lake.spark.createDataFrame(links, "identifier_a long, identifier_b long").repartition(parts)
-    work = Work(lake, Scratch(lake, str(tmp_path / "work")), "run", budget, frame)
+    publisher = Publisher(lake, Scratch(lake, str(tmp_path / "work")), "run", None)
+    work = Work(publisher, budget, frame)
     rows = label_components(work, frame, at_most=len(links)).collect()
     assert len(rows) == len({row.node for row in rows})
     assert {row.node: row.root for row in rows} == components_by_union_find(links)
