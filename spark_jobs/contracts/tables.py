@@ -24,6 +24,8 @@ TABLES: tuple[Table, ...] = (
     identity.IDENTITY_LINK_STATES,
     identity.PERSONS,
     identity.IDENTITY_MAP,
+    identity.IDENTITY_HOMES,
+    identity.PERSON_EVENTS,
     identity.IDENTITY_SNAPSHOTS,
     derived.SESSIONS,
     derived.PERSON_TAGS,

@@ -17,6 +17,7 @@ from pyspark.sql.types import StructType
 from spark_jobs.contracts.schema import Table
 from spark_jobs.errors import TerminalError
 from spark_jobs.storage.conflicts import until_committed
+from spark_jobs.storage.evolution import evolve
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +46,14 @@ def exists(lake: Lake, table: Table) -> bool:
 
 
 def ensure(lake: Lake, table: Table) -> None:
-    """Create the table by its contract where it is not there yet."""
+    """Create the table by its contract where it is not there yet; add columns that came into the contract since.
+
+    TerminalError where it differs in more than columns that may be null (`evolution.py`).
+    """
     if exists(lake, table):
+        until_committed(
+            lambda: evolve(lake.spark, lake.path_of(table), table, _schema_of(table)), f"altering {table.name}"
+        )
         return
     builder = DeltaTable.createIfNotExists(lake.spark).location(lake.path_of(table))
     builder = builder.addColumns(_schema_of(table)).comment(table.grain)

@@ -15,6 +15,7 @@ from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
 from spark_jobs.contracts.derived import PERSON_TAGS, TAG_CHANGES, TAG_PUBLICATIONS, TAG_TIMERS, TAG_VERSIONS
+from spark_jobs.contracts.identity import IDENTITY_MAP
 from spark_jobs.contracts.schema import Table
 from spark_jobs.contracts.tables import table_named
 from spark_jobs.errors import TerminalError
@@ -22,7 +23,7 @@ from spark_jobs.settings import Settings, Workspace
 from spark_jobs.storage import delta, generations, runs
 from spark_jobs.storage.commits import newest_commits
 from spark_jobs.storage.delta import Lake, Transaction
-from spark_jobs.storage.snapshots import published_snapshot_id
+from spark_jobs.storage.snapshots import Snapshot, published_map, published_snapshot
 from spark_jobs.tagging import publications
 from spark_jobs.tagging.answers import TIMER, UNMOVED
 from spark_jobs.tagging.calendar import moment_of
@@ -65,6 +66,7 @@ class Work:
     catalogue: Catalogue
     plan: Plan
     moment: Moment
+    snapshot: Snapshot
     stamps: dict[str, str]
     state: State
     before: Publication | None
@@ -143,14 +145,15 @@ def _prepared(lake: Lake, args: argparse.Namespace, workspace: Workspace, *, run
             f"{lake.root}: found no tables {missing}; run migration, ingest and identity first, or say under `history`"
             " of the catalogue that a source is not recorded (none)"
         )
-    snapshot_id = published_snapshot_id(lake)
+    # Before the versions: the map's newest version holds every snapshot that was published before it.
+    snapshot = published_snapshot(lake)
     stamps = {name: next(newest_commits(lake, table_named(name))).stamp for name in names}
     for table in OWN_TABLES:
         delta.ensure(lake, table)
-    state = state_of(catalogue, moment, snapshot_id=snapshot_id, stamps=stamps)
+    state = state_of(catalogue, moment, snapshot_id=snapshot.snapshot_id, stamps=stamps)
     before = _in_force(lake, workspace.name)
     generation = generation_of(before.number + 1 if before else 1, run_id)
-    return Work(lake, catalogue, plan, moment, stamps, state, before, generation, clock)
+    return Work(lake, catalogue, plan, moment, snapshot, stamps, state, before, generation, clock)
 
 
 def _in_force(lake: Lake, workspace: str) -> Publication | None:
@@ -165,7 +168,7 @@ def _states_of(workspace: str) -> str:
 
 def _compute(work: Work) -> Publication:
     clock = work.clock
-    tables = {name: delta.read(work.lake, table_named(name), version=_version(s)) for name, s in work.stamps.items()}
+    tables = {name: _read_from(work, name, _version(stamp)) for name, stamp in work.stamps.items()}
     features = features_from(tables, work.plan, work.moment, workspace=work.state.workspace).persist()
     with clock.step("features"):
         persons = features.count()
@@ -198,6 +201,12 @@ def _compute(work: Work) -> Publication:
     with clock.step("publish"):
         _publish(done, work)
     return done
+
+
+def _read_from(work: Work, name: str, version: int) -> DataFrame:
+    if name == IDENTITY_MAP.name:
+        return published_map(work.lake, work.snapshot, version=version)
+    return delta.read(work.lake, table_named(name), version=version)
 
 
 def _version(stamp: str) -> int:

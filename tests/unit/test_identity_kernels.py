@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from spark_jobs.errors import TerminalError
 from spark_jobs.identity.batches import Numbers, in_whole_groups
 from spark_jobs.identity.rules import rule_version
-from spark_jobs.identity.unionfind import CLASHES, JOINED_ALREADY, JOINS, constrained_forest
+from spark_jobs.identity.unionfind import CLASHES, JOINED_ALREADY, JOINS, KEPT_APART, constrained_forest
 from spark_jobs.identity.verification import certify, reached_by
 from tests.components import components_by_search
 
@@ -27,31 +27,44 @@ def ends(links: Links) -> tuple[Numbers, Numbers]:
     return np.array([a for a, _ in links], np.int64) + BIG, np.array([b for _, b in links], np.int64) + BIG
 
 
-def ordered_union(links: Links, unique: Sequence[int]) -> tuple[list[int], list[int], list[int]]:
-    """The rule in words: one link after the other; a link joins unless the two groups hold the same unique key."""
+def ordered_union(links: Links, unique: Sequence[int], apart: Links) -> tuple[list[int], list[int], list[int]]:
+    """The rule in words: one link after the other; a link joins unless the two groups hold the same unique key, or the
+    two ends of a pair that must stay apart."""
     group = {node: frozenset({node}) for link in links for node in link}
     verdicts = []
     for a, b in links:
         keys = [{unique[node] for node in group[end]} - {0} for end in (a, b)]
+        both = group[a] | group[b]
         if group[a] is group[b]:
             verdicts.append(JOINED_ALREADY)
         elif keys[0] & keys[1]:
             verdicts.append(CLASHES)
+        elif any(x in both and y in both and x != y for x, y in apart):
+            verdicts.append(KEPT_APART)
         else:
             verdicts.append(JOINS)
-            joined = group[a] | group[b]
-            group.update(dict.fromkeys(joined, joined))
+            group.update(dict.fromkeys(both, both))
     return verdicts, [min(group[a]) for a, _ in links], [min(group[b]) for _, b in links]
 
 
 @UNHURRIED
-@given(LINKS, st.lists(st.integers(0, 3), min_size=41, max_size=41))
-def test_the_constrained_forest_agrees_with_the_rule_in_words(links, unique) -> None:
+@given(
+    LINKS,
+    st.lists(st.integers(0, 3), min_size=41, max_size=41),
+    st.lists(st.tuples(st.integers(0, 45), st.integers(0, 45)), max_size=4),
+)
+def test_the_constrained_forest_agrees_with_the_rule_in_words(links, unique, apart) -> None:
     keys = np.array(unique, np.int64)
     a, b = ends(links)
-    verdicts, a_label, b_label = constrained_forest(a, b, keys[a - BIG], keys[b - BIG])
-    wanted = ordered_union(links, unique)
+    verdicts, a_label, b_label = constrained_forest((a, b), (keys[a - BIG], keys[b - BIG]), ends(apart))
+    wanted = ordered_union(links, unique, apart)
     assert (verdicts.tolist(), (a_label - BIG).tolist(), (b_label - BIG).tolist()) == wanted
+
+
+def test_a_decision_holds_however_the_two_would_meet() -> None:
+    nothing = np.zeros(3, np.int64)
+    verdicts, _, _ = constrained_forest(ends([(1, 2), (2, 3), (3, 4)]), (nothing, nothing), ends([(1, 4), (9, 1)]))
+    assert verdicts.tolist() == [JOINS, JOINS, KEPT_APART]
 
 
 @UNHURRIED
