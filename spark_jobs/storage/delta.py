@@ -1,4 +1,4 @@
-"""Delta tables by path: create, read, append once, replace, merge; every write can be repeated."""
+"""Delta tables by path: create, read, append once, replace; every write can be repeated."""
 
 from __future__ import annotations
 
@@ -37,19 +37,6 @@ class Transaction:
 
     app_id: str
     version: int
-
-
-@dataclass(frozen=True, slots=True)
-class Merged:
-    """How many rows a merge put in, wrote anew and took out."""
-
-    inserted: int = 0
-    updated: int = 0
-    deleted: int = 0
-
-    def __add__(self, other: Merged) -> Merged:
-        """Both together."""
-        return Merged(self.inserted + other.inserted, self.updated + other.updated, self.deleted + other.deleted)
 
 
 def exists(lake: Lake, table: Table) -> bool:
@@ -135,21 +122,6 @@ def replace_where(
     if facts:
         writer = writer.option("userMetadata", json.dumps(facts, sort_keys=True))
     writer.save(lake.path_of(table))
-
-
-def merge_changes(changes: DataFrame, lake: Lake, table: Table, *, within: str) -> Merged:
-    """Put rows in place by the contract's key, and take out those of which the key alone is named, in one commit.
-
-    In: rows unique on the key; `is_gone` where the row must leave. `within` is a SQL condition on `old`: rows beyond it
-    match nothing, whatever their key, and it keeps Delta from reading every partition.
-    """
-    target = DeltaTable.forPath(lake.spark, lake.path_of(table)).alias("old")
-    condition = " AND ".join([*(f"old.`{name}` <=> new.`{name}`" for name in table.key), within])
-    values: dict[str, str | SparkColumn] = {name: F.col(f"new.{name}") for name in table.column_names}
-    merge = target.merge(changes.alias("new"), condition)
-    merge = merge.whenMatchedDelete("new.is_gone").whenMatchedUpdate(set=values)
-    done = merge.whenNotMatchedInsert("NOT new.is_gone", values=values).execute().collect()[0]
-    return Merged(*(int(done[f"num_{what}_rows"]) for what in ("inserted", "updated", "deleted")))
 
 
 def current_version(lake: Lake, table: Table) -> int:

@@ -13,7 +13,7 @@ import yaml
 from pyspark.sql import functions as F
 
 from migration.copying import copy_all
-from migration.deriving import derive
+from migration.deriving import Changed, derive
 from migration.healing import heal
 from migration.settling import LIVE, Settled, key_hashes, losers_of, settle
 from migration.verifying import verify_table
@@ -21,7 +21,7 @@ from migration.work import Work
 from spark_jobs.contracts.core import EVENTS, MEMBERS, ORDER_LINES, ORDERS
 from spark_jobs.ingest.purchases import orders_from_lines, purchase_events
 from spark_jobs.storage import delta
-from spark_jobs.storage.delta import Merged, Transaction
+from spark_jobs.storage.delta import Transaction
 from tests.migration_files import TOUCHPOINT, line, old_system, planned
 from tests.settled_history import sales
 
@@ -82,10 +82,10 @@ def test_the_newest_version_stays_on_either_side_of_the_seam(work) -> None:
     assert facts["gave_way"]["to"] == {f"{LIVE}databank.events/0": 1}
     send(work, "5", days=1, number=3)  # behind all verbs: the same ones once more
     assert settled(work) == Settled(history=1)
-    assert derive(work).rows == Merged(deleted=2)
+    assert derive(work).rows == Changed(deleted=2)
     assert orders(work) == sales(work) == wanted | {"5": "9.00"}
     verify_table(work, work.mappings[0])
-    assert (settled(work), derive(work).rows) == (Settled(), Merged())
+    assert (settled(work), derive(work).rows) == (Settled(), Changed())
 
 
 def test_losers_are_those_of_a_slow_obvious_oracle_whatever_came_first(spark) -> None:
