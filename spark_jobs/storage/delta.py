@@ -125,9 +125,12 @@ def replace_where(
 
 
 def current_version(lake: Lake, table: Table) -> int:
-    """The newest committed version."""
-    history = DeltaTable.forPath(lake.spark, lake.path_of(table)).history(1)
-    return int(history.collect()[0]["version"])
+    """The newest committed version of a table that is there."""
+    # Delta's history would read the commit itself in a job of Spark; its number is known from the log's list.
+    java: Any = lake.spark._jvm  # noqa: SLF001 - PySpark has no name for it
+    session, none = lake.spark._jsparkSession, java.scala.Option.empty()  # noqa: SLF001
+    log = java.org.apache.spark.sql.delta.DeltaLog.forTable(session, lake.path_of(table))
+    return int(log.update(False, none, none).version())
 
 
 def table_id(lake: Lake, table: Table) -> str:
