@@ -20,7 +20,7 @@ from spark_jobs.contracts.core import EVENTS, ORDER_LINES, ORDERS
 from spark_jobs.contracts.events import purchase_event_id
 from spark_jobs.contracts.schema import Table
 from spark_jobs.errors import TerminalError
-from spark_jobs.ingest.purchases import orders_from_lines, purchase_events
+from spark_jobs.ingest.purchases import PAID, orders_from_lines, purchase_events
 from spark_jobs.storage import delta
 from spark_jobs.storage.delta import Transaction
 from tests.migration_files import TOUCHPOINT, OldSystem, line, old_system, planned
@@ -79,6 +79,18 @@ def test_history_becomes_orders_and_purchase_events_beside_the_stream_s(work) ->
     versions = [delta.current_version(work.lake, table) for table in (ORDERS, EVENTS)]
     assert derive(work).rows == Changed()
     assert [delta.current_version(work.lake, table) for table in (ORDERS, EVENTS)] == versions
+
+
+def test_an_order_that_history_itself_brought_is_not_derived_beside_it(work) -> None:
+    lines = delta.read(work.lake, ORDER_LINES).where("order_id = '3'")
+    brought = orders_from_lines(lines).withColumns({"origin": F.lit("migration/core.orders/a"), "status": F.lit("x")})
+    delta.append(brought, work.lake, ORDERS, once=Transaction("history", 1))
+    assert derive(work).rows == Changed(inserted=5)
+    assert {row.order_id: row.status for row in delta.read(work.lake, ORDERS).collect()} == {
+        **dict.fromkeys(BASKETS, PAID),
+        "3": "x",
+    }
+    verify_table(work, work.mappings[0])
 
 
 def test_a_requeued_line_of_a_derived_order_is_in_its_sums(work, old) -> None:

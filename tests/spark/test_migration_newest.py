@@ -45,11 +45,11 @@ def work(tmp_path, lake, key_file) -> Iterator[Work]:
         yield ready
 
 
-def send(work: Work, days: Mapping[str, int], *, number: int) -> None:
-    """The live stream brings these baskets with order and event, so many days newer than history has them."""
-    newer = [f"WHEN order_id = '{basket}' THEN {n}" for basket, n in days.items()]
-    step = F.make_interval(days=F.expr(f"CASE {' '.join(newer)} END"))
-    held = delta.read(work.lake, ORDER_LINES).where(F.col("order_id").isin(list(days)))
+def send(work: Work, hours: Mapping[str, int], *, number: int) -> None:
+    """The live stream brings these baskets with order and event, so many hours newer than history has them."""
+    newer = [f"WHEN order_id = '{basket}' THEN {n}" for basket, n in hours.items()]
+    step = F.make_interval(hours=F.expr(f"CASE {' '.join(newer)} END"))
+    held = delta.read(work.lake, ORDER_LINES).where(F.col("order_id").isin(list(hours)))
     moved = held.withColumns({NEWEST: F.col(NEWEST) + step, "ordered_date": F.to_date(F.col(NEWEST) + step)})
     lines = moved.withColumns({"origin": F.lit(f"{LIVE}databank.events/0"), "sales_value": F.lit("9.00")})
     orders = orders_from_lines(lines)
@@ -70,10 +70,10 @@ def orders(work: Work) -> dict[str, str]:
 
 
 def test_the_newest_version_stays_on_either_side_of_the_seam(work) -> None:
-    send(work, {"3": 1, "4": -1}, number=1)
+    send(work, {"3": 24, "4": -24}, number=1)
     assert derive(work).rows == Changed(inserted=8)  # before settling, as nobody should: no order may get lost by it
     assert orders(work)["3"] == "9.00"
-    send(work, {"5": 1}, number=2)  # its order was derived already
+    send(work, {"5": 1}, number=2)  # its order was derived already, and stands in the same files
     assert settled(work) == Settled(history=4, live=1)
     wanted = {"1": "2.00", "2": "1.00", "3": "9.00", "4": "1.00", "5": "9.00"}
     assert sales(work) == wanted
