@@ -26,7 +26,7 @@ _UNSEEN = 0
 
 Pair = tuple[Numbers, Numbers]
 Places = NDArray[np.int32]
-Parents = NDArray[np.int32] | NDArray[np.int64]
+Parents = NDArray[np.int32 | np.int64]
 # Slots, by hash, of places in the second: number, parent, number, parent, ...; side by side, as they are read together.
 Table = tuple[Places, Numbers]
 
@@ -85,7 +85,7 @@ def _root(nodes: Numbers, node: int) -> int:
             return node
         above = nodes[2 * parent + 1]
         if above < 0 or above == parent:
-            return parent
+            return int(parent)
         nodes[2 * node + 1] = above
         node = above
 
@@ -220,7 +220,8 @@ class DenseGroups:
     def __init__(self, low: int, high: int) -> None:
         self._low, self._size = low, high - low + 1
         # The place of the parent plus one: untouched memory is nobody, and costs nothing.
-        self._parents = np.zeros(self._size, np.int32 if self._size < _INT32 else np.int64)
+        kind: type[np.int32 | np.int64] = np.int32 if self._size < _INT32 else np.int64
+        self._parents: Parents = np.zeros(self._size, kind)
 
     def add(self, a: Numbers, b: Numbers) -> None:
         """Join both ends of each link."""

@@ -35,7 +35,7 @@ def keep(lake: Lake, tmp_path: Path) -> Keep:
 
 @pytest.fixture
 def _many_tasks(spark: SparkSession) -> Iterator[None]:
-    before = {name: spark.conf.get(name) for name in MANY_TASKS}
+    before = {name: spark.conf.get(name) or "" for name in MANY_TASKS}
     for name, value in MANY_TASKS.items():
         spark.conf.set(name, value)
     yield

@@ -151,7 +151,8 @@ def parts_of(links: Links, parts: int) -> Iterator[list[pa.RecordBatch]]:
 def contracted_to_nothing(links: Links, parts: int, bits: int) -> tuple[dict[int, int], list[int]]:
     """All rounds until no link is left, the way back, and the smallest number of each label; links left by round."""
     tasks = each(list(parts_of(links, parts)), contraction.contract)
-    rounds, left = [], [left_of(tasks)]
+    rounds: list[list[list[pa.RecordBatch]]] = []
+    left = [left_of(tasks)]
     while left[-1]:
         salt = packing.salt_of(len(rounds))
         spread = each(of_kind(tasks, LINKS), contraction.spreading(salt, bits))
