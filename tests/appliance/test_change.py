@@ -74,9 +74,12 @@ def test_new_certificates_and_new_passwords_reach_every_service(pair: Pair) -> N
     new.run("rotate", "certificates")
     assert certificate_of(new) != shown
     secrets = new.secrets()
+    # Changed by hand, so that there is a difference that may be shown.
+    with (new.hosts.root_of("h3") / "etc/systemd/system/airflow-triggerer.service").open("a") as unit:
+        unit.write("# by hand\n")
     said = new.run("rotate", "passwords", "--diff")
     renewed = new.secrets()
-    assert "+++ after" in said
+    assert "-# by hand" in said
     assert [name for held in (secrets, renewed) for name, secret in held.items() if secret in said] == []
     assert {name for name in secrets if secrets[name] == renewed[name]} == {"platform_root_key", "airflow_fernet_key"}
     new.run("verify")
