@@ -145,7 +145,9 @@ def story(small_lake: Lake) -> Story:
     """A run dies before each of its commits, others come with other input, and one overtakes the other."""
     put(small_lake, AT_FIRST, [])
     resolve(small_lake)
-    before, deaths, said = seen_by_readers(small_lake), [], []
+    before = seen_by_readers(small_lake)
+    deaths: list[dict[str, set[Any]]] = []
+    said: list[str] = []
     put(small_lake, LATER)
     with attempts(small_lake, lambda one: deaths.extend(die_before_each_commit(one))):
         put(small_lake, MEANWHILE)
