@@ -10,7 +10,6 @@ import json
 import os
 import shlex
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import BaseOperator
@@ -24,15 +23,6 @@ PROGRAM = "/usr/local/bin/databank"
 SPARK_POOL = "spark"
 PROGRESS_S = "15"  # how often a job tells how far its stages are
 MOST_BYTES_OF_FACTS = 48 * 1024
-DEFAULTS: Mapping[str, Any] = {
-    "owner": "databank",
-    # Only what can succeed unchanged is tried again (see `_refuse`): after 1, 2 and 4 minutes.
-    "retries": 3,
-    "retry_delay": timedelta(minutes=1),
-    "retry_exponential_backoff": 2.0,
-    "max_retry_delay": timedelta(minutes=30),
-    "execution_timeout": timedelta(hours=6),
-}
 
 
 class DatabankOperator(BaseOperator):  # type: ignore[misc] # Airflow is not in this environment
@@ -44,7 +34,8 @@ class DatabankOperator(BaseOperator):  # type: ignore[misc] # Airflow is not in 
     def __init__(self, *, commands: Sequence[Sequence[str]], facts: Sequence[str] = (), **settings: Any) -> None:
         """`facts` names what of the printed JSON becomes the task's XCom: counts and ids, never a person's data."""
         super().__init__(do_xcom_push=bool(facts), **settings)
-        self.commands = [list(command) for command in commands]
+        # As it is where another task will say them.
+        self.commands = [list(one) for one in commands] if isinstance(commands, (list, tuple)) else commands
         self.facts = list(facts)
         self._child: Child | None = None
 

@@ -6,10 +6,15 @@ from datetime import UTC, datetime, timedelta
 
 from airflow.sdk import DAG, CronDataIntervalTimetable, Param, chain
 
-from _spark import DEFAULTS, plain_job, spark_job
+from _runs import DEFAULTS, within
+from _spark import plain_job, spark_job
 
 COMPUTE = ["spark_jobs", "identity", "--json", "+", "sessions", "--json", "+", "tags", "--json"]
-BASE = "{% if params.base %}--base={{ params.base }}{% endif %}"
+# Of the day's own run: the last midnight before its interval ended, however late it runs and on whichever clocks.
+BASE = (
+    "{% if params.base %}--base={{ params.base }}"
+    "{% elif dag_run.data_interval_end %}--as-of={{ dag_run.data_interval_end.isoformat() }}{% endif %}"
+)
 
 with DAG(
     dag_id="databank_daily",
@@ -22,6 +27,7 @@ with DAG(
     is_paused_upon_creation=True,  # until there is something to compute
     max_active_runs=1,
     dagrun_timeout=timedelta(hours=20),
+    deadline=within(timedelta(hours=6)),
     default_args=DEFAULTS,
     params={
         "workspace": Param("grocery", type="string", pattern=r"^[a-z][a-z0-9_]*$"),

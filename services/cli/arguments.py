@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-TIERS = ("gate", "unit", "spark", "properties", "stack", "acceptance", "appliance")
+TIERS = ("gate", "unit", "spark", "properties", "stack", "airflow", "acceptance", "appliance")
 
 # Area, verb, the process behind it, what it does. `*` passes every verb on: the process has verbs of its own.
 _PROCESSES: Mapping[str, Mapping[str, tuple[tuple[str, ...], str]]] = {
@@ -61,6 +61,8 @@ class Wanted:
     json: bool = False
     kafka_port: int | None = None
     trino_port: int | None = None
+    airflow: bool = False
+    airflow_port: int | None = None
 
 
 def parse(argv: Sequence[str]) -> Wanted:
@@ -92,6 +94,8 @@ def _parser() -> argparse.ArgumentParser:
     up = verbs.add_parser("up", help="start Kafka and Trino and leave them running, for BI tools")
     up.add_argument("--kafka-port", type=_port, metavar="PORT", help="default: the last one, else a free one")
     up.add_argument("--trino-port", type=_port, metavar="PORT", help="default: the last one, else a free one")
+    up.add_argument("--airflow", action="store_true", help="Airflow too, which runs the batches; says where to log in")
+    up.add_argument("--airflow-port", type=_port, metavar="PORT", help="default: the last one, else a free one")
     verbs.add_parser("down", help="stop what `up` started")
     for name, purpose in (("status", "what runs, and whether it answers"), ("runs", "the last runs of all jobs")):
         verb = verbs.add_parser(name, help=purpose)

@@ -16,6 +16,7 @@ log = logging.getLogger(__name__)
 
 EVERY_VARIABLE = "DATABANK_PROGRESS_S"  # seconds between two tellings; absent or 0: none
 MOST_STAGES = 3  # of many that run at a time
+LAST_WORD_S = 10.0  # a JVM that hangs must not hold the job
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ def told(spark: SparkSession) -> Iterator[None]:
         yield
     finally:
         ended.set()
-        teller.join()
+        teller.join(timeout=LAST_WORD_S)
 
 
 def interval_s(text: str) -> float | None:

@@ -92,8 +92,12 @@ class Work:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Whose tags, by which definitions, for which moment."""
     parser.add_argument("--workspace", required=True, metavar="NAME", help="workspace whose tags are computed")
-    parser.add_argument(
+    moments = parser.add_mutually_exclusive_group()
+    moments.add_argument(
         "--base", metavar="TIME", help="moment for which they hold, on the workspace's clocks; default: last midnight"
+    )
+    moments.add_argument(
+        "--as-of", metavar="INSTANT", help="the last midnight before this instant (with its offset), whenever it runs"
     )
     parser.add_argument("--catalogue", metavar="DIR", type=Path, help="tag definitions; default: the shipped ones")
 
@@ -102,7 +106,7 @@ def preflight(settings: Settings, args: argparse.Namespace) -> None:
     """Refuse, before Spark starts, everything that is wrong with catalogue and base time."""
     workspace = settings.workspace(args.workspace)
     catalogue = catalogue_of(args.catalogue, workspace.name)
-    check_catalogue(catalogue, moment_of_run(args.base, workspace, catalogue))
+    check_catalogue(catalogue, moment_of_run(args.base, workspace, catalogue, as_of=args.as_of))
 
 
 def run(spark: SparkSession, settings: Settings, args: argparse.Namespace) -> dict[str, object]:
@@ -136,7 +140,7 @@ def run(spark: SparkSession, settings: Settings, args: argparse.Namespace) -> di
 
 def _prepared(lake: Lake, args: argparse.Namespace, workspace: Workspace, *, run_id: str, clock: Clock) -> Work:
     catalogue = catalogue_of(args.catalogue, workspace.name)
-    moment = moment_of_run(args.base, workspace, catalogue)
+    moment = moment_of_run(args.base, workspace, catalogue, as_of=args.as_of)
     check_catalogue(catalogue, moment)
     plan = compile_plan(catalogue)
     names = tables_read(plan.sources)

@@ -111,6 +111,12 @@ def test_kill_9_of_a_task_takes_its_program_along(task) -> None:
     assert gone_after_s(program) < 1
 
 
+@pytest.mark.parametrize("task", [pytest.param(([], SLEEPS), id="task")], indirect=True)
+def test_a_program_is_of_its_tasks_process_group_where_airflows_signals_reach_it(task) -> None:
+    process, program = task
+    assert os.getpgid(program.pid) == os.getpgid(process.pid)
+
+
 @pytest.mark.parametrize("task", [pytest.param(([SUPERVISOR], SLEEPS), id="supervisor")], indirect=True)
 def test_kill_9_of_the_supervisor_takes_the_program_along(task) -> None:
     process, program = task
