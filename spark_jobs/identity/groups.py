@@ -134,6 +134,13 @@ def _room(rows: int) -> Pair:
     return np.empty(rows, np.int64), np.empty(rows, np.int64)
 
 
+def _for_reading(view: Numbers) -> Numbers:
+    """The view, closed for writing as Arrow's are: for one that may be written to, all would be compiled once more."""
+    plain = np.ascontiguousarray(view)
+    plain.setflags(write=False)
+    return plain
+
+
 class HashedGroups:
     """Groups of any 64-bit numbers; a group is named by its smallest number. At most 2 billion numbers."""
 
@@ -146,7 +153,7 @@ class HashedGroups:
         """Join both ends of each link."""
         for since in range(0, a.size, _STEP):
             part = slice(since, since + _STEP)
-            left, right = np.ascontiguousarray(a[part]), np.ascontiguousarray(b[part])
+            left, right = _for_reading(a[part]), _for_reading(b[part])
             self._make_room(left.size * 2)
             x, y = np.empty(left.size, np.int32), np.empty(left.size, np.int32)
             self.used = _number(left, (self._slots, self._nodes), self.used, x)
@@ -225,7 +232,7 @@ class DenseGroups:
 
     def add(self, a: Numbers, b: Numbers) -> None:
         """Join both ends of each link."""
-        _dense_join(a, b, self._low, self._parents)
+        _dense_join(_for_reading(a[:]), _for_reading(b[:]), self._low, self._parents)
 
     def members(self) -> Iterator[Pair]:
         """Every number and the smallest one of its group, in order."""
