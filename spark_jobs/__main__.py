@@ -26,6 +26,7 @@ JOBS: Mapping[str, str] = {
     "tags-check": "spark_jobs.tagging.check",
     "delta-audit": "spark_jobs.upkeep.job",
     "vacuum": "spark_jobs.upkeep.vacuum_job",
+    "compact": "spark_jobs.upkeep.compact_job",
 }
 
 

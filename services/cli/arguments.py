@@ -31,6 +31,7 @@ _PROCESSES: Mapping[str, Mapping[str, tuple[tuple[str, ...], str]]] = {
     "cluster": {"*": (("services", "cluster"), "install, verify and change the platform on your servers")},
     "upkeep": {
         "audit": (("spark_jobs", "delta-audit"), "are logs whole and all files there; changes nothing"),
+        "compact": (("spark_jobs", "compact"), "put small files of tables together"),
         "vacuum": (("spark_jobs", "vacuum"), "delete files that no version needs any more; --dry-run tells which"),
     },
 }

@@ -35,9 +35,9 @@ def bag(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStack]:
-    """Airflow alone, in a data directory of its own."""
+    """Airflow and the broker, in a data directory of their own."""
     folder = tmp_path_factory.mktemp("airflow") / "data"
-    with EmbeddedStack(folder, with_kafka=False, with_trino=False, with_airflow=True) as running:
+    with EmbeddedStack(folder, with_trino=False, with_airflow=True) as running:
         yield running
 
 
