@@ -25,17 +25,18 @@ from spark_jobs.storage.commits import newest_commits
 from spark_jobs.storage.delta import Lake, Transaction
 from spark_jobs.storage.snapshots import Snapshot, published_map, published_snapshot
 from spark_jobs.tagging import publications
-from spark_jobs.tagging.answers import TIMER, UNMOVED
 from spark_jobs.tagging.calendar import moment_of
 from spark_jobs.tagging.changes import Before, Unmoved, changes_between
 from spark_jobs.tagging.check import catalogue_of, moment_of_run
 from spark_jobs.tagging.checking import check_catalogue
-from spark_jobs.tagging.computing import answers_from, buckets_from, features_from, limits_from, populations_from
+from spark_jobs.tagging.computing import answers_from, buckets_from, limits_from, persons_from, populations_from
 from spark_jobs.tagging.definitions import Catalogue, digest
+from spark_jobs.tagging.facts import facts_of
 from spark_jobs.tagging.limits import moved_since, named
 from spark_jobs.tagging.moment import Moment
 from spark_jobs.tagging.plan import Plan, compile_plan
 from spark_jobs.tagging.publications import Kind, Labels, Publication, generation_of, kind_of, publication_from
+from spark_jobs.tagging.rows import TIMER, UNMOVED
 from spark_jobs.tagging.versions import State, state_of, tables_read
 
 log = logging.getLogger(__name__)
@@ -173,13 +174,13 @@ def _states_of(workspace: str) -> str:
 def _compute(work: Work) -> Publication:
     clock = work.clock
     tables = {name: _read_from(work, name, _version(stamp)) for name, stamp in work.stamps.items()}
-    features = features_from(tables, work.plan, work.moment, workspace=work.state.workspace).persist()
-    with clock.step("features"):
-        persons = features.count()
-        limits = limits_from(buckets_from(features, work.plan, work.moment).collect(), work.plan)
+    facts = facts_of(tables, work.plan, work.moment, workspace=work.state.workspace).persist()
+    with clock.step("facts"):
+        buckets = buckets_from(facts, work.plan, work.moment).collect()
+        persons, limits = persons_from(buckets), limits_from(buckets, work.plan)
     is_state = work.before is not None and work.kind == "current"
     moved = moved_since(work.before.limits, limits, work.plan) if work.before and is_state else None
-    answers = answers_from(features, work.plan, work.moment, limits, moved=moved).persist()
+    answers = answers_from(facts, work.plan, work.moment, limits, moved=moved).persist()
     try:
         with clock.step("answers"):
             counted = populations_from(answers, most=MOST_VALUES_SHOWN).collect()
@@ -190,7 +191,7 @@ def _compute(work: Work) -> Publication:
             changes = _write_changes(work, unmoved) if work.kind == "current" else 0
     finally:
         answers.unpersist()
-        features.unpersist()
+        facts.unpersist()
     done = Publication(
         work.generation,
         work.number,

@@ -21,7 +21,7 @@ from spark_jobs.storage.delta import Lake
 from spark_jobs.storage.fingerprints import fingerprint
 from spark_jobs.tagging import job
 from spark_jobs.tagging.check import SHIPPED
-from spark_jobs.tagging.computing import answers_from, buckets_from, features_from, limits_from
+from spark_jobs.tagging.computing import answers_from, buckets_from, limits_from
 from spark_jobs.tagging.facts import facts_of
 from spark_jobs.tagging.moment import NEVER
 from spark_jobs.tagging.plan import compile_plan
@@ -134,13 +134,13 @@ def test_spark_and_the_kernels_agree_on_random_histories(lake: Lake, tmp_path: P
     lives = random_lives(21, 150, base)
     write_lives(lake, dict(enumerate(lives)))
     plan, at = compile_plan(catalogue), moment(base, catalogue)
-    features = features_from(tables_of(lake, plan), plan, at, workspace="grocery").persist()  # type: ignore[arg-type]
-    limits = limits_from(buckets_from(features, plan, at).collect(), plan)
+    facts = facts_of(tables_of(lake, plan), plan, at, workspace="grocery").persist()  # type: ignore[arg-type]
+    limits = limits_from(buckets_from(facts, plan, at).collect(), plan)
     got: dict[tuple[str, int], tuple[str, int]] = {}
-    for row in answers_from(features, plan, at, limits).where("tag >= 0").collect():
+    for row in answers_from(facts, plan, at, limits).where("tag >= 0").collect():
         due = NEVER if row["next_change_at"] is None else row["next_change_at"]
         got[catalogue.tags[row["tag"]].name, row["person_no"]] = (row["value"], due)
-    features.unpersist()
+    facts.unpersist()
     wanted = answers(catalogue, lives, at)
     otherwise = {tag.name: tag.rule.otherwise for tag in catalogue.tags}
     assert got == {

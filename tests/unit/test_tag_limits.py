@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from spark_jobs.tagging.aggregation import features_of
-from spark_jobs.tagging.answers import TIMER, UNMOVED, answer_kernel
+from spark_jobs.tagging.answers import answer_kernel
 from spark_jobs.tagging.calendar import micros
 from spark_jobs.tagging.definitions import Catalogue
-from spark_jobs.tagging.frames import frame_of
 from spark_jobs.tagging.limits import Limits, Moved, moved_since, named
 from spark_jobs.tagging.moment import Moment
 from spark_jobs.tagging.plan import Plan, compile_plan
+from spark_jobs.tagging.rows import TIMER, UNMOVED
 from tests.tag_histories import Life, Order, catalogue_of, definition, facts, local, moment
 
 BASE = local("2018-01-01T00:00")
@@ -40,9 +39,9 @@ class Case:
     at: Moment
 
     def rows(self, lives: list[Life], limits: Limits, moved: Moved | None) -> list[dict[str, object]]:
-        batch = features_of(frame_of(facts(lives, self.plan, self.at), self.plan), self.plan, self.at)
+        batches = facts(lives, self.plan, self.at).to_batches()
         kernel = answer_kernel(self.plan, self.at, limits, moved)
-        return [row for given in kernel([batch]) for row in given.to_pylist()]
+        return [row for given in kernel(batches) for row in given.to_pylist()]
 
 
 def case(folder: Path) -> Case:
