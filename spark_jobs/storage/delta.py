@@ -61,6 +61,10 @@ def ensure(lake: Lake, table: Table) -> None:
     """Create the table by its contract where it is not there yet."""
     if exists(lake, table):
         return
+    _create(lake, table)
+
+
+def _create(lake: Lake, table: Table) -> None:
     builder = DeltaTable.createIfNotExists(lake.spark).location(lake.path_of(table))
     builder = builder.addColumns(_schema_of(table)).comment(table.grain)
     for key, value in table.all_properties.items():
