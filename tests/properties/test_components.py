@@ -12,6 +12,8 @@ from spark_jobs.identity.components import ROOT_LINK_BUDGET
 from spark_jobs.identity.job import Work, label_components
 from spark_jobs.storage.checkpoints import Scratch
 
+pytestmark = pytest.mark.thorough
+
 Links = list[tuple[int, int]]
 
 

@@ -81,6 +81,7 @@ def test_history_becomes_orders_and_purchase_events_beside_the_stream_s(work) ->
     assert [delta.current_version(work.lake, table) for table in (ORDERS, EVENTS)] == versions
 
 
+@pytest.mark.thorough
 def test_a_requeued_line_of_a_derived_order_is_in_its_sums(work, old) -> None:
     with pytest.raises(TerminalError, match=r"core\.orders: 3 missing"):
         verify_table(work, work.mappings[0])
@@ -104,6 +105,7 @@ def test_a_requeued_line_of_a_derived_order_is_in_its_sums(work, old) -> None:
     verify_table(mended, mended.mappings[0])
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("damage", "wanted"),
     [
