@@ -20,11 +20,13 @@ from spark_jobs.settings import Settings
 JOBS: Mapping[str, str] = {
     "ingest": "spark_jobs.ingest.job",
     "identity": "spark_jobs.identity.job",
+    "components": "spark_jobs.identity.components_job",
     "sessions": "spark_jobs.sessions.job",
     "tags": "spark_jobs.tagging.job",
     "tags-check": "spark_jobs.tagging.check",
     "delta-audit": "spark_jobs.upkeep.job",
     "vacuum": "spark_jobs.upkeep.vacuum_job",
+    "compact": "spark_jobs.upkeep.compact_job",
 }
 
 

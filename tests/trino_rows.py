@@ -29,10 +29,26 @@ def event(
 
 
 def held(
-    token: bytes, since: datetime, until: datetime, person: str, *, system_to: datetime | None = None
+    token: bytes,
+    since: datetime,
+    until: datetime,
+    person: str,
+    *,
+    system_from: datetime = EPOCH,
+    system_to: datetime | None = None,
 ) -> tuple[Any, ...]:
     """A row of core.identity_map: a device of the web."""
-    return (1, "device", "web", token, person, 1, since, until, EPOCH, system_to, "s1")
+    return (1, "device", "web", token, person, 1, since, until, system_from, system_to, "s1")
+
+
+def person(person_id: str, survivor_id: str, *, system_from: datetime | None) -> tuple[Any, ...]:
+    """A row of core.persons."""
+    return (person_id, 1, 1, 1, EPOCH, survivor_id, "s1", system_from)
+
+
+def snapshot(published_at: datetime) -> tuple[Any, ...]:
+    """A row of core.identity_snapshots."""
+    return ("s1", published_at, "r", 1, 1, 1, "{}", "run", None)
 
 
 def line(order_id: str, ordered_at: datetime, *, origin: str = "stream/t/0") -> tuple[Any, ...]:

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-TIERS = ("gate", "unit", "spark", "properties", "stack", "acceptance", "appliance")
+TIERS = ("gate", "unit", "spark", "properties", "stack", "airflow", "acceptance", "appliance")
 
 # Area, verb, the process behind it, what it does. `*` passes every verb on: the process has verbs of its own.
 _PROCESSES: Mapping[str, Mapping[str, tuple[tuple[str, ...], str]]] = {
@@ -15,7 +15,10 @@ _PROCESSES: Mapping[str, Mapping[str, tuple[tuple[str, ...], str]]] = {
         "ingest": (("spark_jobs", "ingest"), "read the topic of live events into the lake"),
         "sessions": (("spark_jobs", "sessions"), "make visits of events"),
     },
-    "identity": {"run": (("spark_jobs", "identity"), "link identifiers and give every person one id")},
+    "identity": {
+        "run": (("spark_jobs", "identity"), "link identifiers and give every person one id"),
+        "components": (("spark_jobs", "components"), "connected components of any list of links"),
+    },
     "tags": {
         "run": (("spark_jobs", "tags"), "compute the tags of every person"),
         "check": (("spark_jobs", "tags-check"), "check tag definitions, compute nothing"),
@@ -28,6 +31,7 @@ _PROCESSES: Mapping[str, Mapping[str, tuple[tuple[str, ...], str]]] = {
     "cluster": {"*": (("services", "cluster"), "install, verify and change the platform on your servers")},
     "upkeep": {
         "audit": (("spark_jobs", "delta-audit"), "are logs whole and all files there; changes nothing"),
+        "compact": (("spark_jobs", "compact"), "put small files of tables together"),
         "vacuum": (("spark_jobs", "vacuum"), "delete files that no version needs any more; --dry-run tells which"),
     },
 }
@@ -58,6 +62,8 @@ class Wanted:
     json: bool = False
     kafka_port: int | None = None
     trino_port: int | None = None
+    airflow: bool = False
+    airflow_port: int | None = None
 
 
 def parse(argv: Sequence[str]) -> Wanted:
@@ -89,6 +95,8 @@ def _parser() -> argparse.ArgumentParser:
     up = verbs.add_parser("up", help="start Kafka and Trino and leave them running, for BI tools")
     up.add_argument("--kafka-port", type=_port, metavar="PORT", help="default: the last one, else a free one")
     up.add_argument("--trino-port", type=_port, metavar="PORT", help="default: the last one, else a free one")
+    up.add_argument("--airflow", action="store_true", help="Airflow too, which runs the batches; says where to log in")
+    up.add_argument("--airflow-port", type=_port, metavar="PORT", help="default: the last one, else a free one")
     verbs.add_parser("down", help="stop what `up` started")
     for name, purpose in (("status", "what runs, and whether it answers"), ("runs", "the last runs of all jobs")):
         verb = verbs.add_parser(name, help=purpose)

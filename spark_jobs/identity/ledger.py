@@ -100,6 +100,11 @@ def pairs_of(ledger: DataFrame) -> DataFrame:
     return by_pair.where(F.col("authenticated").isNotNull())
 
 
+def separations_of(ledger: DataFrame) -> DataFrame:
+    """identifier_a, identifier_b of the pairs that a decision keeps apart, whether anything links them or not."""
+    return ledger.where(F.col("kind") == NEGATIVE).select("identifier_a", "identifier_b").dropDuplicates()
+
+
 def with_ends(pairs: DataFrame, identifiers: DataFrame) -> DataFrame:
     """Add what the rules ask of both ends, and `strength`: the smaller, the stronger.
 

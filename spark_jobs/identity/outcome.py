@@ -46,6 +46,11 @@ def changes(registry: DataFrame, mapped: DataFrame) -> DataFrame:
     )
 
 
+def rows_of(tables: Mapping[str, DataFrame]) -> DataFrame:
+    """name, number: how many rows each table gets."""
+    return reduce(DataFrame.unionByName, (counted(rows, name) for name, rows in tables.items()))
+
+
 def together(groups: Mapping[str, DataFrame]) -> DataFrame:
     """group, name, number: several counts as one, so that one query answers them."""
     return reduce(DataFrame.unionByName, (rows.withColumn("group", F.lit(name)) for name, rows in groups.items()))

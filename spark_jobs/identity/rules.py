@@ -15,7 +15,7 @@ from spark_jobs.contracts.identifiers import IDENTIFIER_TYPES
 MASTER_ID_NAMESPACE = uuid.UUID("0f4b8a2e-6c1d-4b0a-9a55-7c8f2e9d3b16")
 
 # Raised by hand when code changes what follows from the same links.
-REVISION = 1
+REVISION = 2
 
 CO_OCCURRENCE, REGISTRATION, ALIAS, NEGATIVE = "co_occurrence", "registration", "alias", "negative"
 JOINING_KINDS = (CO_OCCURRENCE, REGISTRATION, ALIAS)
@@ -30,6 +30,7 @@ SHARED = "shared by several persons"
 NAMES_NOBODY = "names nobody: no exclusive identifier"
 UNIQUENESS = "unique value taken"
 SEPARATED = "separated by decision"
+KEPT_APART = "would join what a decision separates"
 
 # Before every event, and a moment that every client can hold; year 1 is out of Python's range in some zones.
 ALWAYS = "TIMESTAMP '1900-01-01 00:00:00'"

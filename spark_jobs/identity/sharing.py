@@ -6,14 +6,15 @@ from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from spark_jobs.identity.ledger import VALUE
-from spark_jobs.identity.rules import ALREADY_JOINED, PARKED, REDUNDANT, SHARED, SPANNING, SUPER_NODE, USED
+from spark_jobs.identity.rules import ALREADY_JOINED, KEPT_APART, PARKED, REDUNDANT, SHARED, SPANNING, SUPER_NODE, USED
 
 
-def sliced_links(links: DataFrame, labels: DataFrame) -> DataFrame:
+def sliced_links(links: DataFrame, labels: DataFrame, separations: DataFrame) -> DataFrame:
     """Links between a sliced identifier and a person.
 
-    In:  guarded links; node, label of all exclusive identifiers.
-    Out: identifier_no (the sliced one), limit, owner (label), strength and both ends of the link.
+    In:  guarded links; node, label of all exclusive identifiers; identifier_a, identifier_b of separations.
+    Out: identifier_no (the sliced one), limit, owner (label), strength, both ends of the link, and is_apart: true where
+         a decision keeps the sliced identifier away from the person, by whichever of its identifiers.
     """
     open_links = links.where(F.col("state").isNull() & (F.col("a_sliced") != F.col("b_sliced")))
     sided = open_links.select(
@@ -25,13 +26,26 @@ def sliced_links(links: DataFrame, labels: DataFrame) -> DataFrame:
         "strength",
     )
     # labels has every node once, so this join cannot add rows.
-    return sided.join(labels, on="node", how="inner").withColumnRenamed("label", "owner").drop("node")
+    owned = sided.join(labels, on="node", how="inner").withColumnRenamed("label", "owner").drop("node")
+    turned = (("identifier_a", "identifier_b"), ("identifier_b", "identifier_a"))
+    ways = [separations.select(F.col(a).alias("identifier_no"), F.col(b).alias("node")) for a, b in turned]
+    kept = ways[0].unionByName(ways[1]).join(labels, on="node", how="inner")
+    # Two decisions may name the same person.
+    kept = kept.select("identifier_no", F.col("label").alias("owner"), F.lit(True).alias("is_apart")).dropDuplicates()
+    marked = owned.join(kept, on=["identifier_no", "owner"], how="left")
+    return marked.withColumn("is_apart", F.coalesce("is_apart", F.lit(False)))
 
 
 def holdings(sliced: DataFrame) -> DataFrame:
     """One row per sliced identifier with a link: owner (null where there are several), reason, strongest link."""
-    counted = sliced.groupBy("identifier_no", "limit").agg(
-        F.count_distinct("owner").alias("owners"), F.min("owner").alias("owner"), F.min("strength").alias("strongest")
+    counted = (
+        sliced.where(~F.col("is_apart"))
+        .groupBy("identifier_no", "limit")
+        .agg(
+            F.count_distinct("owner").alias("owners"),
+            F.min("owner").alias("owner"),
+            F.min("strength").alias("strongest"),
+        )
     )
     is_shared = F.col("owners") > 1
     reason = F.when(F.col("owners") > F.col("limit"), F.lit(SUPER_NODE)).when(is_shared, F.lit(SHARED))
@@ -42,14 +56,15 @@ def holdings(sliced: DataFrame) -> DataFrame:
 
 def judge_sliced(sliced: DataFrame, held: DataFrame) -> DataFrame:
     """identifier_a, identifier_b, state, reason of each link of `sliced_links`."""
-    # held has one row per identifier_no, so this join cannot add rows.
-    joined = sliced.join(held.select("identifier_no", "reason", "strongest"), on="identifier_no", how="inner")
+    # held has one row per identifier_no, so this join cannot add rows; all links of an identifier may be kept apart.
+    joined = sliced.join(held.select("identifier_no", "reason", "strongest"), on="identifier_no", how="left")
     # Strength is total, so exactly one link of an identifier is its strongest.
     is_strongest = F.col("strength") == F.col("strongest")
-    state = F.when(F.col("reason").isNotNull(), F.lit(PARKED)).otherwise(
+    parked = F.when(F.col("is_apart"), F.lit(KEPT_APART)).otherwise(F.col("reason"))
+    state = F.when(parked.isNotNull(), F.lit(PARKED)).otherwise(
         F.when(is_strongest, F.lit(USED)).otherwise(F.lit(REDUNDANT))
     )
-    reason = F.coalesce("reason", F.when(is_strongest, F.lit(SPANNING)).otherwise(F.lit(ALREADY_JOINED)))
+    reason = F.coalesce(parked, F.when(is_strongest, F.lit(SPANNING)).otherwise(F.lit(ALREADY_JOINED)))
     return joined.select("identifier_a", "identifier_b", state.alias("state"), reason.alias("reason"))
 
 

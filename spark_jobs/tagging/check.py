@@ -8,7 +8,7 @@ from pathlib import Path
 
 from spark_jobs.errors import TerminalError
 from spark_jobs.settings import Settings, Workspace
-from spark_jobs.tagging.calendar import base_of
+from spark_jobs.tagging.calendar import base_of, instant_of
 from spark_jobs.tagging.checking import check_catalogue
 from spark_jobs.tagging.definitions import Catalogue, Tag
 from spark_jobs.tagging.dependencies import measures_of
@@ -65,11 +65,13 @@ def catalogue_of(folder: Path | None, workspace: str) -> Catalogue:
     return catalogue
 
 
-def moment_of_run(base: str | None, workspace: Workspace, catalogue: Catalogue) -> Moment:
-    """The moment of `--base`, else of the last midnight of the workspace; TerminalError where it is none yet."""
+def moment_of_run(base: str | None, workspace: Workspace, catalogue: Catalogue, *, as_of: str | None = None) -> Moment:
+    """The moment of `--base`, else of the workspace's last midnight before `as_of` or now; TerminalError where none."""
     now, zone = datetime.now(UTC), workspace.zone
-    midnight = now.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None)
+    until = now if as_of is None else instant_of(as_of)
+    midnight = until.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None)
     moment = base_of(base or midnight.isoformat(), zone)
     if moment > now:
-        raise TerminalError(f"--base is {base}, which has not come yet; give a moment up to now")
+        given = f"--base is {base}" if as_of is None else f"--as-of is {as_of}"
+        raise TerminalError(f"{given}, which has not come yet; give a moment up to now")
     return moment_at(moment, zone, complete_since=workspace.history_complete_since, catalogue=catalogue)

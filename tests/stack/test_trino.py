@@ -10,12 +10,12 @@ import pytest
 
 from spark_jobs.contracts import core
 from spark_jobs.contracts.core import EVENTS, ORDER_LINES, PRODUCTS
-from spark_jobs.contracts.identity import IDENTITY_MAP
+from spark_jobs.contracts.identity import IDENTITY_MAP, IDENTITY_SNAPSHOTS, PERSONS
 from spark_jobs.contracts.schema import Column, Table
 from spark_jobs.contracts.tables import TABLES
 from spark_jobs.errors import TerminalError
 from spark_jobs.settings import load
-from tests.trino_rows import event, held, line, product
+from tests.trino_rows import EPOCH, event, held, line, person, product, snapshot
 from trino_catalog.apply import apply
 from trino_catalog.connection import Trino
 from trino_catalog.definitions import load_views
@@ -169,8 +169,12 @@ def test_an_event_belongs_to_who_held_the_device_then(filled: Lake, trino: Trino
     noon = datetime(2017, 11, 5, 12, tzinfo=UTC)
     token = bytes(range(16))
     spans = [(datetime(1, 1, 1, tzinfo=UTC), noon, "ann"), (noon, datetime(9999, 12, 31, tzinfo=UTC), "bob")]
-    append(filled, IDENTITY_MAP, *(held(token, since, until, person) for since, until, person in spans))
+    late = noon.replace(hour=20)  # what a run wrote that died before it published, or publishes just now
+    ends = (None, late)
+    append(filled, IDENTITY_MAP, *(held(token, *span, system_to=end) for span, end in zip(spans, ends, strict=True)))
     append(filled, IDENTITY_MAP, held(token, *spans[0][:2], "of a former snapshot", system_to=noon))
+    append(filled, IDENTITY_MAP, held(token, *spans[1][:2], "of no snapshot", system_from=late))
+    append(filled, IDENTITY_SNAPSHOTS, snapshot(noon), snapshot(EPOCH))
     hours = {"before": 11, "at the border": 12, "after": 13}
     append(filled, EVENTS, *(event(name, noon.replace(hour=hour), token=token) for name, hour in hours.items()))
     append(filled, EVENTS, event("nobody", noon, token=b"?" * 16))
@@ -179,6 +183,16 @@ def test_an_event_belongs_to_who_held_the_device_then(filled: Lake, trino: Trino
     ).rows
     assert dict(rows) == {"before": "ann", "at the border": "bob", "after": "bob", "nobody": None}
     assert len(rows) == 4
+
+
+def test_a_merged_id_leads_to_who_lives_as_the_newest_snapshot_says(filled: Lake, trino: Trino) -> None:
+    noon = datetime(2017, 11, 5, 12, tzinfo=UTC)
+    append(filled, IDENTITY_SNAPSHOTS, snapshot(noon))
+    append(filled, PERSONS, person("cat", "cat", system_from=None), person("dan", "dan", system_from=EPOCH))
+    append(filled, PERSONS, person("dan", "cat", system_from=noon), person("eve", "cat", system_from=noon))
+    append(filled, PERSONS, person("cat", "dan", system_from=noon.replace(hour=20)))
+    rows = trino.ask("SELECT person_id, survivor_id, is_living FROM lake.core.persons_current ORDER BY person_id").rows
+    assert [tuple(row) for row in rows] == [("cat", "cat", True), ("dan", "cat", False), ("eve", "cat", False)]
 
 
 def test_days_and_months_are_those_of_the_workspace(filled: Lake, trino: Trino) -> None:
