@@ -59,6 +59,7 @@ class Wanted:
     campaign: bool = False
     lifecycle: bool = False
     fresh: bool = False
+    within: int | None = None
     json: bool = False
     kafka_port: int | None = None
     trino_port: int | None = None
@@ -110,6 +111,9 @@ def _add_test(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     test = verbs.add_parser("test", help="run the tests, the fast ones first")
     # No `choices`: argparse would refuse the empty list.
     test.add_argument("tiers", nargs="*", type=_tier, metavar="TIER", help=f"some of: {', '.join(TIERS)}; default: all")
+    test.add_argument(
+        "--within", type=int, metavar="MINUTES", help="run tests marked `thorough` last, and only while there is time"
+    )
     test.add_argument("--campaign", action="store_true", help="the long fault and scale runs instead; resumable")
     test.add_argument("--lifecycle", action="store_true", help="years of a cluster on real hosts instead; resumable")
     test.add_argument("--fresh", action="store_true", help="with one of these: repeat what has passed already")

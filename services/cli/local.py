@@ -76,7 +76,7 @@ def test(wanted: Wanted) -> int:
     for marker, is_wanted in (("campaign", wanted.campaign), ("lifecycle", wanted.lifecycle)):
         if is_wanted:
             return campaign.run(marker, fresh=wanted.fresh)
-    return runner.run_tiers(wanted.tiers)
+    return runner.run_tiers(wanted.tiers, within_min=wanted.within)
 
 
 VERBS: Mapping[str, Callable[[Wanted], int]] = {"up": up, "down": down, "status": status, "runs": runs, "test": test}

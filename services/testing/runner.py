@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 
 from services.setup import paths
 from services.setup.resolved import environment, resolved
@@ -26,27 +28,45 @@ FOLDERS: Mapping[str, Sequence[str]] = {
 # Tiers whose tests wait for one driver or one interpreter: their files are dealt out to this many processes. The others
 # share brokers, hosts or the machine's memory.
 PROCESSES: Mapping[str, int] = {"unit": 2, "spark": 2}
+DAILY = "not campaign and not lifecycle"
+# Long tests of what shorter ones show in the main: run by `./databank test`, with `--within` while there is time.
+THOROUGH = "thorough"
+UNTIL_VARIABLE = "DATABANK_TEST_UNTIL"  # read by tests/conftest.py
 # Tiers, separated by spaces, in which a skip is a failure: none may be missing in silence where all proof is asked for.
 REQUIRED_VARIABLE = "DATABANK_REQUIRED_TIERS"
 
 
-def run_tiers(wanted: Sequence[str]) -> int:
-    """Run the wanted tiers, or all; 1 when anything failed or nothing ran."""
-    tiers: dict[str, Callable[[], Tally]] = {"gate": run_gate}
-    tiers |= {name: partial(run_folders, folders, PROCESSES.get(name, 1)) for name, folders in FOLDERS.items()}
+def run_tiers(wanted: Sequence[str], *, within_min: int | None = None) -> int:
+    """Run the wanted tiers, or all; 1 when anything failed or nothing ran.
+
+    `within_min`: tests marked `thorough` are run when all others have been, and only while so many minutes have not
+    passed since now. Those that are not reached count as skipped.
+    """
+    until = None if within_min is None else time.time() + within_min * 60
+    chosen = [name for name in ("gate", *FOLDERS) if not wanted or name in wanted]
     results: dict[str, tuple[Tally, float]] = {}
-    for name, run in tiers.items():
-        if wanted and name not in wanted:
-            continue
-        _say(f"== {name}")
-        began = time.monotonic()
-        tally = run()
-        results[name] = tally, time.monotonic() - began
+    for name in chosen:
+        results[name] = _timed(name, run_gate if name == "gate" else partial(run_folders, name, _first(until)))
+    for name in chosen:
+        if until is not None and name != "gate":
+            results[f"{name}, more"] = _timed(f"{name}, more", partial(run_folders, name, THOROUGH, until=until))
     _say("== times")
     for name, (tally, seconds) in results.items():
-        _say(f"{name:<11} {seconds:7.1f} s  {tally}")
+        _say(f"{name:<17} {seconds:7.1f} s  {tally}")
+    if missed := sum(tally.skipped for name, (tally, _) in results.items() if name.endswith(", more")):
+        _say(f"{missed} thorough tests were not reached within {within_min} minutes; without --within all are run")
     required = os.environ.get(REQUIRED_VARIABLE, "").split()
     return summarise(held_to(tally) if name in required else tally for name, (tally, _) in results.items())
+
+
+def _first(until: float | None) -> str:
+    return DAILY if until is None else f"{DAILY} and not {THOROUGH}"
+
+
+def _timed(name: str, run: Callable[[], Tally]) -> tuple[Tally, float]:
+    _say(f"== {name}")
+    began = time.monotonic()
+    return run(), time.monotonic() - began
 
 
 def held_to(tally: Tally) -> Tally:
@@ -77,14 +97,32 @@ def run_gate() -> Tally:
     return Tally(passed=sum(outcomes), failed=len(outcomes) - sum(outcomes))
 
 
-def run_folders(folders: Sequence[str], at_once: int = 1) -> Tally:
-    """The tests of these folders of `tests/`, without those of campaign and life cycle; whole files, `at_once`."""
-    present = [f"tests/{folder}" for folder in folders if any((paths.REPO / "tests" / folder).rglob("test_*.py"))]
-    if not present:
+def run_folders(tier: str, marked: str = DAILY, *, until: float | None = None) -> Tally:
+    """The tests of a tier's folders of `tests/` that are `marked` so; `until` is a time of day in epoch seconds."""
+    files = [file for folder in FOLDERS[tier] for file in sorted((paths.REPO / "tests" / folder).rglob("test_*.py"))]
+    if not files:
         _say("no tests here yet")
         return Tally()
-    dealt = [f"--numprocesses={at_once}", "--dist=loadfile"] if at_once > 1 else []
-    return processes.pytest(["-m", "not campaign and not lifecycle", *dealt, *present], environment(resolved()))
+    dealt = [f"--numprocesses={PROCESSES[tier]}", "--dist=loadfile"] if tier in PROCESSES else []
+    given = environment(resolved())
+    if until is not None:
+        # Each commit begins elsewhere: what the time of one was too short for is reached by another.
+        files = rotated(files, by=commit_number())
+        dealt += ["--no-loadscope-reorder"] if dealt else []
+        given = {**given, UNTIL_VARIABLE: str(until)}
+    return processes.pytest(["-m", marked, *dealt, *(str(file.relative_to(paths.REPO)) for file in files)], given)
+
+
+def rotated(files: Sequence[Path], *, by: int) -> list[Path]:
+    """The same files, beginning with another one."""
+    start = by % len(files)
+    return [*files[start:], *files[:start]]
+
+
+def commit_number() -> int:
+    """A number that each commit has its own of; 0 outside of a checkout."""
+    answer = subprocess.run(["git", "rev-parse", "HEAD"], cwd=paths.REPO, capture_output=True, text=True)
+    return int(answer.stdout[:8] or "0", 16)
 
 
 def _say(line: str) -> None:

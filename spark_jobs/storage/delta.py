@@ -55,6 +55,10 @@ def ensure(lake: Lake, table: Table) -> None:
             lambda: evolve(lake.spark, lake.path_of(table), table, _schema_of(table)), f"altering {table.name}"
         )
         return
+    _create(lake, table)
+
+
+def _create(lake: Lake, table: Table) -> None:
     builder = DeltaTable.createIfNotExists(lake.spark).location(lake.path_of(table))
     builder = builder.addColumns(_schema_of(table)).comment(table.grain)
     for key, value in table.all_properties.items():

@@ -34,6 +34,7 @@ from services.testing.runner import FOLDERS
         ),
         pytest.param(["test"], Wanted("test"), id="all tiers"),
         pytest.param(["test", "unit", "spark"], Wanted("test", tiers=("unit", "spark")), id="two tiers"),
+        pytest.param(["test", "--within", "55"], Wanted("test", within=55), id="for a time"),
         pytest.param(["test", "--campaign", "--fresh"], Wanted("test", campaign=True, fresh=True), id="campaign"),
         pytest.param(["status", "--json"], Wanted("status", json=True), id="for programs"),
         pytest.param(["up", "--trino-port", "8080"], Wanted("up", trino_port=8080), id="a port of one's own"),

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
-from services.testing import campaign, runner
+from services.setup import paths
+from services.testing import campaign, processes, runner
 from services.testing.tally import NO_TESTS, Tally, from_junit, total
 
 REPORT = (
@@ -59,6 +65,48 @@ def test_in_a_required_tier_a_skip_is_a_failure() -> None:
     assert runner.held_to(Tally(5, 1, 2)) == Tally(5, 3, 0)
     assert runner.held_to(Tally(0, 0, 9)) == Tally(0, 9, 0)
     assert runner.held_to(Tally()) == Tally(0, 1, 0)
+
+
+def test_thorough_tests_come_last_and_have_their_time(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[tuple[str, str, bool]] = []
+
+    def pytest_run(arguments: Sequence[str], given: Mapping[str, str]) -> Tally:
+        is_thorough = arguments[1] == runner.THOROUGH
+        files = [one for one in arguments if one.endswith(".py")]
+        asked.append((files[0].split("/")[1], arguments[1], runner.UNTIL_VARIABLE in given))
+        return Tally(1, 0, 2) if is_thorough else Tally(5)
+
+    monkeypatch.setattr(processes, "pytest", pytest_run)
+    monkeypatch.setattr(runner, "resolved", lambda: None)
+    monkeypatch.setattr(runner, "environment", lambda _: {})
+    assert runner.run_tiers(["spark", "stack"], within_min=10) == 0
+    core = f"{runner.DAILY} and not {runner.THOROUGH}"
+    assert [one[1:] for one in asked] == [(core, False)] * 2 + [(runner.THOROUGH, True)] * 2
+    said = capsys.readouterr().out
+    assert "4 thorough tests were not reached within 10 minutes" in said
+    assert said.splitlines()[-1] == "12 passed, 0 failed, 4 skipped"
+    asked.clear()
+    assert runner.run_tiers(["spark"]) == 0
+    assert asked == [("spark", runner.DAILY, False)]
+
+
+def test_each_commit_begins_with_another_file() -> None:
+    files = [Path("a"), Path("b"), Path("c")]
+    assert runner.rotated(files, by=3) == files
+    assert runner.rotated(files, by=4) == [Path("b"), Path("c"), Path("a")]
+
+
+@pytest.mark.parametrize(("seconds", "counts"), [(-1, "1 passed, 1 skipped"), (600, "2 passed")])
+def test_what_is_thorough_is_not_begun_when_the_time_is_over(tmp_path: Path, seconds: int, counts: str) -> None:
+    source = "import pytest\n@pytest.mark.thorough\ndef test_long(): pass\ndef test_short(): pass\n"
+    (tmp_path / "test_two.py").write_text(source)
+    (tmp_path / "conftest.py").write_text("from tests.conftest import pytest_runtest_setup\n")
+    given = os.environ | {runner.UNTIL_VARIABLE: str(time.time() + seconds), "PYTHONPATH": str(paths.REPO)}
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", os.devnull, str(tmp_path)]
+    answer = subprocess.run(command, env=given, cwd=tmp_path, capture_output=True, text=True)
+    assert counts in answer.stdout, answer.stdout
 
 
 def test_a_campaign_remembers_what_passed(tmp_path: Path) -> None:
