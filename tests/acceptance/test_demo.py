@@ -142,6 +142,7 @@ def test_a_demo_with_a_row_planted_missing_says_so(tmp_path: Path) -> None:
     assert "lines" in wrong
 
 
+@pytest.mark.thorough
 def test_ctrl_c_stops_everything(tmp_path: Path) -> None:
     before = process_tree(1)
     with started(tmp_path, *SAMPLE, process_group=0) as process:
@@ -154,6 +155,7 @@ def test_ctrl_c_stops_everything(tmp_path: Path) -> None:
     assert not orphans(before), "a process outlived the demo"
 
 
+@pytest.mark.thorough
 def test_a_job_that_is_killed_is_named_and_everything_stops(tmp_path: Path) -> None:
     before = process_tree(1)
     with started(tmp_path, *SAMPLE) as process:
@@ -165,6 +167,7 @@ def test_a_job_that_is_killed_is_named_and_everything_stops(tmp_path: Path) -> N
     assert not orphans(before), "a process outlived the demo"
 
 
+@pytest.mark.thorough
 def test_a_demo_that_is_killed_leaves_no_process(tmp_path: Path) -> None:
     before = process_tree(1)
     with started(tmp_path, *SAMPLE) as process:

@@ -23,6 +23,7 @@ def old(tmp_path) -> OldSystem:
     return system
 
 
+@pytest.mark.thorough
 def test_a_full_local_disk_is_named_and_nothing_is_lost(spark, old, key_file, tmp_path) -> None:
     quiet, disturbed = (Place(tmp_path / name, key_file, old) for name in ("quiet", "disturbed"))
     quiet.run("plan", "copy", "settle", "verify")

@@ -90,6 +90,7 @@ def days(spark: SparkSession, place: Place, lake: Lake) -> Iterator[tuple[Lake, 
     spark.catalog.clearCache()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "tables",
     [

@@ -17,6 +17,8 @@ from spark_jobs.upkeep.job import audit
 from tests.tag_histories import Order, local
 from tests.tag_tables import add, order_row, settings_of
 
+pytestmark = pytest.mark.thorough
+
 APPENDS = 5
 
 

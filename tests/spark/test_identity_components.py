@@ -19,6 +19,8 @@ from spark_jobs.storage.delta import Lake
 from tests.components import components_by_search
 from tests.tag_tables import settings_of
 
+pytestmark = pytest.mark.thorough
+
 NUMBERS = [(random.Random(seed).randrange(90), random.Random(-seed).randrange(90)) for seed in range(1, 80)]
 TEXTS = [(f"人{a}", f"web:{b}") for a, b in NUMBERS]
 

@@ -6,11 +6,14 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from pyspark.sql import SparkSession
 
 from spark_jobs.contracts.identity import PERSONS
 from spark_jobs.identity import homes, persons
 from tests.spark.identity_rows import NOON, token
+
+pytestmark = pytest.mark.thorough
 
 Partition = list[set[int]]
 _MEMBER = "identifier_no long, type string, scope string, token binary, first_seen_at timestamp, label long"

@@ -34,6 +34,8 @@ from tests.migration_text import (
     zstd,
 )
 
+pytestmark = pytest.mark.thorough
+
 FUTURE = "transaction_timestamp: in the future: over a day after its source's time"
 BAD_CSV: dict[str, tuple[list[str | bytes], dict[int, str]]] = {
     "quotes [1]*": ([line(1), line(2, store_id='"330'), line(3), line(1)], {3: "open quote"}),

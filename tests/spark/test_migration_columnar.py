@@ -48,6 +48,8 @@ from tests.columnar_files import (
 )
 from tests.migration_files import OldSystem, planned
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.fixture(scope="module")
 def session(spark) -> SparkSession:

@@ -19,6 +19,8 @@ from spark_jobs.storage.delta import row_digest
 from tests.migration_files import line, old_system, planned
 from tests.settled_history import run_sql, states
 
+pytestmark = pytest.mark.thorough
+
 
 def blind_digest(columns: Mapping[str, str]) -> SparkColumn:
     """A digest that does not see sales."""

@@ -13,6 +13,8 @@ from migration.sources.lines import reading_session
 from spark_jobs.contracts.schema import Column
 from tests.columnar_files import INSTANT, LAST, applied, mapping_to, put
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.fixture(scope="module")
 def session(spark) -> SparkSession:

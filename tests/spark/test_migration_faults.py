@@ -36,6 +36,8 @@ from tests.migration_files import OldSystem, fingerprints, line, old_system, pla
 from tests.postgres import postgres_server
 from tests.small_disk import small_disk
 
+pytestmark = pytest.mark.thorough
+
 LINES = 4_000
 
 

@@ -33,6 +33,8 @@ from spark_jobs.storage.appending import Append
 from spark_jobs.storage.delta import Transaction
 from tests.migration_files import TOUCHPOINT, OldSystem, line, old_system, planned
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.fixture
 def old(tmp_path) -> OldSystem:

@@ -26,6 +26,8 @@ from tests.migration_files import TOUCHPOINT
 from tests.settled_history import chunks
 from trino_catalog.connection import Trino
 
+pytestmark = pytest.mark.thorough
+
 
 class Silent:
     """Both sides answer nothing; stands in for Trino's connection and cursor."""

@@ -28,6 +28,8 @@ from spark_jobs.storage import delta
 from tests.migration_files import EXAMPLES, MAPPINGS, old_system, planned
 from tests.migration_text import NO_OBJECT, TOO_LONG, event, found_in
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.fixture(scope="module")
 def session(spark) -> SparkSession:

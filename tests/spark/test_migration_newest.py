@@ -25,6 +25,8 @@ from spark_jobs.storage.delta import Transaction
 from tests.migration_files import TOUCHPOINT, line, old_system, planned
 from tests.settled_history import sales
 
+pytestmark = pytest.mark.thorough
+
 NEWEST = "ordered_at"
 
 

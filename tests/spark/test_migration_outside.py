@@ -19,6 +19,8 @@ from spark_jobs.storage.delta import Lake
 from tests.migration_files import OldSystem, line, planned
 from tests.settled_history import chunks, run_sql, settled, states
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.fixture
 def next_plan(history: Path, spark: SparkSession) -> Iterator[Work]:

@@ -24,6 +24,8 @@ from spark_jobs.protection.keys import load_root_keys
 from spark_jobs.protection.sealing import seal
 from tests.columnar_files import mapping_to, put
 
+pytestmark = pytest.mark.thorough
+
 FORMATS = ("csv", "jsonl", "parquet", "orc")
 JANUARY, NOWHERE = "dt=2026-01-31/shop=a%2Fb", "dt=2026-02-01/shop=__HIVE_DEFAULT_PARTITION__"
 

@@ -22,6 +22,8 @@ from spark_jobs.errors import TerminalError
 from spark_jobs.storage import delta
 from tests.migration_files import OldSystem, line, old_system, planned
 
+pytestmark = pytest.mark.thorough
+
 RETURNED, GIFT = line(3, sales_value="-1.00"), line(2, quantity="0")
 
 

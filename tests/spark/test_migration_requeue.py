@@ -31,6 +31,8 @@ from spark_jobs.storage.fingerprints import fingerprint
 from tests.clear_text import clear_values_in
 from tests.migration_files import OldSystem, fingerprints, line, old_system, planned
 
+pytestmark = pytest.mark.thorough
+
 
 def member(basket: int) -> str:
     """A buyer's number that can be looked for in files."""

@@ -24,6 +24,8 @@ from spark_jobs.storage import delta
 from spark_jobs.storage.delta import Transaction
 from tests.migration_files import keep_plan
 
+pytestmark = pytest.mark.thorough
+
 TOPIC = EVENTS_TOPIC.name
 MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -24,6 +24,8 @@ from spark_jobs.storage.delta import row_digest
 from spark_jobs.storage.fingerprints import PARTS, Fingerprint, of_row, parts_of_one, together
 from tests.migration_files import line, old_system, planned
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.fixture
 def work(tmp_path, lake, key_file) -> Iterator[Work]:

@@ -13,6 +13,8 @@ import pytest
 from tests.clear_text import clear_values_in
 from tests.migration_tables import KINDS, LINES, PASSWORD, OldDatabase, job_in, lines_mapping, old_database, order_line
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.fixture(scope="module", params=KINDS)
 def server(request: pytest.FixtureRequest) -> Iterator[OldDatabase]:

@@ -11,6 +11,8 @@ from pyspark.sql import functions as F
 
 from tests.migration_tables import KINDS, OldDatabase, chunks_of, old_database, records_of
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.fixture(scope="module", params=KINDS)
 def server(request: pytest.FixtureRequest) -> Iterator[OldDatabase]:

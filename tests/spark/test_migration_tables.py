@@ -43,6 +43,8 @@ from tests.migration_tables import (
     records_of,
 )
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.fixture(scope="module", params=KINDS)
 def server(request: pytest.FixtureRequest) -> Iterator[OldDatabase]:

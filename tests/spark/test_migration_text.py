@@ -23,6 +23,8 @@ from migration.sources.lines import read_texts, reading_session
 from tests.migration_files import HEADER, MAPPINGS, line
 from tests.migration_text import found_in, zstd
 
+pytestmark = pytest.mark.thorough
+
 LAST = "9999-12-31 23:59:59.999999"
 
 

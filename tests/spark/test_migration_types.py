@@ -37,6 +37,8 @@ from tests.columnar_files import (
     wall,
 )
 
+pytestmark = pytest.mark.thorough
+
 DAY = pa.date32()
 
 

@@ -21,6 +21,8 @@ from spark_jobs.contracts.operations import MIGRATION_PROGRESS
 from spark_jobs.storage import delta
 from tests.migration_files import line, old_system, planned
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.fixture
 def work(tmp_path, lake, key_file) -> Iterator[Work]:

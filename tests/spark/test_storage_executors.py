@@ -5,6 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
+pytestmark = pytest.mark.thorough
+
 JOB = """
 from spark_jobs.errors import RetryableError
 from spark_jobs.storage import session

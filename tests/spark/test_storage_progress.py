@@ -12,6 +12,8 @@ from pyspark.sql import DataFrame, SparkSession
 
 from spark_jobs.storage import progress
 
+pytestmark = pytest.mark.thorough
+
 
 def slow(spark: SparkSession) -> DataFrame:
     """Eight tasks of half a second, 1,000 rows each out of files that Spark counts."""

@@ -24,6 +24,8 @@ from spark_jobs.tagging.versions import tables_read
 from tests.tag_histories import HEAD, Click, Life, Order, catalogue_of, definition, local, moment
 from tests.tag_tables import ORIGIN, Row, add, event_row, line_rows, order_row, subject, write_lives
 
+pytestmark = pytest.mark.thorough
+
 BASE = local("2018-01-01T00:00")
 SINCE = local("2017-02-01T00:00")
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)

@@ -7,6 +7,8 @@ import os
 import time
 from pathlib import Path
 
+import pytest
+
 from spark_jobs.contracts.core import ORDERS
 from spark_jobs.storage import delta
 from spark_jobs.storage.delta import Lake
@@ -14,6 +16,8 @@ from spark_jobs.upkeep import vacuum_job
 from spark_jobs.upkeep.job import audit
 from tests.tag_histories import Order, local
 from tests.tag_tables import add, order_row, settings_of
+
+pytestmark = pytest.mark.thorough
 
 DAY_S = 86_400
 

@@ -156,6 +156,7 @@ def test_down_leaves_the_stack_of_a_running_process_alone(stack: EmbeddedStack) 
         detached.down(stack.layout.root)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("number", "services"),
     [
@@ -174,6 +175,7 @@ def test_no_process_is_left_when_the_owner_ends(tmp_path: Path, number: signal.S
     assert processes_that_name(data_dir) == []
 
 
+@pytest.mark.thorough
 def test_kafka_keeps_its_events_and_its_id_over_a_kill(tmp_path: Path) -> None:
     layout, topic = Layout(tmp_path), TOPICS[0].name
     with owner(tmp_path) as process:
@@ -191,6 +193,7 @@ def test_kafka_keeps_its_events_and_its_id_over_a_kill(tmp_path: Path) -> None:
         consumer.close()
 
 
+@pytest.mark.thorough
 def test_a_lost_log_directory_is_never_formatted_again(tmp_path: Path) -> None:
     note = Layout(tmp_path).kafka / "cluster.json"
     note.parent.mkdir()
@@ -211,6 +214,7 @@ def test_a_port_in_use_is_told_before_anything_starts(tmp_path: Path) -> None:
     assert not state.is_locked(Layout(tmp_path))
 
 
+@pytest.mark.thorough
 def test_a_service_that_cannot_start_is_told_with_its_log_and_nothing_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -40,6 +40,7 @@ def test_a_stream_that_was_killed_ends_with_the_rows_of_a_run_without_a_fault(
     assert_as_undisturbed(stack, spark, tmp_path / "undisturbed", messages=MESSAGES)
 
 
+@pytest.mark.thorough
 def test_who_asks_for_all_waits_for_the_service_and_a_graceful_stop_takes_in_the_rest(
     stack: EmbeddedStack, spark, tmp_path: Path
 ) -> None:

@@ -65,6 +65,7 @@ def proven(work: Work) -> tuple[Fingerprint, int, int]:
     return fingerprint(delta.read(work.lake, ORDER_LINES), ORDER_LINES), refused, len(chunks)
 
 
+@pytest.mark.thorough
 def test_history_moves_from_hdfs_into_hdfs(move, server, tmp_path) -> None:
     with move("history") as work:
         copy_all(work)

@@ -97,6 +97,7 @@ def _views() -> Path:
     return MAPPINGS.parents[2] / "trino_catalog"
 
 
+@pytest.mark.thorough
 def test_live_events_are_counted_once_before_the_switch_behind_it_and_back_again(
     stack: EmbeddedStack, spark: SparkSession, old: OldSystem
 ) -> None:
