@@ -27,7 +27,7 @@ FOLDERS: Mapping[str, Sequence[str]] = {
 }
 # Tiers whose tests wait for one driver or one interpreter: their files are dealt out to this many processes. The others
 # share brokers, hosts or the machine's memory.
-PROCESSES: Mapping[str, int] = {"unit": 2, "spark": 2}
+PROCESSES: Mapping[str, int] = {"unit": 2, "spark": 2, "properties": 2}
 DAILY = "not campaign and not lifecycle"
 # Long tests of what shorter ones show in the main: run by `./databank test`, with `--within` while there is time.
 THOROUGH = "thorough"
