@@ -1,5 +1,6 @@
 """What a cluster survives: faults at its installation, all plugs pulled at once, kill -9 of every service, bytes that
-flip in Delta's commits, the loss of each host in turn. The tests share one cluster: the first ones install it."""
+flip in Delta's commits, the loss of each host in turn. Looks that change nothing come before and behind its
+installation. The tests share one cluster: the first ones install it."""
 
 from __future__ import annotations
 
@@ -22,6 +23,12 @@ BACK_S = 300
 SMALL_MB = 260  # a folder for programs into which Kafka's archive goes, and its files do not
 WHOLE, WITHOUT_ONE = 2000, 1500  # rows of four commits, of three
 DELTAS_OWN = "--conf spark.delta.logStore.hdfs.impl=io.delta.storage.HDFSLogStore"
+
+
+def test_a_check_on_virgin_hosts_ends_without_error_and_leaves_nothing(virgin: Cluster) -> None:
+    virgin.run("install", "--check")
+    for name in HOSTS:
+        assert virgin.hosts.run(name, "ls /opt /etc/databank", check=False).stdout.strip() == "/opt:"
 
 
 def test_a_host_that_is_away_is_named_and_no_other_is_changed(virgin: Cluster) -> None:
@@ -62,6 +69,12 @@ def test_a_disk_that_is_full_at_unpacking_is_named_and_the_next_run_heals_it(vir
     virgin.hosts.run("h3", "cp -a /opt /root/begun && umount /opt && mv /root/begun/* /opt && rmdir /root/begun")
     virgin.run("install")
     assert virgin.hosts.run("h3", "find /opt -name '*.partial' -o -name '*.tar'").stdout == ""
+
+
+def test_a_drift_report_of_a_live_cluster_is_empty(installed: Cluster) -> None:
+    output = installed.run("install", "--check", "--diff")
+    assert installed.changed(output) == dict.fromkeys(HOSTS, 0)
+    assert "+++ " not in output
 
 
 def test_all_hosts_come_back_from_a_power_loss(installed: Cluster) -> None:

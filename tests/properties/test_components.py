@@ -17,6 +17,8 @@ from spark_jobs.storage.checkpoints import Scratch
 from spark_jobs.storage.delta import Lake
 from tests.components import components_by_search
 
+pytestmark = pytest.mark.thorough
+
 Links = list[tuple[int, int]]
 LOWEST, HIGHEST = -(2**63), 2**63 - 1
 MILLION = 1_000_000

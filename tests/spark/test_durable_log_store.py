@@ -16,6 +16,8 @@ from services.bundle import log_store
 from services.setup import paths
 from tests.durable_log_run import COMMITS_EACH, ROWS, WRITERS
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.fixture(scope="module")
 def jar(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -95,6 +95,7 @@ def test_a_batch_that_is_repeated_changes_nothing(lake: Lake, stream: Stream) ->
     assert counts(lake) == before
 
 
+@pytest.mark.thorough
 def test_a_lost_checkpoint_reads_again_and_doubles_nothing(lake: Lake, stream: Stream) -> None:
     values = [message("a"), purchase()]
     take_in(batch(lake, values), 0, stream)
@@ -104,6 +105,7 @@ def test_a_lost_checkpoint_reads_again_and_doubles_nothing(lake: Lake, stream: S
     assert {**counts(lake), "ops.runs": 1} == before
 
 
+@pytest.mark.thorough
 def test_an_event_sent_again_later_is_a_duplicate(lake: Lake, stream: Stream) -> None:
     take_in(batch(lake, [message("a"), purchase()]), 0, stream)
     take_in(batch(lake, [message("a"), purchase(), message("b")], first_offset=2), 1, stream)
@@ -113,6 +115,7 @@ def test_an_event_sent_again_later_is_a_duplicate(lake: Lake, stream: Stream) ->
     assert counts(lake)["raw.events"] == 5
 
 
+@pytest.mark.thorough
 def test_an_order_that_fits_line_by_line_but_not_together_stops_no_stream(lake: Lake, stream: Stream) -> None:
     def lines(**changed: object) -> bytes:
         line = {"product_id": "1", "quantity": 1, "sales_value": "1.00", "retail_disc": "0.00"}

@@ -108,6 +108,7 @@ def test_copying_again_changes_nothing(work) -> None:
     assert (versions(work), fingerprints(work.ledger, work.plan.plan_id)) == before
 
 
+@pytest.mark.thorough
 def test_a_chunk_that_is_copied_again_after_its_commit_is_not_there_twice(work, monkeypatch) -> None:
     """The process dies between Delta's commit and the ledger: the ledger says copying, the target has the rows."""
     moves = work.ledger.move
@@ -145,6 +146,7 @@ def test_a_lost_ledger_is_healed_from_the_target_s_log(old, lake, key_file, tmp_
         assert versions(work) == before
 
 
+@pytest.mark.thorough
 def test_a_lost_target_is_copied_again(old, lake, key_file, tmp_path) -> None:
     with planned(old, lake, key_file) as work:
         copy_all(work)
@@ -229,6 +231,7 @@ def test_a_file_without_good_records_is_copied_too(tmp_path, lake, key_file) -> 
         assert counts == {(0, 0): 1, (2, 0): 1}
 
 
+@pytest.mark.thorough
 def test_repair_replaces_what_the_target_holds_of_a_chunk(work, monkeypatch) -> None:
     copy_all(work)
     wanted = fingerprints(work.ledger, work.plan.plan_id)
@@ -266,6 +269,7 @@ def test_another_mapping_after_copying_is_refused(old, lake, key_file) -> None:
         heal(work, ORDER_LINES)
 
 
+@pytest.mark.thorough
 def test_the_mirror_shows_the_ledger_and_is_not_rewritten_without_need(work) -> None:
     mirror(work)
     copy_all(work)

@@ -117,6 +117,7 @@ def test_there_and_back_and_there_again_and_a_ledger_that_was_restored_hears_of_
         assert restored.ledger.last_step(ready.plan.plan_id, CUT_OVER).facts["barrier"] == {"0": 7}
 
 
+@pytest.mark.thorough
 def test_what_the_release_before_noted_in_the_ledger_alone_is_noted_in_the_lake(work) -> None:
     work.ledger.record_step(work.plan.plan_id, CUT_OVER, {"view": "sales.purchases", "versions": {}})
     for _ in range(2):
@@ -163,6 +164,7 @@ def test_nothing_is_switched_before_the_stream_has_passed_the_barrier_and_what_i
     assert (readers.side, steps(ready)) == ("old", [])
 
 
+@pytest.mark.thorough
 def test_nothing_is_switched_when_rows_changed_after_the_verification(ready) -> None:
     readers = Readers()
     ready.lake.spark.sql(f"DELETE FROM delta.`{ready.lake.path_of(ORDER_LINES)}` WHERE order_id = '1'")
@@ -171,6 +173,7 @@ def test_nothing_is_switched_when_rows_changed_after_the_verification(ready) -> 
     assert readers.side == "old"
 
 
+@pytest.mark.thorough
 def test_a_view_that_does_not_answer_is_switched_back_and_cannot_be_finished(ready) -> None:
     readers = Readers()
     readers.is_broken = True
@@ -185,6 +188,7 @@ def test_a_view_that_does_not_answer_is_switched_back_and_cannot_be_finished(rea
         finish(ready)
 
 
+@pytest.mark.thorough
 def test_after_finish_there_is_no_way_back_for_any_plan(ready, tmp_path: Path) -> None:
     readers = Readers()
     client = Trino("", readers)

@@ -81,6 +81,7 @@ def test_history_becomes_orders_and_purchase_events_beside_the_stream_s(work) ->
     assert [delta.current_version(work.lake, table) for table in (ORDERS, EVENTS)] == versions
 
 
+@pytest.mark.thorough
 def test_an_order_that_history_itself_brought_is_not_derived_beside_it(work) -> None:
     lines = delta.read(work.lake, ORDER_LINES).where("order_id = '3'")
     brought = orders_from_lines(lines).withColumns({"origin": F.lit("migration/core.orders/a"), "status": F.lit("x")})
@@ -93,6 +94,7 @@ def test_an_order_that_history_itself_brought_is_not_derived_beside_it(work) -> 
     verify_table(work, work.mappings[0])
 
 
+@pytest.mark.thorough
 def test_a_requeued_line_of_a_derived_order_is_in_its_sums(work, old) -> None:
     with pytest.raises(TerminalError, match=r"core\.orders: 3 missing"):
         verify_table(work, work.mappings[0])
@@ -116,6 +118,7 @@ def test_a_requeued_line_of_a_derived_order_is_in_its_sums(work, old) -> None:
     verify_table(mended, mended.mappings[0])
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("damage", "wanted"),
     [

@@ -39,6 +39,7 @@ def test_of_rows_in_several_files_the_first_file_s_stays(work) -> None:
     assert places == {"a": (3, 0), "b": (2, 1), "c": (1, 2)}
 
 
+@pytest.mark.thorough
 def test_settling_goes_on_until_every_page_is_settled(work, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(settling, "CHUNKS_PER_COMMIT", 1)
     looks = counted(monkeypatch, settling, "losers_of")
@@ -48,6 +49,7 @@ def test_settling_goes_on_until_every_page_is_settled(work, monkeypatch: pytest.
     assert len(looks) == 1  # the table was looked at once, however many pages there are
 
 
+@pytest.mark.thorough
 def test_a_row_that_was_to_stay_and_left_meanwhile_has_an_heir(at_rest, monkeypatch: pytest.MonkeyPatch) -> None:
     send_live(at_rest, "1", origin="stream/0")
     send_live(at_rest, "2", origin="stream/1")
@@ -73,6 +75,7 @@ def test_settling_again_changes_nothing(at_rest) -> None:
     ) == before
 
 
+@pytest.mark.thorough
 def test_history_goes_before_the_live_stream_whoever_came_first(at_rest) -> None:
     wanted = fingerprint(delta.read(at_rest.lake, ORDER_LINES), ORDER_LINES)
     send_live(at_rest, "1", "5")
@@ -80,6 +83,7 @@ def test_history_goes_before_the_live_stream_whoever_came_first(at_rest) -> None
     assert fingerprint(delta.read(at_rest.lake, ORDER_LINES), ORDER_LINES) == wanted
 
 
+@pytest.mark.thorough
 def test_the_ledger_is_healed_of_a_settlement_that_it_never_heard_of(old, lake, key_file, tmp_path) -> None:
     with planned(old, lake, key_file) as work:
         copy_all(work)

@@ -98,6 +98,7 @@ def test_damage_to_the_target_turns_verification_red_and_names_the_line(at_rest,
     assert states(at_rest) == {"a": "failed", "b": others, "c": others}
 
 
+@pytest.mark.thorough
 def test_a_red_chunk_stays_red_until_it_is_repaired(at_rest) -> None:
     wanted = fingerprints(at_rest.ledger, at_rest.plan.plan_id)
     run_sql(at_rest, "DELETE FROM {t} WHERE order_id = '5'")
@@ -112,6 +113,7 @@ def test_a_red_chunk_stays_red_until_it_is_repaired(at_rest) -> None:
     assert fingerprints(at_rest.ledger, at_rest.plan.plan_id) == wanted
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("damage", "says"),
     [
@@ -133,6 +135,7 @@ def test_damage_to_the_quarantine_turns_verification_red_until_it_is_repaired(at
     verify(at_rest)
 
 
+@pytest.mark.thorough
 def test_a_table_that_is_red_as_a_whole_has_no_verified_chunk(at_rest) -> None:
     verify(at_rest)
     send_live(at_rest, "1")
@@ -171,6 +174,7 @@ def verified(at_rest) -> int:
     return int(verify_table(at_rest, at_rest.mappings[0])["version"])
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("change", "is_let_through"),
     [

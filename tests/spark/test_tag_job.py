@@ -109,6 +109,7 @@ def test_the_plan_reads_each_source_once_and_moves_rows_once(lake: Lake) -> None
     assert moved == ["person_no"], "people stay together from the one exchange on"
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("text", ["2018-01-01T00:00", "2017-11-06T15:45:10"])
 def test_spark_and_the_kernels_agree_on_random_histories(lake: Lake, tmp_path: Path, text: str) -> None:
     base = local(text)
@@ -193,6 +194,7 @@ def test_a_story_of_runs(lake: Lake, tmp_path: Path) -> None:
         assert keys == 0, table.name
 
 
+@pytest.mark.thorough
 def test_a_new_identity_snapshot_is_a_new_version_and_the_cause(lake: Lake, tmp_path: Path) -> None:
     from spark_jobs.contracts.identity import IDENTITY_MAP
 

@@ -68,6 +68,7 @@ def test_causes_and_moments_that_are_past(lake: Lake, tmp_path: Path) -> None:
     assert generations(lake) == {*published(lake, "current"), past["generation"]}
 
 
+@pytest.mark.thorough
 def test_of_two_runs_beside_each_other_one_publishes(lake: Lake, tmp_path: Path, monkeypatch) -> None:
     tags, settings = tmp_path / "tags", settings_of(lake)
     write_catalogue(tags, definition("bought"))
