@@ -39,6 +39,8 @@ _FIXED = {
     "spark.sql.optimizer.canChangeCachedPlanOutputPartitioning": "true",
     # A job has hundreds of generated classes; with the default of 100 they are thrown out, made and compiled again.
     "spark.sql.codegen.cache.maxEntries": "3000",
+    # Else PySpark tells the JVM, before each operation on a column, from which line of Python it comes.
+    "spark.python.sql.dataFrameDebugging.enabled": "false",
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
     "spark.sql.execution.arrow.maxRecordsPerBatch": "50000",

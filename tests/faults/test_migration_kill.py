@@ -95,6 +95,7 @@ def kills_end_as_if_undisturbed(spark: SparkSession, old: OldSystem, key_file: P
     both_end_alike(spark, quiet, disturbed)
 
 
+@pytest.mark.thorough
 def test_kills_of_a_copy_lose_and_double_nothing(spark, old, key_file) -> None:
     kills_end_as_if_undisturbed(spark, old, key_file, kills=2, seed=7)
 
