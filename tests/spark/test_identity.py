@@ -209,6 +209,7 @@ def test_a_kiosk_of_5000_logins_leaves_5000_persons(first: Found, shared_lake: L
     assert delta.read(shared_lake, IDENTITY_MAP).where(of_kiosk).count() == 0
 
 
+@pytest.mark.thorough
 def test_a_corrupted_row_stops_publication(refused: tuple[str, dict[str, Any], dict[str, Any]], merged: Found) -> None:
     said, before, after = refused
     assert "not published" in said
@@ -217,6 +218,7 @@ def test_a_corrupted_row_stops_publication(refused: tuple[str, dict[str, Any], d
         assert after[table.name] == before[table.name]
 
 
+@pytest.mark.thorough
 def test_a_run_that_failed_is_on_record(shared_lake: Lake, merged: Found) -> None:
     states = [row.state for row in delta.read(shared_lake, RUNS).orderBy("ended_at").collect()]
     assert states[:3] == ["succeeded", "failed", "succeeded"]
@@ -241,6 +243,7 @@ def test_a_late_link_merges_and_the_older_id_survives_and_both_resolve(
     assert seen[named("login:eve")] == seen[named("phone:eve")] < seen[named("openid:eve")]
 
 
+@pytest.mark.thorough
 def test_a_decision_keeps_two_identifiers_apart_and_gives_former_ids_back(
     first: Found, merged: Found, separated: Found
 ) -> None:
@@ -253,6 +256,7 @@ def test_a_decision_keeps_two_identifiers_apart_and_gives_former_ids_back(
     assert {separated.survivors[login], separated.survivors[phone]} == {login, phone}
 
 
+@pytest.mark.thorough
 def test_a_decision_holds_however_the_two_would_meet(first: Found, separated: Found) -> None:
     # Nothing links the two directly: the weaker of the links between them gives way.
     hal = first.holder("login:hal")
@@ -262,6 +266,7 @@ def test_a_decision_holds_however_the_two_would_meet(first: Found, separated: Fo
     assert separated.facts["persons"] == first.facts["persons"]  # eve is one now, hal two, fay was merged in between
 
 
+@pytest.mark.thorough
 def test_a_rerun_changes_nothing(shared_lake: Lake, separated: Found) -> None:
     before = published(shared_lake)
     assert resolve(shared_lake)["changed"] is False
@@ -270,6 +275,7 @@ def test_a_rerun_changes_nothing(shared_lake: Lake, separated: Found) -> None:
     assert published(shared_lake) == before
 
 
+@pytest.mark.thorough
 def test_ids_and_numbers_follow_from_the_input_alone(first: Found, lake: Lake) -> None:
     put_kiosk(lake)
     put(lake, AT_FIRST[::-1][:12], MEMBERS_AT_FIRST[::-1])
