@@ -8,6 +8,7 @@ import signal
 import time
 from pathlib import Path
 
+import pytest
 from deltalake import DeltaTable
 
 from services.embedded.processes import Identity
@@ -68,6 +69,7 @@ def test_the_dag_that_verifies_a_cluster_succeeds(web: Web) -> None:
     assert web.states(run) == {"": "success", "succeed": "success"}
 
 
+@pytest.mark.thorough
 def test_kill_9_of_task_and_scheduler_leave_no_spark_behind_and_no_row_twice(stack: EmbeddedStack, web: Web) -> None:
     produce(stack.kafka_bootstrap, MESSAGES)
     run = web.wake("databank_daily")

@@ -53,9 +53,7 @@ class Web:
     def log(self, run: str, task: str, attempt: int = 1) -> str:
         """What stands in a task's log."""
         said = self.get(f"{run}/taskInstances/{task}/logs/{attempt}", headers={"Accept": "application/json"})
-        return "\n".join(
-            str(line.get("event", line)) if isinstance(line, dict) else str(line) for line in said["content"]
-        )
+        return "\n".join(words for line in said["content"] for words in _words_of(line))
 
     def wait_for(self, is_so: Callable[[], object], what: str, *, most_s: float = MOST_S) -> None:
         until = time.monotonic() + most_s
@@ -67,3 +65,11 @@ class Web:
         assert answer.ok, f"{answer.request.method} {answer.url}: {answer.status_code} {answer.text[:800]}"
         said: dict[str, Any] = answer.json()
         return said
+
+
+def _words_of(line: object) -> list[str]:
+    """What a line of a task's log says; the words of an exception stand beside the line itself."""
+    if not isinstance(line, dict):
+        return [str(line)]
+    raised = [str(one.get("exc_value")) for one in line.get("error_detail") or []]
+    return [str(line.get("event", line)), *raised]
