@@ -30,6 +30,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStack]:
         yield running
 
 
+@pytest.mark.thorough
 def test_a_stream_that_was_killed_ends_with_the_rows_of_a_run_without_a_fault(
     stack: EmbeddedStack, spark, tmp_path: Path
 ) -> None:
