@@ -108,7 +108,6 @@ def test_copying_again_changes_nothing(work) -> None:
     assert (versions(work), fingerprints(work.ledger, work.plan.plan_id)) == before
 
 
-@pytest.mark.thorough
 def test_a_chunk_that_is_copied_again_after_its_commit_is_not_there_twice(work, monkeypatch) -> None:
     """The process dies between Delta's commit and the ledger: the ledger says copying, the target has the rows."""
     moves = work.ledger.move
