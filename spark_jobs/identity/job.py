@@ -31,11 +31,13 @@ from spark_jobs.people.system_time import moment, newest_at
 from spark_jobs.settings import Settings
 from spark_jobs.storage import checkpoints, delta, fingerprints, runs
 from spark_jobs.storage.checkpoints import Scratch
+from spark_jobs.storage.commits import newest_commits
 from spark_jobs.storage.delta import Lake, Transaction
 from spark_jobs.storage.snapshots import newest_snapshot
 from spark_jobs.storage.upserts import upsert
 
 ALL_WORKSPACES = "all"
+_LAST_COMMITS = 50  # among which a run's own is, however many write beside it
 OWN_TABLES = (IDENTIFIERS, IDENTITY_LINKS, *PUBLISHED, IDENTITY_SNAPSHOTS)
 
 
@@ -117,7 +119,8 @@ def _snapshot(work: Work, *, rebuild: bool) -> dict[str, int | str | bool]:
 
 def _extend_dictionary(work: Work, observed: DataFrame) -> int:
     """Number the identifiers that are new; how many."""
-    known = delta.read(work.lake, IDENTIFIERS)
+    # Of one version: where another run numbers meanwhile, this one's first number is taken, and it gives none.
+    known = _pinned(work.lake, IDENTIFIERS)
     changes = work.scratch.keep(ledger.identifier_changes(observed, known), "dictionary")
     is_new = F.col("identifier_no").isNull()
     counted = outcome.counted(changes.where(is_new), "new").unionByName(
@@ -137,7 +140,9 @@ def _extend_dictionary(work: Work, observed: DataFrame) -> int:
 def _extend_ledger(work: Work, observed: DataFrame) -> int:
     """Append what the ledger does not say yet; how many rows."""
     links = ledger.observed_links(observed, delta.read(work.lake, IDENTIFIERS))
-    additions = work.scratch.keep(ledger.link_additions(links, delta.read(work.lake, IDENTITY_LINKS)), "additions")
+    version = delta.current_version(work.lake, IDENTITY_LINKS)
+    held = delta.read(work.lake, IDENTITY_LINKS, version=version)
+    additions = work.scratch.keep(ledger.link_additions(links, held), "additions")
     found = additions.agg(F.count(F.lit(1)).alias("links"), F.count_if(F.col("identifier_a").isNull()).alias("ends"))
     counted = found.collect()[0]
     if counted["ends"]:
@@ -153,8 +158,12 @@ def _extend_ledger(work: Work, observed: DataFrame) -> int:
             "rule_version": F.lit(rule_version()),
             "run_id": F.lit(work.publisher.run_id),
         }
-        once = Transaction(f"identity/links/{work.publisher.run_id}", 1)
-        delta.append(additions.withColumns(signed), work.lake, IDENTITY_LINKS, once=once)
+        # The version is that of the ledger which lacks these rows: of two runs at once one adds them.
+        once, run_id = Transaction("identity/links", version + 1), work.publisher.run_id
+        delta.append(additions.withColumns(signed), work.lake, IDENTITY_LINKS, once=once, facts={"run_id": run_id})
+        commits = newest_commits(work.lake, IDENTITY_LINKS, limit=_LAST_COMMITS)
+        if not any(commit.facts.get("run_id") == run_id for commit in commits):
+            raise RetryableError("another identity run extended the ledger meanwhile; start this one again behind it")
     return int(counted["links"])
 
 
@@ -188,7 +197,7 @@ def _judge(work: Work, basis: Basis) -> tuple[DataFrame, DataFrame]:
     )
     judged = keep(forest.spanning_forest(exclusive, labels, basis.separations), "judged")
     owners = forest.exclusive_labels(judged, ledger.exclusive(identifiers))
-    sliced = sharing.sliced_links(links, owners, basis.separations)
+    sliced = sharing.parted(sharing.sliced_links(links, owners, basis.separations), basis.separations)
     held = sharing.holdings(sliced)
     states = outcome.all_states(links, judged, sharing.judge_sliced(sliced, held))
     return keep(states, "states"), keep(sharing.members_of(identifiers, owners, held), "members")
@@ -225,10 +234,11 @@ def _propose(work: Work, basis: Basis, judged: tuple[DataFrame, DataFrame]) -> P
 def _homes(work: Work) -> DataFrame:
     before_us = work.publisher.before_us
     known = newest_at(delta.read(work.lake, IDENTITY_HOMES), ["identifier_no"], before_us)
-    if known.isEmpty():
+    is_written = not known.isEmpty()
+    if not is_written:
         # A lake whose snapshots were made before homes were written down, or a new one with an empty map.
         known = homes.of_history(delta.read(work.lake, IDENTITY_MAP).where(F.col("system_from") <= moment(before_us)))
-    return work.scratch.keep(known.select(*homes.HOME), "homes")
+    return work.scratch.keep(known.select(*homes.HOME, F.lit(is_written).alias("is_written")), "homes")
 
 
 def _numbers(counted: DataFrame) -> dict[str, int]:
