@@ -20,6 +20,7 @@ from spark_jobs.settings import Settings
 JOBS: Mapping[str, str] = {
     "ingest": "spark_jobs.ingest.job",
     "identity": "spark_jobs.identity.job",
+    "identity-check": "spark_jobs.identity.check",
     "components": "spark_jobs.identity.components_job",
     "sessions": "spark_jobs.sessions.job",
     "tags": "spark_jobs.tagging.job",

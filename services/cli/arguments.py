@@ -17,6 +17,7 @@ _PROCESSES: Mapping[str, Mapping[str, tuple[tuple[str, ...], str]]] = {
     },
     "identity": {
         "run": (("spark_jobs", "identity"), "link identifiers and give every person one id"),
+        "check": (("spark_jobs", "identity-check"), "check rules of identity, compute nothing"),
         "components": (("spark_jobs", "components"), "connected components of any list of links"),
     },
     "tags": {

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from spark_jobs.identity.declared import Rules
 from spark_jobs.identity.numbering import numbered
-from spark_jobs.identity.rules import JOINING_KINDS, NEGATIVE, is_sliced, owner_limit, priority, unique_key
+from spark_jobs.identity.rules import JOINING_KINDS, NEGATIVE, is_hint, is_sliced, owner_limit, priority, unique_key
 
 VALUE = ("type", "scope", "token")
 
@@ -25,11 +26,11 @@ def identifier_changes(observed: DataFrame, known: DataFrame) -> DataFrame:
     return both.where(is_changed).drop("known_since")
 
 
-def number_new(changes: DataFrame, *, after: int, run_id: str) -> DataFrame:
+def number_new(changes: DataFrame, rules: Rules, *, after: int, run_id: str) -> DataFrame:
     """New identifiers with their numbers: by first seen, then strength of type, scope and token."""
     new = changes.where(F.col("identifier_no").isNull()).drop("identifier_no", "run_id")
-    ranked = new.withColumn("rank", priority(F.col("type")))
-    ties = ("rank", "scope", "token")
+    ranked = new.withColumn("rank", priority(F.col("type"), rules))
+    ties = ("rank", "scope", "token", "type")
     placed = numbered(ranked, "identifier_no", moment="first_seen_at", ties=ties, after=after)
     return placed.withColumn("run_id", F.lit(run_id)).drop("rank")
 
@@ -84,9 +85,9 @@ def link_additions(links: DataFrame, ledger: DataFrame) -> DataFrame:
     )
 
 
-def exclusive(identifiers: DataFrame) -> DataFrame:
-    """Identifiers of types that belong to one person for ever."""
-    return identifiers.where(~is_sliced(F.col("type")))
+def exclusive(identifiers: DataFrame, rules: Rules) -> DataFrame:
+    """Identifiers that belong to one person for ever: neither of a type that passes on, nor barred."""
+    return identifiers.where(~is_sliced(F.col("type"), rules) & F.col("barred").isNull())
 
 
 def pairs_of(ledger: DataFrame) -> DataFrame:
@@ -105,18 +106,21 @@ def separations_of(ledger: DataFrame) -> DataFrame:
     return ledger.where(F.col("kind") == NEGATIVE).select("identifier_a", "identifier_b").dropDuplicates()
 
 
-def with_ends(pairs: DataFrame, identifiers: DataFrame) -> DataFrame:
+def with_ends(pairs: DataFrame, identifiers: DataFrame, rules: Rules) -> DataFrame:
     """Add what the rules ask of both ends, and `strength`: the smaller, the stronger.
 
-    Out: a_/b_ priority, sliced, limit, unique; strength = (weaker end's priority, not authenticated, first seen,
-    tokens), which is total and knows nothing of the order in which anything arrived.
+    In:  rows of `pairs_of`; rows of `barred`.
+    Out: a_/b_ priority, sliced, limit, unique, hint, barred; strength = (weaker end's priority, not authenticated,
+         first seen, tokens), which is total and knows nothing of the order in which anything arrived.
     """
     end = identifiers.select(
         "identifier_no",
-        priority(F.col("type")).alias("priority"),
-        is_sliced(F.col("type")).alias("sliced"),
-        owner_limit(F.col("type")).alias("limit"),
-        unique_key(F.col("type"), F.col("scope")).alias("unique"),
+        priority(F.col("type"), rules).alias("priority"),
+        is_sliced(F.col("type"), rules).alias("sliced"),
+        owner_limit(F.col("type"), rules).alias("limit"),
+        unique_key(F.col("type"), F.col("scope"), rules).alias("unique"),
+        is_hint(F.col("type"), rules).alias("hint"),
+        "barred",
         "token",
     )
     # identifier_no is unique: each join gives every pair exactly one row more of columns, never more rows.

@@ -71,18 +71,20 @@ def judge_sliced(sliced: DataFrame, held: DataFrame) -> DataFrame:
 def members_of(identifiers: DataFrame, labels: DataFrame, held: DataFrame) -> DataFrame:
     """Every identifier with the component that holds it for good.
 
-    In:  rows of `core.identifiers`; node, label of exclusive ones; rows of `holdings`.
-    Out: identifier_no, type, scope, token, first_seen_at, label (null where several persons share it), reason.
+    In:  rows of `barred`; node, label of exclusive ones; rows of `holdings`.
+    Out: identifier_no, type, scope, token, first_seen_at, label (null where nobody holds it for good), reason (of that:
+         several persons share it, or it is barred).
     """
     exclusive = labels.select(F.col("node").alias("identifier_no"), F.col("label").alias("own_label"))
     # Both are unique on identifier_no, so these joins cannot add rows.
     every = identifiers.join(exclusive, on="identifier_no", how="left").join(
         held.select("identifier_no", "label", "reason"), on="identifier_no", how="left"
     )
+    reason = F.coalesce("barred", "reason")
     # A device that nobody was ever seen on is an anonymous person of its own.
-    alone = F.when(F.col("reason").isNull(), F.col("identifier_no"))
+    alone = F.when(reason.isNull(), F.col("identifier_no"))
     label = F.coalesce("own_label", "label", alone)
-    return every.select("identifier_no", *VALUE, "first_seen_at", label.alias("label"), "reason")
+    return every.select("identifier_no", *VALUE, "first_seen_at", label.alias("label"), reason.alias("reason"))
 
 
 def shared(members: DataFrame) -> DataFrame:
