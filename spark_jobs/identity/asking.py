@@ -9,9 +9,16 @@ from pathlib import Path
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
-from spark_jobs.contracts.identity import IDENTIFIERS, IDENTITY_HOMES, IDENTITY_LINK_STATES, IDENTITY_LINKS, PERSONS
+from spark_jobs.contracts.identity import (
+    IDENTIFIERS,
+    IDENTITY_DECISIONS,
+    IDENTITY_HOMES,
+    IDENTITY_LINK_STATES,
+    IDENTITY_LINKS,
+    PERSONS,
+)
 from spark_jobs.errors import TerminalError
-from spark_jobs.identity import looking
+from spark_jobs.identity import decisions, looking
 from spark_jobs.identity.naming import Name, PersonName, ValueName, moment_of, shown, tokens_of
 from spark_jobs.people.system_time import known_at, newest_at
 from spark_jobs.settings import Settings
@@ -48,8 +55,12 @@ class Asked:
         return rows.select("identifier_no", F.col("person_id").alias("home"))
 
     def ledger(self) -> DataFrame:
-        """Rows of `core.identity_links`."""
-        return delta.read(self.lake, IDENTITY_LINKS)
+        """Rows of `core.identity_links`, and decisions that are in force now as such: columns `decisions.LINKED`."""
+        links = delta.read(self.lake, IDENTITY_LINKS)
+        # A question writes nothing, and a lake where no run came by since this release has no decisions.
+        if not delta.exists(self.lake, IDENTITY_DECISIONS):
+            return links.select(*decisions.LINKED)
+        return decisions.with_decisions(links, decisions.in_force(delta.read(self.lake, IDENTITY_DECISIONS)))
 
     def identifiers(self) -> DataFrame:
         """Rows of `core.identifiers`."""

@@ -9,12 +9,15 @@ from spark_jobs.identity.rules import (
     BLOCKED,
     BLOCKLISTED,
     HINT_ONLY,
+    LOCKED,
     NAMES_NOBODY,
     PARKED,
     SEPARATED,
     SUPER_NODE,
     UNDECLARED,
 )
+
+_OF_GUARDS = ("a_barred", "b_barred", "a_hint", "b_hint")
 
 
 def super_nodes(links: DataFrame) -> DataFrame:
@@ -59,15 +62,28 @@ def guarded(links: DataFrame) -> DataFrame:
         F.when(F.col("is_separated"), _verdict(BLOCKED, SEPARATED))
         .when(_either("barred", BLOCKLISTED), _verdict(BLOCKED, BLOCKLISTED))
         .when(_either("barred", UNDECLARED), _verdict(PARKED, UNDECLARED))
-        .when(F.col("a_hint") | F.col("b_hint"), _verdict(PARKED, HINT_ONLY))
+        .when((F.col("a_hint") | F.col("b_hint")) & (F.col("decided") == 0), _verdict(PARKED, HINT_ONLY))
         .when(F.col("a_sliced") & F.col("b_sliced"), _verdict(PARKED, NAMES_NOBODY))
-        .when(F.coalesce("a_hub", "b_hub").isNotNull(), _verdict(PARKED, SUPER_NODE))
+        .when(_crosses_a_lock(), _verdict(PARKED, LOCKED))
+        .when(F.coalesce("a_hub", "b_hub").isNotNull() & (F.col("decided") == 0), _verdict(PARKED, SUPER_NODE))
     )
     return (
         marked.withColumn("verdict", verdict)
         .withColumns({"state": F.col("verdict.state"), "reason": F.col("verdict.reason")})
-        .drop("verdict", "a_hub", "b_hub", "is_separated", "a_barred", "b_barred", "a_hint", "b_hint")
+        .drop("verdict", "a_hub", "b_hub", "is_separated", "decided", *_OF_GUARDS)
     )
+
+
+def _crosses_a_lock() -> Column:
+    """True where one end is frozen and the other is not, or not by the same lock.
+
+    But for a device that is not frozen itself: whether it passes from person to person is known later (`sharing`).
+    """
+    free = [
+        F.col(f"{one}_sliced") & F.col(f"{one}_lock").isNull() & ~F.col(f"{other}_sliced")
+        for one, other in (("a", "b"), ("b", "a"))
+    ]
+    return ~F.col("a_lock").eqNullSafe(F.col("b_lock")) & ~free[0] & ~free[1]
 
 
 def _either(name: str, value: str) -> Column:

@@ -16,6 +16,7 @@ from pyspark.sql import functions as F
 from spark_jobs.contracts.core import EVENTS, MEMBERS
 from spark_jobs.contracts.identity import (
     IDENTIFIERS,
+    IDENTITY_DECISIONS,
     IDENTITY_HOMES,
     IDENTITY_LINKS,
     IDENTITY_MAP,
@@ -24,7 +25,19 @@ from spark_jobs.contracts.identity import (
 )
 from spark_jobs.contracts.schema import Table
 from spark_jobs.errors import RetryableError
-from spark_jobs.identity import barring, components, forest, guards, homes, ledger, mapping, outcome, persons, sharing
+from spark_jobs.identity import (
+    barring,
+    components,
+    decisions,
+    forest,
+    guards,
+    homes,
+    ledger,
+    mapping,
+    outcome,
+    persons,
+    sharing,
+)
 from spark_jobs.identity.declared import Rules
 from spark_jobs.identity.observations import sightings, stars
 from spark_jobs.identity.publication import PUBLISHED, Proposal, Publisher, publish
@@ -38,7 +51,7 @@ from spark_jobs.storage.snapshots import newest_snapshot
 from spark_jobs.storage.upserts import upsert
 
 ALL_WORKSPACES = "all"
-OWN_TABLES = (IDENTIFIERS, IDENTITY_LINKS, *PUBLISHED, IDENTITY_SNAPSHOTS)
+OWN_TABLES = (IDENTIFIERS, IDENTITY_LINKS, IDENTITY_DECISIONS, *PUBLISHED, IDENTITY_SNAPSHOTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +82,7 @@ class Basis:
 
     snapshot_id: str
     identifiers: DataFrame
+    ledger: DataFrame
     pairs: DataFrame
     separations: DataFrame
     pairs_count: int
@@ -181,11 +195,13 @@ def _extend_ledger(work: Work, observed: DataFrame) -> int:
 
 
 def _basis(work: Work, observed: DataFrame) -> Basis:
-    """Hash what the snapshot follows from: sightings, ledger and rules; the same input gives the same id."""
+    """Hash what the snapshot follows from: sightings, ledger, decisions and rules; the same input gives the same id."""
     # Of one version each, the links first: another run may add to both, and this one reads them many times.
     links, identifiers = _pinned(work.lake, IDENTITY_LINKS), _pinned(work.lake, IDENTIFIERS)
+    decided = work.scratch.keep(decisions.in_force(_pinned(work.lake, IDENTITY_DECISIONS)), "decisions")
+    links, locks = decisions.with_decisions(links, decided), decisions.locks(decided)
     pairs, separations = ledger.pairs_of(links), ledger.separations_of(links)
-    parts = {"seen": observed, "linked": pairs, "separated": separations}
+    parts = {"seen": observed, "linked": pairs, "separated": separations, "locked": locks}
     counted = [
         rows.withColumn("sightings", F.col("observations") if name == "seen" else F.lit(0))
         .agg(*fingerprints.aggregates(delta.row_digest(dict(rows.dtypes))), F.sum("sightings").alias("sightings"))
@@ -197,8 +213,8 @@ def _basis(work: Work, observed: DataFrame) -> Basis:
     text = json.dumps([work.rule_version, *[list(map(str, numbers)) for numbers in prints]])
     snapshot_id = hashlib.sha256(text.encode()).hexdigest()[:32]
     sizes = int(found["linked"]["rows"]), int(found["seen"]["sightings"] or 0)
-    identifiers = barring.barred(identifiers, work.rules, _blocked(work, identifiers))
-    return Basis(snapshot_id, identifiers, pairs, separations, *sizes)
+    usable = barring.barred(identifiers, work.rules, _blocked(work, identifiers))
+    return Basis(snapshot_id, decisions.with_locks(usable, locks), links, pairs, separations, *sizes)
 
 
 def _blocked(work: Work, identifiers: DataFrame) -> DataFrame | None:
@@ -245,6 +261,7 @@ def _propose(work: Work, basis: Basis, judged: tuple[DataFrame, DataFrame]) -> P
         snapshot_id=basis.snapshot_id,
         rules=work.rules,
         rule_version=work.rule_version,
+        ledger=basis.ledger,
         pairs=basis.pairs,
         separations=basis.separations,
         identifiers=basis.identifiers,

@@ -22,6 +22,11 @@ def held_for_good(identity_map: DataFrame) -> DataFrame:
     return identity_map.where(F.col("valid_from") == F.expr(ALWAYS)).select("identifier_no", "person_id")
 
 
+def held_values(identity_map: DataFrame) -> DataFrame:
+    """identifier_no, type, scope of identifiers that belong to one person for ever."""
+    return identity_map.where(F.col("valid_from") == F.expr(ALWAYS)).select("identifier_no", "type", "scope")
+
+
 def flagged(members: DataFrame, homes: DataFrame, *, start: Column, end: Column) -> DataFrame:
     """identifier_no, is_from, is_to: 1 where a path may begin, and end.
 

@@ -19,7 +19,6 @@ from pyspark.sql import functions as F
 from spark_jobs.contracts.identity import (
     IDENTITY_HOMES,
     IDENTITY_LINK_STATES,
-    IDENTITY_LINKS,
     IDENTITY_MAP,
     IDENTITY_SNAPSHOTS,
     PERSON_EVENTS,
@@ -67,6 +66,7 @@ class Proposal:
     snapshot_id: str
     rules: Rules
     rule_version: str
+    ledger: DataFrame
     pairs: DataFrame
     separations: DataFrame
     identifiers: DataFrame
@@ -125,7 +125,7 @@ def _changes(publisher: Publisher, proposal: Proposal, at_us: int) -> dict[str, 
     kept = {table.name: publisher.scratch.keep(found, f"new_{table.table_name}") for table, found in rows.items()}
     moved = causes.moves(kept[PERSONS.name], proposal.registry, held)
     judged = kept[IDENTITY_LINK_STATES.name].where(F.col("system_to").isNull())
-    found = causes.triggers(judged, held, proposal.wanted, delta.read(lake, IDENTITY_LINKS))
+    found = causes.triggers(judged, held, proposal.wanted, proposal.ledger)
     happened = causes.person_events(moved, found, **news)
     return {**kept, PERSON_EVENTS.name: publisher.scratch.keep(happened, f"new_{PERSON_EVENTS.table_name}")}
 

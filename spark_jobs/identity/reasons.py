@@ -17,6 +17,7 @@ from spark_jobs.identity.rules import (
     BLOCKLISTED,
     HINT_ONLY,
     KEPT_APART,
+    LOCKED,
     NAMES_NOBODY,
     PARKED,
     SEPARATED,
@@ -34,7 +35,7 @@ from spark_jobs.identity.rules import (
 _ENDS = ("identifier_a", "identifier_b")
 # Links that no guard may count: they would join nobody, whatever else holds.
 _CLOSED_TO_HUBS = (SEPARATED, BLOCKLISTED, UNDECLARED, HINT_ONLY)
-_CLOSED = (*_CLOSED_TO_HUBS, KEPT_APART)
+_CLOSED = (*_CLOSED_TO_HUBS, KEPT_APART, LOCKED)
 
 
 def groundless(
@@ -43,7 +44,7 @@ def groundless(
     """Links that are parked or blocked for a reason that does not hold.
 
     In:  identifier_a, identifier_b, state, reason of every link; both ends of decisions that keep them apart; rows of
-         `barred`; identifier_no, type, scope, person_id of identifiers that a person holds for good.
+         `barred` with `lock`; identifier_no, type, scope, person_id of identifiers that a person holds for good.
     """
     owners = lasting.select("identifier_no", F.col("person_id").alias("person"))
     links = states.transform(_with_ends, identifiers, owners, rules)
@@ -68,6 +69,7 @@ def _holds() -> Column:
         (BLOCKED, SEPARATED): F.col("decided"),
         (BLOCKED, BLOCKLISTED): (F.col("a_barred") == BLOCKLISTED) | (F.col("b_barred") == BLOCKLISTED),
         (PARKED, UNDECLARED): (F.col("a_barred") == UNDECLARED) | (F.col("b_barred") == UNDECLARED),
+        (PARKED, LOCKED): ~F.col("a_lock").eqNullSafe(F.col("b_lock")),
         (PARKED, HINT_ONLY): F.col("a_hint") | F.col("b_hint"),
         (PARKED, NAMES_NOBODY): F.col("a_sliced") & F.col("b_sliced"),
         (PARKED, UNIQUENESS): (F.col("a_person") != F.col("b_person")) & F.col("clashes"),
@@ -91,6 +93,7 @@ def _with_ends(states: DataFrame, identifiers: DataFrame, owners: DataFrame, rul
         unique_key(F.col("type"), F.col("scope"), rules).alias("unique"),
         is_hint(F.col("type"), rules).alias("hint"),
         "barred",
+        "lock",
     ).join(owners, on="identifier_no", how="left")
     both = states.select(*_ENDS, "state", "reason")
     for side in ("a", "b"):

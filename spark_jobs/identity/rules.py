@@ -14,7 +14,10 @@ from spark_jobs.identity.declared import Rules
 MASTER_ID_NAMESPACE = uuid.UUID("0f4b8a2e-6c1d-4b0a-9a55-7c8f2e9d3b16")
 
 CO_OCCURRENCE, REGISTRATION, ALIAS, NEGATIVE = "co_occurrence", "registration", "alias", "negative"
-JOINING_KINDS = (CO_OCCURRENCE, REGISTRATION, ALIAS)
+# Of decisions: two that were joined, two of a person that was locked.
+JOINED, FROZEN = "join", "lock"
+DECIDED_KINDS = (JOINED, FROZEN)
+JOINING_KINDS = (CO_OCCURRENCE, REGISTRATION, ALIAS, *DECIDED_KINDS)
 
 USED, REDUNDANT, PARKED, BLOCKED = "used", "redundant", "parked", "blocked"
 
@@ -30,6 +33,7 @@ KEPT_APART = "would join what a decision separates"
 BLOCKLISTED = "value on the blocklist"
 UNDECLARED = "undeclared identifier type"
 HINT_ONLY = "only a hint"
+LOCKED = "person is locked"
 
 # Before every event, and a moment that every client can hold; year 1 is out of Python's range in some zones.
 ALWAYS = "TIMESTAMP '1900-01-01 00:00:00'"
