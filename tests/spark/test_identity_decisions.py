@@ -56,6 +56,14 @@ def ask(lake: Lake, job: ModuleType, **given: Any) -> dict[str, Any]:
     return answer
 
 
+def survivors_by_events(lake: Lake, after: Found) -> dict[str, str]:
+    """Who resolves to whom, from merges, splits and moves alone; who is in none of them lives."""
+    survivors = {person: person for person in after.survivors}
+    for row in delta.read(lake, PERSON_EVENTS).orderBy("system_from", "person_id").collect():
+        survivors[row.person_id] = row.to_person_id
+    return survivors
+
+
 @pytest.fixture(scope="module")
 def shared_lake(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Lake:
     return Lake(spark, str(tmp_path_factory.mktemp("decisions") / "lake"))
@@ -193,5 +201,6 @@ def test_what_was_seen_decides_again_when_decisions_are_withdrawn(
     assert told["done"] is True
     assert after.holder("phone:eva") == after.holder("phone:eve") == before.holder("phone:eve")
     assert after.holder("openid:other") == after.holder("device:l9") == liz
+    assert survivors_by_events(shared_lake, after) == after.survivors
     with pytest.raises(TerminalError, match="was withdrawn already"):
         ask(shared_lake, withdraw_job, decision=locked[0]["decision_id"], reason="once more")
