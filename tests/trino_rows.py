@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from spark_jobs.contracts.derived import TAG_CHANGES, TAG_PUBLICATIONS
+from spark_jobs.contracts.schema import Table
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 WORKSPACE = "grocery"
@@ -47,6 +48,13 @@ def held(
 def person(person_id: str, survivor_id: str, *, system_from: datetime | None) -> tuple[Any, ...]:
     """A row of core.persons."""
     return (person_id, 1, 1, 1, EPOCH, survivor_id, "s1", system_from)
+
+
+def row_of(table: Table, **given: object) -> tuple[Any, ...]:
+    """A row of a table; what is not given is null where it may be, else empty, 1, or EPOCH."""
+    usual = {"string": "", "bigint": 1, "int": 1, "boolean": True, "timestamp": EPOCH, "binary": b"t" * 16}
+    values = {column.name: None if column.nullable else usual[column.type] for column in table.columns}
+    return tuple({**values, **given}[name] for name in table.column_names)
 
 
 def snapshot(published_at: datetime) -> tuple[Any, ...]:

@@ -114,7 +114,7 @@ def _identity(wanted: Wanted) -> Facts:
     with _spark(wanted) as spark:
         settings = _settings(wanted.target)
         write_ledger(Lake(spark, settings.storage_root), wanted.links, wanted.count)
-        args = Namespace(rebuild=True, root_link_budget=wanted.budget)
+        args = Namespace(rebuild=True, rules=None, root_link_budget=wanted.budget)
         return _timed(lambda: job.run(spark, settings, args), _java(spark))
 
 

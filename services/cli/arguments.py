@@ -17,6 +17,14 @@ _PROCESSES: Mapping[str, Mapping[str, tuple[tuple[str, ...], str]]] = {
     },
     "identity": {
         "run": (("spark_jobs", "identity"), "link identifiers and give every person one id"),
+        "check": (("spark_jobs", "identity-check"), "check rules of identity, compute nothing"),
+        "resolve": (("spark_jobs", "identity-resolve"), "who an identifier belongs to, now or at a moment"),
+        "explain": (("spark_jobs", "identity-explain"), "why two are one person: the links, with their events"),
+        "why-not": (("spark_jobs", "identity-why-not"), "why two are not one person: the parked links"),
+        "unmerge": (("spark_jobs", "identity-unmerge"), "decide that two are not one person"),
+        "join": (("spark_jobs", "identity-join"), "decide that two are one person"),
+        "lock": (("spark_jobs", "identity-lock"), "freeze a person: nobody comes or goes"),
+        "withdraw": (("spark_jobs", "identity-withdraw"), "end a decision"),
         "components": (("spark_jobs", "components"), "connected components of any list of links"),
     },
     "tags": {

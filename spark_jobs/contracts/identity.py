@@ -145,6 +145,32 @@ PERSON_EVENTS = Table(
     ),
 )
 
+IDENTITY_DECISIONS = Table(
+    name="core.identity_decisions",
+    grain="one pair of identifiers that a decision speaks of, append-only; a decision holds until another withdraws it",
+    key=("decision_id", "place"),
+    statistics_on=("decision_id", "withdraws", "identifier_a", "identifier_b", "decided_at"),
+    columns=(
+        Column("decision_id", "string", "the same for the same words on the same two", nullable=False),
+        Column("place", "int", "number of the pair within the decision, from 0", nullable=False),
+        Column(
+            "kind",
+            "string",
+            "`unmerge`: the pair is never one person; `join`: it is; `lock`: it stays so, and nobody comes or goes; "
+            "`withdraw`: another decision ends",
+            nullable=False,
+        ),
+        Column("identifier_a", "bigint", "smaller identifier number; null for `withdraw`", personal="pseudonym"),
+        Column("identifier_b", "bigint", "larger one, or the same in a lock", personal="pseudonym"),
+        Column("scope", "string", "`identifiers`: these two alone; `persons`: all of both", nullable=False),
+        Column("withdraws", "string", "the decision that ends; null for other kinds"),
+        Column("author", "string", "who decided it", nullable=False),
+        Column("reason", "string", "why", nullable=False),
+        Column("decided_at", "timestamp", "when it was recorded, UTC", nullable=False),
+        Column("snapshot_id", "string", "identity snapshot that it was decided on", nullable=False),
+    ),
+)
+
 IDENTITY_SNAPSHOTS = Table(
     name="core.identity_snapshots",
     grain="one published snapshot of identity with the verifier's certificate; the newest row is what readers go by",

@@ -26,6 +26,7 @@ TABLES: tuple[Table, ...] = (
     identity.IDENTITY_MAP,
     identity.IDENTITY_HOMES,
     identity.PERSON_EVENTS,
+    identity.IDENTITY_DECISIONS,
     identity.IDENTITY_SNAPSHOTS,
     derived.SESSIONS,
     derived.PERSON_TAGS,

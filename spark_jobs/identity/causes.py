@@ -5,7 +5,7 @@ from __future__ import annotations
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from spark_jobs.identity.rules import ALWAYS, BLOCKED, JOINING_KINDS, NEGATIVE, PARKED, USED
+from spark_jobs.identity.rules import ALWAYS, BLOCKED, DECIDED_KINDS, JOINING_KINDS, NEGATIVE, PARKED, USED
 from spark_jobs.people.system_time import moment
 
 MERGE, SPLIT, MOVE = "merge", "split", "move"
@@ -39,7 +39,8 @@ def moves(registered: DataFrame, registry: DataFrame, before: DataFrame) -> Data
 def triggers(judged: DataFrame, before: DataFrame, after: DataFrame, ledger: DataFrame) -> DataFrame:
     """Links that join two persons since now, or hold one no longer.
 
-    In:  new rows of `core.identity_link_states`; rows of the map as it was known, and as it will be; the ledger.
+    In:  new rows of `core.identity_link_states`; rows of the map as it was known, and as it will be; the ledger with
+         what was decided.
     Out: kind, person (whom a merge leads to, whom a split comes from), identifier_a, identifier_b, cause (the reason of
          the judgement), event_id (the first that showed the link, or the decision); one row per kind and person.
     """
@@ -61,7 +62,7 @@ def triggers(judged: DataFrame, before: DataFrame, after: DataFrame, ledger: Dat
     first = found.groupBy("kind", "person").agg(F.min(F.struct(*_ENDS, "reason")).alias("link"))
     links = first.select("kind", "person", *[f"link.{name}" for name in _ENDS], F.col("link.reason").alias("cause"))
     # A decision says more than what it was made against; of events the first.
-    rank = F.struct(F.col("kind") != NEGATIVE, "first_seen_at", "event_id")
+    rank = F.struct(~F.col("kind").isin(NEGATIVE, *DECIDED_KINDS), "first_seen_at", "event_id")
     shown = ledger.where(F.col("kind").isin(*JOINING_KINDS, NEGATIVE)).groupBy(*_ENDS)
     return links.join(shown.agg(F.min_by("event_id", rank).alias("event_id")), on=list(_ENDS), how="left")
 

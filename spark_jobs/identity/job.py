@@ -8,6 +8,7 @@ import json
 import time
 from dataclasses import astuple, dataclass
 from functools import reduce
+from pathlib import Path
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -15,6 +16,7 @@ from pyspark.sql import functions as F
 from spark_jobs.contracts.core import EVENTS, MEMBERS
 from spark_jobs.contracts.identity import (
     IDENTIFIERS,
+    IDENTITY_DECISIONS,
     IDENTITY_HOMES,
     IDENTITY_LINKS,
     IDENTITY_MAP,
@@ -23,10 +25,23 @@ from spark_jobs.contracts.identity import (
 )
 from spark_jobs.contracts.schema import Table
 from spark_jobs.errors import RetryableError
-from spark_jobs.identity import components, forest, guards, homes, ledger, mapping, outcome, persons, sharing
+from spark_jobs.identity import (
+    barring,
+    components,
+    decisions,
+    forest,
+    guards,
+    homes,
+    ledger,
+    mapping,
+    outcome,
+    persons,
+    sharing,
+)
+from spark_jobs.identity.declared import Rules
 from spark_jobs.identity.observations import sightings, stars
 from spark_jobs.identity.publication import PUBLISHED, Proposal, Publisher, publish
-from spark_jobs.identity.rules import rule_version
+from spark_jobs.identity.rules_file import read_rules, rule_version, rules_path
 from spark_jobs.people.system_time import moment, newest_at
 from spark_jobs.settings import Settings
 from spark_jobs.storage import checkpoints, delta, fingerprints, runs
@@ -38,7 +53,7 @@ from spark_jobs.storage.upserts import upsert
 
 ALL_WORKSPACES = "all"
 _LAST_COMMITS = 50  # among which a run's own is, however many write beside it
-OWN_TABLES = (IDENTIFIERS, IDENTITY_LINKS, *PUBLISHED, IDENTITY_SNAPSHOTS)
+OWN_TABLES = (IDENTIFIERS, IDENTITY_LINKS, IDENTITY_DECISIONS, *PUBLISHED, IDENTITY_SNAPSHOTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +63,9 @@ class Work:
     publisher: Publisher
     root_link_budget: int
     seen: DataFrame
+    rules: Rules
+    rule_version: str
+    key_file: Path
 
     @property
     def lake(self) -> Lake:
@@ -66,6 +84,7 @@ class Basis:
 
     snapshot_id: str
     identifiers: DataFrame
+    ledger: DataFrame
     pairs: DataFrame
     separations: DataFrame
     pairs_count: int
@@ -73,8 +92,11 @@ class Basis:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Whether to compute again what nothing changed, and how much one executor may finish."""
+    """Whether to compute again what nothing changed, by which rules, and how much one executor may finish."""
     parser.add_argument("--rebuild", action="store_true", help="compute again even where nothing new came in")
+    parser.add_argument(
+        "--rules", type=Path, metavar="FILE", help="rules of identity; default: those of the settings, or the shipped"
+    )
     parser.add_argument(
         "--root-link-budget",
         type=int,
@@ -83,18 +105,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def preflight(settings: Settings, args: argparse.Namespace) -> None:
+    """Refuse bad rules before Spark starts."""
+    read_rules(rules_path(settings, args.rules))
+
+
 def run(spark: SparkSession, settings: Settings, args: argparse.Namespace) -> dict[str, object]:
     """One snapshot of identity over all workspaces; nothing is published unless the verifier agrees."""
     lake, began = Lake(spark, settings.storage_root), time.monotonic()
+    rules = read_rules(rules_path(settings, args.rules))
     for table in (EVENTS, MEMBERS, *OWN_TABLES):
         delta.ensure(lake, table)
     with (
         runs.recorded(lake, "identity", ALL_WORKSPACES) as recorded,
         checkpoints.scratch(lake, "identity", recorded.run_id) as scratch,
     ):
-        seen = sightings(_pinned(lake, EVENTS), _pinned(lake, MEMBERS))
+        seen = sightings(_pinned(lake, EVENTS), _pinned(lake, MEMBERS), rules)
         publisher = Publisher(lake, scratch, recorded.run_id, newest_snapshot(lake))
-        facts = _snapshot(Work(publisher, args.root_link_budget, seen), rebuild=args.rebuild)
+        work = Work(
+            publisher=publisher,
+            root_link_budget=args.root_link_budget,
+            seen=seen,
+            rules=rules,
+            rule_version=rule_version(rules, settings.root_key_file),
+            key_file=settings.root_key_file,
+        )
+        facts = _snapshot(work, rebuild=args.rebuild)
         recorded.rows_in, recorded.rows_out = int(facts["sightings"]), int(facts["identifiers"])
         recorded.detail.update(facts)
     return {**facts, "seconds": round(time.monotonic() - began, 1)}
@@ -131,7 +167,7 @@ def _extend_dictionary(work: Work, observed: DataFrame) -> int:
         upsert(changes.where(~is_new), work.lake, IDENTIFIERS, updated=["first_seen_at"])
     if found["new"]:
         after = found["identifier_no"]
-        rows = ledger.number_new(changes, after=after, run_id=work.publisher.run_id)
+        rows = ledger.number_new(changes, work.rules, after=after, run_id=work.publisher.run_id)
         # The version is the first number given: of two runs at once Delta lets one give it.
         delta.append(rows, work.lake, IDENTIFIERS, once=Transaction("identity/identifiers", after + 1))
     return found["new"]
@@ -155,7 +191,7 @@ def _extend_ledger(work: Work, observed: DataFrame) -> int:
         signed = {
             "author": nobody,
             "reason": nobody,
-            "rule_version": F.lit(rule_version()),
+            "rule_version": F.lit(work.rule_version),
             "run_id": F.lit(work.publisher.run_id),
         }
         # The version is that of the ledger which lacks these rows: of two runs at once one adds them.
@@ -168,11 +204,13 @@ def _extend_ledger(work: Work, observed: DataFrame) -> int:
 
 
 def _basis(work: Work, observed: DataFrame) -> Basis:
-    """Hash what the snapshot follows from: sightings, ledger and rules; the same input gives the same id."""
+    """Hash what the snapshot follows from: sightings, ledger, decisions and rules; the same input gives the same id."""
     # Of one version each, the links first: another run may add to both, and this one reads them many times.
     links, identifiers = _pinned(work.lake, IDENTITY_LINKS), _pinned(work.lake, IDENTIFIERS)
+    decided = work.scratch.keep(decisions.in_force(_pinned(work.lake, IDENTITY_DECISIONS)), "decisions")
+    links, locks = decisions.with_decisions(links, decided), decisions.locks(decided)
     pairs, separations = ledger.pairs_of(links), ledger.separations_of(links)
-    parts = {"seen": observed, "linked": pairs, "separated": separations}
+    parts = {"seen": observed, "linked": pairs, "separated": separations, "locked": locks}
     counted = [
         rows.withColumn("sightings", F.col("observations") if name == "seen" else F.lit(0))
         .agg(*fingerprints.aggregates(delta.row_digest(dict(rows.dtypes))), F.sum("sightings").alias("sightings"))
@@ -181,22 +219,33 @@ def _basis(work: Work, observed: DataFrame) -> Basis:
     ]
     found = {row["part"]: row for row in reduce(DataFrame.unionByName, counted).collect()}
     prints = [astuple(fingerprints.of_row(found[name])) for name in parts]
-    text = json.dumps([rule_version(), *[list(map(str, numbers)) for numbers in prints]])
+    text = json.dumps([work.rule_version, *[list(map(str, numbers)) for numbers in prints]])
     snapshot_id = hashlib.sha256(text.encode()).hexdigest()[:32]
     sizes = int(found["linked"]["rows"]), int(found["seen"]["sightings"] or 0)
-    return Basis(snapshot_id, identifiers, pairs, separations, *sizes)
+    usable = barring.barred(identifiers, work.rules, _blocked(work, identifiers))
+    return Basis(snapshot_id, decisions.with_locks(usable, locks), links, pairs, separations, *sizes)
+
+
+def _blocked(work: Work, identifiers: DataFrame) -> DataFrame | None:
+    """type, scope, token of values on the blocklist; None where there are none."""
+    if not work.rules.blocked:
+        return None
+    # Apps, sites and accounts: as many as an installation has, whatever the number of identifiers.
+    scopes = [(row["type"], row["scope"]) for row in identifiers.select("type", "scope").distinct().collect()]
+    tokens = barring.blocked_tokens(work.rules, scopes, work.key_file)
+    return work.lake.spark.createDataFrame(tokens, barring.BLOCKED_ROWS)
 
 
 def _judge(work: Work, basis: Basis) -> tuple[DataFrame, DataFrame]:
     """States of all links, and all identifiers with the component that holds them."""
     identifiers, keep = basis.identifiers, work.scratch.keep
-    links = keep(ledger.with_ends(basis.pairs, identifiers).transform(guards.guarded), "guarded")
+    links = keep(ledger.with_ends(basis.pairs, identifiers, work.rules).transform(guards.guarded), "guarded")
     exclusive = forest.exclusive_links(links)
     labels = components.labels(
         exclusive.select("identifier_a", "identifier_b"), keep, at_most=basis.pairs_count, budget=work.root_link_budget
     )
     judged = keep(forest.spanning_forest(exclusive, labels, basis.separations), "judged")
-    owners = forest.exclusive_labels(judged, ledger.exclusive(identifiers))
+    owners = forest.exclusive_labels(judged, ledger.exclusive(identifiers, work.rules))
     sliced = sharing.parted(sharing.sliced_links(links, owners, basis.separations), basis.separations)
     held = sharing.holdings(sliced)
     states = outcome.all_states(links, judged, sharing.judge_sliced(sliced, held))
@@ -219,6 +268,9 @@ def _propose(work: Work, basis: Basis, judged: tuple[DataFrame, DataFrame]) -> P
     wanted = keep(lasting.unionByName(sliced.select(*mapping.MAPPED)), "wanted")
     return Proposal(
         snapshot_id=basis.snapshot_id,
+        rules=work.rules,
+        rule_version=work.rule_version,
+        ledger=basis.ledger,
         pairs=basis.pairs,
         separations=basis.separations,
         identifiers=basis.identifiers,

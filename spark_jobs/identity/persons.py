@@ -44,7 +44,8 @@ def claims(members: DataFrame, seeded: DataFrame, homes: DataFrame, registry: Da
     ranked = sized.join(seeded.select("label", "first_seen_at", "token"), on="label", how="inner")
     best = Window.partitionBy("person_id").orderBy(F.desc("size"), "first_seen_at", "token", "label")
     awarded = ranked.withColumn("place", F.row_number().over(best)).where("place = 1").select("person_id", "label")
-    eldest = Window.partitionBy("label").orderBy("born_at", "person_id")
+    # Of persons seen first at one moment, the one that was registered first: who was split off later never takes over.
+    eldest = Window.partitionBy("label").orderBy("born_at", "person_no")
     role = F.when(F.row_number().over(eldest) == 1, F.lit(KEPT)).otherwise(F.lit(MERGED))
     return awarded.join(ages, on="person_id", how="inner").withColumn("role", role).select(*CLAIMED)
 

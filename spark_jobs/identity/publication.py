@@ -19,7 +19,6 @@ from pyspark.sql import functions as F
 from spark_jobs.contracts.identity import (
     IDENTITY_HOMES,
     IDENTITY_LINK_STATES,
-    IDENTITY_LINKS,
     IDENTITY_MAP,
     IDENTITY_SNAPSHOTS,
     PERSON_EVENTS,
@@ -28,7 +27,7 @@ from spark_jobs.contracts.identity import (
 from spark_jobs.contracts.schema import Table
 from spark_jobs.errors import RetryableError
 from spark_jobs.identity import causes, homes, mapping, outcome, persons, verification
-from spark_jobs.identity.rules import rule_version
+from spark_jobs.identity.declared import Rules
 from spark_jobs.people.system_time import known_at, later_than, taken_back
 from spark_jobs.storage import delta, fences
 from spark_jobs.storage.checkpoints import Scratch
@@ -65,6 +64,9 @@ class Proposal:
     """What a run wants to publish, as committed to its scratch folder, and the registry and homes that it found."""
 
     snapshot_id: str
+    rules: Rules
+    rule_version: str
+    ledger: DataFrame
     pairs: DataFrame
     separations: DataFrame
     identifiers: DataFrame
@@ -98,7 +100,7 @@ def publish(publisher: Publisher, proposal: Proposal) -> dict[str, int | str]:
         if found["rows"][table.name]:
             _put(fence, table, changes[table.name], at_us)
     certificate = {"facts": found["facts"], "checks": checks}
-    _show(fence, proposal.snapshot_id, certificate, at_us)
+    _show(fence, proposal, certificate, at_us)
     return {**found["facts"], **found["changes"], "snapshot_id": proposal.snapshot_id}
 
 
@@ -128,7 +130,7 @@ def _changes(publisher: Publisher, proposal: Proposal, at_us: int) -> dict[str, 
     kept = {table.name: publisher.scratch.keep(found, f"new_{table.table_name}") for table, found in rows.items()}
     moved = causes.moves(kept[PERSONS.name], proposal.registry, held)
     judged = kept[IDENTITY_LINK_STATES.name].where(F.col("system_to").isNull())
-    found = causes.triggers(judged, held, proposal.wanted, delta.read(lake, IDENTITY_LINKS))
+    found = causes.triggers(judged, held, proposal.wanted, proposal.ledger)
     happened = causes.person_events(moved, found, **news)
     return {**kept, PERSON_EVENTS.name: publisher.scratch.keep(happened, f"new_{PERSON_EVENTS.table_name}")}
 
@@ -144,6 +146,7 @@ def _audit(proposal: Proposal, changes: Mapping[str, DataFrame]) -> dict[str, di
         unheld=proposal.members.where(F.col("label").isNull()),
         wanted=proposal.wanted,
         survivors=persons.with_changes(proposal.registry, registered),
+        rules=proposal.rules,
     )
     groups = {
         "broken": verification.violations(candidate),
@@ -174,13 +177,13 @@ def _put(fence: Fence, table: Table, rows: DataFrame, at_us: int) -> None:
     fences.change(fence, table, rows, at_us=at_us, gone=None if gone is None or gone.isEmpty() else gone)
 
 
-def _show(fence: Fence, snapshot_id: str, certificate: Mapping[str, Mapping[str, int]], at_us: int) -> None:
+def _show(fence: Fence, proposal: Proposal, certificate: Mapping[str, Mapping[str, int]], at_us: int) -> None:
     """The pointer: with this commit readers see all of it."""
     facts = certificate["facts"]
     row = {
-        "snapshot_id": snapshot_id,
+        "snapshot_id": proposal.snapshot_id,
         "published_at": _EPOCH + timedelta(microseconds=at_us),
-        "rule_version": rule_version(),
+        "rule_version": proposal.rule_version,
         "identifiers": facts["identifiers"],
         "links": sum(number for name, number in facts.items() if name.startswith(outcome.LINKS)),
         "persons": facts["persons"],

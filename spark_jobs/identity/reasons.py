@@ -11,15 +11,21 @@ from functools import reduce
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from spark_jobs.identity.declared import Rules
 from spark_jobs.identity.rules import (
     BLOCKED,
+    BLOCKLISTED,
+    HINT_ONLY,
     KEPT_APART,
+    LOCKED,
     NAMES_NOBODY,
     PARKED,
     SEPARATED,
     SHARED,
     SUPER_NODE,
+    UNDECLARED,
     UNIQUENESS,
+    is_hint,
     is_sliced,
     owner_limit,
     priority,
@@ -27,21 +33,26 @@ from spark_jobs.identity.rules import (
 )
 
 _ENDS = ("identifier_a", "identifier_b")
+# Links that no guard may count: they would join nobody, whatever else holds.
+_CLOSED_TO_HUBS = (SEPARATED, BLOCKLISTED, UNDECLARED, HINT_ONLY)
+_CLOSED = (*_CLOSED_TO_HUBS, KEPT_APART, LOCKED)
 
 
-def groundless(states: DataFrame, separations: DataFrame, identifiers: DataFrame, lasting: DataFrame) -> DataFrame:
+def groundless(
+    states: DataFrame, separations: DataFrame, identifiers: DataFrame, lasting: DataFrame, *, rules: Rules
+) -> DataFrame:
     """Links that are parked or blocked for a reason that does not hold.
 
     In:  identifier_a, identifier_b, state, reason of every link; both ends of decisions that keep them apart; rows of
-         `core.identifiers`; identifier_no, type, scope, person_id of identifiers that a person holds for good.
+         `barred` with `lock`; identifier_no, type, scope, person_id of identifiers that a person holds for good.
     """
     owners = lasting.select("identifier_no", F.col("person_id").alias("person"))
-    links = states.transform(_with_ends, identifiers, owners)
+    links = states.transform(_with_ends, identifiers, owners, rules)
     hubs, owned = _hubs(links), _owners_of_shared(links)
     idle = links.where(F.col("state").isin(PARKED, BLOCKED))
     # Each is unique on what it is joined by, so no link is doubled.
     judged = (
-        idle.transform(_marked, _of_one_unique(idle, lasting), _ENDS, "clashes")
+        idle.transform(_marked, _of_one_unique(idle, lasting, rules), _ENDS, "clashes")
         .transform(_marked, separations, _ENDS, "decided")
         .transform(_marked, _kept_apart(idle, separations, owners), _ENDS, "apart")
         .transform(_marked, hubs.withColumnRenamed("identifier_no", "identifier_a"), ("identifier_a",), "a_hub")
@@ -56,6 +67,10 @@ def _holds() -> Column:
     is_crowded = F.col("a_hub") | F.col("b_hub") | (owners > F.col("sliced_limit"))
     grounds = {
         (BLOCKED, SEPARATED): F.col("decided"),
+        (BLOCKED, BLOCKLISTED): (F.col("a_barred") == BLOCKLISTED) | (F.col("b_barred") == BLOCKLISTED),
+        (PARKED, UNDECLARED): (F.col("a_barred") == UNDECLARED) | (F.col("b_barred") == UNDECLARED),
+        (PARKED, LOCKED): ~F.col("a_lock").eqNullSafe(F.col("b_lock")),
+        (PARKED, HINT_ONLY): F.col("a_hint") | F.col("b_hint"),
         (PARKED, NAMES_NOBODY): F.col("a_sliced") & F.col("b_sliced"),
         (PARKED, UNIQUENESS): (F.col("a_person") != F.col("b_person")) & F.col("clashes"),
         (PARKED, KEPT_APART): F.col("apart"),
@@ -68,14 +83,17 @@ def _holds() -> Column:
     return holds
 
 
-def _with_ends(states: DataFrame, identifiers: DataFrame, owners: DataFrame) -> DataFrame:
+def _with_ends(states: DataFrame, identifiers: DataFrame, owners: DataFrame, rules: Rules) -> DataFrame:
     """Add type facts and person of both ends; `sliced_no`: the one end that is sliced, null where both or none are."""
     end = identifiers.select(
         "identifier_no",
-        is_sliced(F.col("type")).alias("sliced"),
-        owner_limit(F.col("type")).alias("limit"),
-        priority(F.col("type")).alias("priority"),
-        unique_key(F.col("type"), F.col("scope")).alias("unique"),
+        is_sliced(F.col("type"), rules).alias("sliced"),
+        owner_limit(F.col("type"), rules).alias("limit"),
+        priority(F.col("type"), rules).alias("priority"),
+        unique_key(F.col("type"), F.col("scope"), rules).alias("unique"),
+        is_hint(F.col("type"), rules).alias("hint"),
+        "barred",
+        "lock",
     ).join(owners, on="identifier_no", how="left")
     both = states.select(*_ENDS, "state", "reason")
     for side in ("a", "b"):
@@ -95,7 +113,7 @@ def _with_ends(states: DataFrame, identifiers: DataFrame, owners: DataFrame) -> 
 
 def _hubs(links: DataFrame) -> DataFrame:
     """identifier_no of exclusive identifiers that are linked to more values of one unique type than they may have."""
-    is_pair = ~F.col("a_sliced") & ~F.col("b_sliced") & (F.col("state") != BLOCKED)
+    is_pair = ~F.col("a_sliced") & ~F.col("b_sliced") & ~F.col("reason").isin(*_CLOSED_TO_HUBS)
     sides = (("a", "b"), ("b", "a"))
     weak = [
         links.where(is_pair & (F.col(f"{s}_priority") < F.col(f"{w}_priority")) & (F.col(f"{s}_unique") != 0)).select(
@@ -113,15 +131,15 @@ def _hubs(links: DataFrame) -> DataFrame:
 
 def _owners_of_shared(links: DataFrame) -> DataFrame:
     """sliced_no, owners: persons to whom links lead that neither a decision nor a super-node forbids."""
-    is_open = F.col("sliced_no").isNotNull() & ~F.col("reason").isin(SEPARATED, KEPT_APART)
+    is_open = F.col("sliced_no").isNotNull() & ~F.col("reason").isin(*_CLOSED)
     hubs = _hubs(links).withColumnRenamed("identifier_no", "exclusive_no")
     led = links.where(is_open).join(hubs, on="exclusive_no", how="left_anti")
     return led.groupBy("sliced_no").agg(F.count_distinct("owner").alias("owners"))
 
 
-def _of_one_unique(idle: DataFrame, lasting: DataFrame) -> DataFrame:
+def _of_one_unique(idle: DataFrame, lasting: DataFrame, rules: Rules) -> DataFrame:
     """Both ends of links between two persons who hold a value of the same unique type each."""
-    keyed = lasting.withColumn("key", unique_key(F.col("type"), F.col("scope"))).where("key != 0")
+    keyed = lasting.withColumn("key", unique_key(F.col("type"), F.col("scope"), rules)).where("key != 0")
     a = keyed.select(F.col("person_id").alias("a_person"), "key")
     b = keyed.select(F.col("person_id").alias("b_person"), "key")
     clashing = idle.where(F.col("reason") == UNIQUENESS).select(*_ENDS, "a_person", "b_person")

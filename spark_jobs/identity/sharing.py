@@ -6,15 +6,26 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from spark_jobs.identity.ledger import VALUE
-from spark_jobs.identity.rules import ALREADY_JOINED, KEPT_APART, PARKED, REDUNDANT, SHARED, SPANNING, SUPER_NODE, USED
+from spark_jobs.identity.rules import (
+    ALREADY_JOINED,
+    KEPT_APART,
+    LOCKED,
+    PARKED,
+    REDUNDANT,
+    SHARED,
+    SPANNING,
+    SUPER_NODE,
+    USED,
+)
 
 
 def sliced_links(links: DataFrame, labels: DataFrame, separations: DataFrame) -> DataFrame:
     """Links between a sliced identifier and a person.
 
     In:  guarded links; node, label of all exclusive identifiers; identifier_a, identifier_b of separations.
-    Out: identifier_no (the sliced one), limit, owner (label), strength, both ends of the link, and is_apart: true where
-         a decision keeps the sliced identifier away from the person, by whichever of its identifiers.
+    Out: identifier_no (the sliced one), limit, owner (label), strength, both ends of the link, is_apart: true where
+         a decision keeps the sliced identifier away from the person, by whichever of its identifiers, and is_locked:
+         true where the person is frozen without it.
     """
     open_links = links.where(F.col("state").isNull() & (F.col("a_sliced") != F.col("b_sliced")))
     sided = open_links.select(
@@ -24,6 +35,7 @@ def sliced_links(links: DataFrame, labels: DataFrame, separations: DataFrame) ->
         "identifier_a",
         "identifier_b",
         "strength",
+        (~F.col("a_lock").eqNullSafe(F.col("b_lock"))).alias("is_locked"),
     )
     # labels has every node once, so this join cannot add rows.
     owned = sided.join(labels, on="node", how="inner").withColumnRenamed("label", "owner").drop("node")
@@ -76,13 +88,17 @@ def holdings(sliced: DataFrame) -> DataFrame:
             F.count_distinct("owner").alias("owners"),
             F.min("owner").alias("owner"),
             F.min("strength").alias("strongest"),
+            F.max("is_locked").alias("is_locked"),
         )
     )
     is_shared = F.col("owners") > 1
-    reason = F.when(F.col("owners") > F.col("limit"), F.lit(SUPER_NODE)).when(is_shared, F.lit(SHARED))
-    return counted.select(
-        "identifier_no", F.when(~is_shared, F.col("owner")).alias("label"), reason.alias("reason"), "strongest"
+    reason = (
+        F.when(F.col("owners") > F.col("limit"), F.lit(SUPER_NODE))
+        .when(is_shared, F.lit(SHARED))
+        .when(F.col("is_locked"), F.lit(LOCKED))
     )
+    label = F.when(reason.isNull(), F.col("owner"))
+    return counted.select("identifier_no", label.alias("label"), reason.alias("reason"), "strongest")
 
 
 def judge_sliced(sliced: DataFrame, held: DataFrame) -> DataFrame:
@@ -102,18 +118,20 @@ def judge_sliced(sliced: DataFrame, held: DataFrame) -> DataFrame:
 def members_of(identifiers: DataFrame, labels: DataFrame, held: DataFrame) -> DataFrame:
     """Every identifier with the component that holds it for good.
 
-    In:  rows of `core.identifiers`; node, label of exclusive ones; rows of `holdings`.
-    Out: identifier_no, type, scope, token, first_seen_at, label (null where several persons share it), reason.
+    In:  rows of `barred`; node, label of exclusive ones; rows of `holdings`.
+    Out: identifier_no, type, scope, token, first_seen_at, label (null where nobody holds it for good), reason (of that:
+         several persons share it, or it is barred).
     """
     exclusive = labels.select(F.col("node").alias("identifier_no"), F.col("label").alias("own_label"))
     # Both are unique on identifier_no, so these joins cannot add rows.
     every = identifiers.join(exclusive, on="identifier_no", how="left").join(
         held.select("identifier_no", "label", "reason"), on="identifier_no", how="left"
     )
-    # A device that nobody was ever seen on is an anonymous person of its own.
-    alone = F.when(F.col("reason").isNull(), F.col("identifier_no"))
+    reason = F.coalesce("barred", "reason")
+    # A device that nobody was ever seen on is an anonymous person of its own, and one that a lock leaves outside.
+    alone = F.when(reason.isNull() | (reason == LOCKED), F.col("identifier_no"))
     label = F.coalesce("own_label", "label", alone)
-    return every.select("identifier_no", *VALUE, "first_seen_at", label.alias("label"), "reason")
+    return every.select("identifier_no", *VALUE, "first_seen_at", label.alias("label"), reason.alias("reason"))
 
 
 def shared(members: DataFrame) -> DataFrame:

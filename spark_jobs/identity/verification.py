@@ -14,6 +14,7 @@ from pyspark.sql.types import LongType, StringType, StructField, StructType
 
 from spark_jobs.errors import TerminalError
 from spark_jobs.identity.batches import Numbers, in_whole_groups
+from spark_jobs.identity.declared import Rules
 from spark_jobs.identity.reasons import groundless
 from spark_jobs.identity.rules import ALWAYS, REDUNDANT, USED, unique_key
 
@@ -22,7 +23,7 @@ _COUNT = StructType([StructField("name", StringType()), StructField("number", Lo
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """What a run wants to publish, as committed: links to judge, decisions, states, identifiers, map rows.
+    """What a run wants to publish, as committed: links to judge, decisions, states, rows of `barred`, map rows.
 
     `survivors`: person_id, survivor_id of everybody who was ever minted.
     """
@@ -34,18 +35,19 @@ class Candidate:
     unheld: DataFrame
     wanted: DataFrame
     survivors: DataFrame
+    rules: Rules
 
 
 def violations(candidate: Candidate) -> DataFrame:
     """name, number of each rule that is broken; all numbers are 0 where everything holds."""
     lasting = candidate.wanted.where(F.col("valid_from") == F.expr(ALWAYS))
     checks = {
-        "persons with two values of a unique type": _twice_unique(lasting),
+        "persons with two values of a unique type": _twice_unique(lasting, candidate.rules),
         "links without exactly one state": _misjudged(candidate.pairs, candidate.states),
         "joining links between two persons": _torn(candidate.states, lasting),
         "separations whose ends one person holds": _together(candidate.separations, lasting),
         "links that join nobody, for a reason that does not hold": groundless(
-            candidate.states, candidate.separations, candidate.identifiers, lasting
+            candidate.states, candidate.separations, candidate.identifiers, lasting, rules=candidate.rules
         ),
         "spans of one identifier that overlap": _overlapping(candidate.wanted),
         "identifiers neither held by one person nor shared": _displaced(candidate, lasting),
@@ -93,8 +95,8 @@ def _counted(rows: DataFrame, name: str) -> DataFrame:
     return rows.agg(F.count(F.lit(1)).alias("number")).select(F.lit(name).alias("name"), "number")
 
 
-def _twice_unique(lasting: DataFrame) -> DataFrame:
-    keyed = lasting.withColumn("unique", unique_key(F.col("type"), F.col("scope"))).where("unique != 0")
+def _twice_unique(lasting: DataFrame, rules: Rules) -> DataFrame:
+    keyed = lasting.withColumn("unique", unique_key(F.col("type"), F.col("scope"), rules)).where("unique != 0")
     return keyed.groupBy("person_id", "unique").agg(F.count(F.lit(1)).alias("values")).where("values > 1")
 
 

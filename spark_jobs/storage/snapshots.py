@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 
 from spark_jobs.contracts.identity import IDENTITY_MAP, IDENTITY_SNAPSHOTS
 from spark_jobs.errors import TerminalError
-from spark_jobs.people.system_time import known_at
+from spark_jobs.people.system_time import known_at, moment
 from spark_jobs.storage.delta import Lake, exists, read
 
 
@@ -28,11 +28,7 @@ class Snapshot:
 
 def newest_snapshot(lake: Lake) -> Snapshot | None:
     """The snapshot that was published last; None before the first."""
-    if not exists(lake, IDENTITY_SNAPSHOTS):
-        return None
-    newest = read(lake, IDENTITY_SNAPSHOTS).orderBy(F.desc("published_at"), "snapshot_id").limit(1)
-    rows = newest.select("snapshot_id", F.unix_micros("published_at").alias("at_us"), "certificate").collect()
-    return Snapshot(rows[0]["snapshot_id"], int(rows[0]["at_us"]), rows[0]["certificate"]) if rows else None
+    return _newest(read(lake, IDENTITY_SNAPSHOTS)) if exists(lake, IDENTITY_SNAPSHOTS) else None
 
 
 def published_snapshot(lake: Lake) -> Snapshot:
@@ -43,6 +39,21 @@ def published_snapshot(lake: Lake) -> Snapshot:
             f"{lake.root}: no identity snapshot is published; run `python -m spark_jobs identity` first"
         )
     return newest
+
+
+def snapshot_known_at(lake: Lake, at_us: int) -> Snapshot:
+    """The snapshot that readers went by at a moment (microseconds since 1970); TerminalError where none was yet."""
+    published_snapshot(lake)
+    known = _newest(read(lake, IDENTITY_SNAPSHOTS).where(F.col("published_at") <= moment(at_us)))
+    if known is None:
+        raise TerminalError(f"{lake.root}: no identity snapshot was published by then; ask for a later moment")
+    return known
+
+
+def _newest(snapshots: DataFrame) -> Snapshot | None:
+    newest = snapshots.orderBy(F.desc("published_at"), "snapshot_id").limit(1)
+    rows = newest.select("snapshot_id", F.unix_micros("published_at").alias("at_us"), "certificate").collect()
+    return Snapshot(rows[0]["snapshot_id"], int(rows[0]["at_us"]), rows[0]["certificate"]) if rows else None
 
 
 def published_map(lake: Lake, snapshot: Snapshot, *, version: int | None = None) -> DataFrame:

@@ -16,13 +16,13 @@ import numpy as np
 import pyarrow as pa
 
 from spark_jobs.errors import TerminalError
+from spark_jobs.findings import listed
 from spark_jobs.tagging.answers import answers_of_all
 from spark_jobs.tagging.calendar import DAY_US, Calendar, moment_of
 from spark_jobs.tagging.columns import Column, People
 from spark_jobs.tagging.definitions import Catalogue, Comparison, Tag
 from spark_jobs.tagging.dependencies import comparisons_of
 from spark_jobs.tagging.features import ABSENT, NoTexts
-from spark_jobs.tagging.findings import listed
 from spark_jobs.tagging.frames import Booleans, Codes
 from spark_jobs.tagging.measures import (
     Attribute,

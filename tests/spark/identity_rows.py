@@ -93,7 +93,7 @@ def resolve(lake: Lake, **given: Any) -> dict[str, Any]:
     from spark_jobs.identity import job
     from spark_jobs.identity.components import ROOT_LINK_BUDGET
 
-    args = Namespace(**{"rebuild": False, "root_link_budget": ROOT_LINK_BUDGET, **given})
+    args = Namespace(**{"rebuild": False, "rules": None, "root_link_budget": ROOT_LINK_BUDGET, **given})
     return job.run(lake.spark, settings(lake), args)
 
 

@@ -11,12 +11,20 @@ import pytest
 from spark_jobs.contracts import core
 from spark_jobs.contracts.core import EVENTS, ORDER_LINES, PRODUCTS
 from spark_jobs.contracts.derived import TAG_CHANGES, TAG_PUBLICATIONS
-from spark_jobs.contracts.identity import IDENTITY_MAP, IDENTITY_SNAPSHOTS, PERSONS
+from spark_jobs.contracts.identity import (
+    IDENTIFIERS,
+    IDENTITY_DECISIONS,
+    IDENTITY_LINK_STATES,
+    IDENTITY_LINKS,
+    IDENTITY_MAP,
+    IDENTITY_SNAPSHOTS,
+    PERSONS,
+)
 from spark_jobs.contracts.schema import Column, Table
 from spark_jobs.contracts.tables import TABLES
 from spark_jobs.errors import TerminalError
 from spark_jobs.settings import load
-from tests.trino_rows import EPOCH, event, held, line, person, product, publication, snapshot, tag_change
+from tests.trino_rows import EPOCH, event, held, line, person, product, publication, row_of, snapshot, tag_change
 from trino_catalog.apply import apply
 from trino_catalog.connection import Trino
 from trino_catalog.definitions import load_views
@@ -194,6 +202,41 @@ def test_a_merged_id_leads_to_who_lives_as_the_newest_snapshot_says(filled: Lake
     append(filled, PERSONS, person("cat", "dan", system_from=noon.replace(hour=20)))
     rows = trino.ask("SELECT person_id, survivor_id, is_living FROM lake.core.persons_current ORDER BY person_id").rows
     assert [tuple(row) for row in rows] == [("cat", "cat", True), ("dan", "cat", False), ("eve", "cat", False)]
+
+
+def test_a_link_is_shown_with_what_showed_and_what_decided_it(filled: Lake, trino: Trino) -> None:
+    noon, a, b = datetime(2017, 11, 5, 12, tzinfo=UTC), 901, 902
+    ends = {"identifier_a": a, "identifier_b": b}
+    append(filled, IDENTITY_SNAPSHOTS, snapshot(noon))
+    for number, name in ((a, "login"), (b, "phone")):
+        append(
+            filled, IDENTIFIERS, row_of(IDENTIFIERS, identifier_no=number, type=name, token=bytes([number % 256]) * 16)
+        )
+    append(
+        filled,
+        IDENTITY_LINK_STATES,
+        row_of(IDENTITY_LINK_STATES, **ends, state="used", reason="joins", system_from=EPOCH, system_to=noon),
+        row_of(IDENTITY_LINK_STATES, **ends, state="blocked", reason="separated by decision", system_from=noon),
+        row_of(IDENTITY_LINK_STATES, **ends, state="used", reason="later", system_from=noon.replace(hour=20)),
+    )
+    seen = [row_of(IDENTITY_LINKS, **ends, kind="co_occurrence", source="web", event_id=name) for name in ("e2", "e1")]
+    append(filled, IDENTITY_LINKS, *seen)
+    append(
+        filled,
+        IDENTITY_DECISIONS,
+        row_of(IDENTITY_DECISIONS, **ends, decision_id="d1", kind="unmerge", author="ann", reason="two people"),
+        row_of(IDENTITY_DECISIONS, **ends, decision_id="d0", kind="join", author="bob", reason="one person"),
+        row_of(IDENTITY_DECISIONS, decision_id="d2", kind="withdraw", withdraws="d0", author="bob"),
+    )
+    rows = trino.ask(
+        "SELECT state, reason, type_a, type_b, kind, event_id, observations, author FROM lake.core.identity_why "
+        f"WHERE identifier_a = {a} ORDER BY kind"
+    ).rows
+    head = ("blocked", "separated by decision", "login", "phone")
+    assert [tuple(row) for row in rows] == [
+        (*head, "co_occurrence", "e1", 2, None),
+        (*head, "unmerge", "d1", 1, "ann"),
+    ]
 
 
 def test_days_and_months_are_those_of_the_workspace(filled: Lake, trino: Trino) -> None:

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from spark_jobs.errors import TerminalError
 from spark_jobs.identity.batches import Numbers, in_whole_groups
-from spark_jobs.identity.rules import rule_version
 from spark_jobs.identity.unionfind import CLASHES, JOINED_ALREADY, JOINS, KEPT_APART, constrained_forest
 from spark_jobs.identity.verification import certify, reached_by
 from tests.components import components_by_search
@@ -109,8 +108,3 @@ def test_the_verifier_says_what_is_broken() -> None:
         certify({"torn links": 2}, {"x": 3, "y": 3})
     with pytest.raises(TerminalError, match="3 x; 4 y, wanted equal"):
         certify({"torn links": 0}, {"x": 3, "y": 4})
-
-
-def test_the_rules_have_one_version() -> None:
-    assert rule_version() == rule_version()
-    assert len(rule_version()) == 16
