@@ -29,6 +29,7 @@ JOBS: Mapping[str, str] = {
     "tags": "spark_jobs.tagging.job",
     "tags-check": "spark_jobs.tagging.check",
     "exports": "spark_jobs.exports.job",
+    "tags-deliver": "spark_jobs.exports.delivery_job",
     "delta-audit": "spark_jobs.upkeep.job",
     "vacuum": "spark_jobs.upkeep.vacuum_job",
     "compact": "spark_jobs.upkeep.compact_job",

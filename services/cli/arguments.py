@@ -26,6 +26,7 @@ _PROCESSES: Mapping[str, Mapping[str, tuple[tuple[str, ...], str]]] = {
     "tags": {
         "run": (("spark_jobs", "tags"), "compute the tags of every person"),
         "check": (("spark_jobs", "tags-check"), "check tag definitions, compute nothing"),
+        "deliver": (("spark_jobs", "tags-deliver"), "bring published tags into their topics"),
     },
     "exports": {
         "run": (("spark_jobs", "exports"), "write files for a receiver, with a manifest; --check looks at definitions"),

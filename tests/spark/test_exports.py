@@ -41,7 +41,13 @@ def tags(lake: Lake, settings: Settings, folder: Path) -> None:
 
 def export(folder: Path, settings: Settings, lake: Lake, **changed: Any) -> dict[str, Any]:
     """Run one export; its facts."""
-    given: dict[str, Any] = {"export": "buyers", "receiver": "crm", "purpose": "a test", "workspace": "grocery", "format": "csv"}
+    given: dict[str, Any] = {
+        "export": "buyers",
+        "receiver": "crm",
+        "purpose": "a test",
+        "workspace": "grocery",
+        "format": "csv",
+    }
     given |= {"columns": ["spent", "bought"], "keep_days": 30, **changed}
     path = folder / "export.yaml"
     path.write_text(yaml.safe_dump(given), encoding="utf-8")
