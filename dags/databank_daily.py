@@ -1,4 +1,4 @@
-"""What is done every day: is the lake sound, who is who, visits, tags, tables and views, old files out."""
+"""What is done every day: is the lake sound, who is who, visits, tags, tables and views, topics, old files out."""
 
 from __future__ import annotations
 
@@ -49,6 +49,7 @@ with DAG(
             facts=["snapshot_id"],
         ),
         plain_job("show", ["trino_catalog.apply"], outlets=[PUBLISHED]),
+        spark_job("deliver", ["spark_jobs", "tags-deliver", "--json", "--workspace={{ params.workspace }}"]),
         # Behind what may still have to read the versions before its own.
         spark_job("vacuum", ["spark_jobs", "vacuum", "--json"]),
         plain_job("tidy", ["services", "event_logs"]),
