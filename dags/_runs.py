@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import DeadlineAlert, DeadlineReference, SyncCallback
+from airflow.sdk import Asset, DeadlineAlert, DeadlineReference, SyncCallback
 
 from _telling import on_deadline, on_failure
+
+# A new state of tags is published and shown in SQL; what waits for it starts then.
+PUBLISHED = Asset("databank_published_tags")
 
 DEFAULTS: Mapping[str, Any] = {
     "owner": "databank",

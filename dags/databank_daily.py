@@ -1,4 +1,4 @@
-"""What is done every day: is the lake sound, who is who, visits, tags, tables and views, old files out."""
+"""What is done every day: is the lake sound, who is who, visits, tags, tables and views, topics, old files out."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from airflow.sdk import DAG, CronDataIntervalTimetable, Param, chain
 
-from _runs import DEFAULTS, within
+from _runs import DEFAULTS, PUBLISHED, within
 from _spark import plain_job, spark_job
 
 COMPUTE = ["spark_jobs", "identity", "--json", "+", "sessions", "--json", "+", "tags", "--json"]
@@ -48,7 +48,8 @@ with DAG(
             [*COMPUTE, "--workspace={{ params.workspace }}", BASE],
             facts=["snapshot_id"],
         ),
-        plain_job("show", ["trino_catalog.apply"]),
+        plain_job("show", ["trino_catalog.apply"], outlets=[PUBLISHED]),
+        spark_job("deliver", ["spark_jobs", "tags-deliver", "--json", "--workspace={{ params.workspace }}"]),
         # Behind what may still have to read the versions before its own.
         spark_job("vacuum", ["spark_jobs", "vacuum", "--json"]),
         plain_job("tidy", ["services", "event_logs"]),

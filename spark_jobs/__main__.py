@@ -32,6 +32,8 @@ JOBS: Mapping[str, str] = {
     "sessions": "spark_jobs.sessions.job",
     "tags": "spark_jobs.tagging.job",
     "tags-check": "spark_jobs.tagging.check",
+    "exports": "spark_jobs.exports.job",
+    "tags-deliver": "spark_jobs.exports.delivery_job",
     "delta-audit": "spark_jobs.upkeep.job",
     "vacuum": "spark_jobs.upkeep.vacuum_job",
     "compact": "spark_jobs.upkeep.compact_job",

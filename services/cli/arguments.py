@@ -30,6 +30,10 @@ _PROCESSES: Mapping[str, Mapping[str, tuple[tuple[str, ...], str]]] = {
     "tags": {
         "run": (("spark_jobs", "tags"), "compute the tags of every person"),
         "check": (("spark_jobs", "tags-check"), "check tag definitions, compute nothing"),
+        "deliver": (("spark_jobs", "tags-deliver"), "bring published tags into their topics"),
+    },
+    "exports": {
+        "run": (("spark_jobs", "exports"), "write files for a receiver, with a manifest; --check looks at definitions"),
     },
     "sql": {
         "show": (("trino_catalog.apply",), "make Trino show the lake's tables and views"),
@@ -48,6 +52,7 @@ _AREAS = {
     "tracking": "live events and visits",
     "identity": "one id for every person",
     "tags": "what is known of a person",
+    "exports": "files for receivers outside",
     "sql": "what Trino shows",
     "bundle": "the offline bundle",
     "cluster": "the appliance",

@@ -144,3 +144,17 @@ TAG_VERSIONS = Table(
         Column("definition", "string", "the whole definition, a JSON object", nullable=False),
     ),
 )
+
+TAG_DELIVERIES = Table(
+    name="tags.deliveries",
+    grain="one publication that stands in the topics of tags as a whole",
+    key=("workspace_id", "number"),
+    statistics_on=("workspace_id", "number"),
+    columns=(
+        WORKSPACE,
+        Column("number", "bigint", "number of the publication", nullable=False),
+        Column("generation", "string", "run that made it", nullable=False),
+        Column("messages", "bigint", "messages of both topics, notes included", nullable=False),
+        Column("delivered_at", "timestamp", "when, UTC", nullable=False),
+    ),
+)
