@@ -102,8 +102,8 @@ def judge(seen: Seen, *, most_behind: int, most_refused_percent: float) -> None:
     """RetryableError where the stream does not keep up, TerminalError where it refuses too much."""
     if seen.behind > most_behind and seen.behind >= seen.behind_before:
         raise RetryableError(
-            f"the stream is {seen.behind:,} messages behind and was {seen.behind_before:,} before; wanted: {most_behind:,} "
-            "at most, or fewer each time. Does it run (`databank-ingest`), and has it cores enough?"
+            f"the stream is {seen.behind:,} messages behind and was {seen.behind_before:,} before; wanted: "
+            f"{most_behind:,} at most, or fewer each time. Does it run (`databank-ingest`), and has it cores enough?"
         )
     if seen.read >= FEW and seen.refused_percent > most_refused_percent:
         raise TerminalError(

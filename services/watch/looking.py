@@ -30,8 +30,9 @@ def wait_until_seen(canary: Canary, place: Place, trino: Trino, *, most_s: float
 
 def in_events(canary: Canary) -> str:
     """How often it stands in the events: its day and its microsecond leave few files to be read."""
+    day = literal(canary.occurred_at.date().isoformat())
     return (
-        f"SELECT count(*) FROM lake.core.events WHERE occurred_date = DATE {literal(canary.occurred_at.date().isoformat())} "
+        f"SELECT count(*) FROM lake.core.events WHERE occurred_date = DATE {day} "
         f"AND occurred_at = {_moment(canary.occurred_at)} AND event_id = {literal(canary.event_id)}"
     )
 
