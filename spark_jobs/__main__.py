@@ -28,6 +28,7 @@ JOBS: Mapping[str, str] = {
     "identity-join": "spark_jobs.identity.join_job",
     "identity-lock": "spark_jobs.identity.lock_job",
     "identity-withdraw": "spark_jobs.identity.withdraw_job",
+    "identity-dry-run": "spark_jobs.identity.dry_run_job",
     "components": "spark_jobs.identity.components_job",
     "sessions": "spark_jobs.sessions.job",
     "tags": "spark_jobs.tagging.job",
