@@ -53,9 +53,7 @@ def run(spark: SparkSession, settings: Settings, args: argparse.Namespace) -> di
     lake, began = Lake(spark, settings.storage_root), time.monotonic()
     before, rules = published_snapshot(lake), read_rules(args.rules)
     if missing := [table.name for table in (EVENTS, MEMBERS, *OWN_TABLES) if not delta.exists(lake, table)]:
-        raise TerminalError(
-            f"{', '.join(missing)} not there yet, and a dry run makes no table; start `identity run` once"
-        )
+        raise TerminalError(f"{', '.join(missing)} missing, and a dry run makes no table; start `identity run` once")
     run_id = str(uuid.uuid4())
     with checkpoints.scratch(lake, "identity-dry-run", run_id) as scratch:
         publisher = Publisher(lake, scratch, run_id, before)
