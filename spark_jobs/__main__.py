@@ -21,6 +21,8 @@ JOBS: Mapping[str, str] = {
     "ingest": "spark_jobs.ingest.job",
     "identity": "spark_jobs.identity.job",
     "identity-check": "spark_jobs.identity.check",
+    "identity-verify": "spark_jobs.identity.verify_job",
+    "identity-quality": "spark_jobs.identity.quality_job",
     "identity-resolve": "spark_jobs.identity.resolve_job",
     "identity-explain": "spark_jobs.identity.explain_job",
     "identity-why-not": "spark_jobs.identity.why_not_job",

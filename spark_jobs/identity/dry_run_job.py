@@ -61,7 +61,10 @@ def run(spark: SparkSession, settings: Settings, args: argparse.Namespace) -> di
         basis = basis_of(work, scratch.keep(stars(work.seen), "stars"))
         proposal = propose(work, basis, judge(work, basis))
         changes, found = tried(publisher, proposal, before.at_us + 1)
-        verification.certify(found["broken"], found["connected"])
+        if problems := verification.problems_of(found["broken"], found["connected"]):
+            raise TerminalError(
+                f"by these rules a run would publish nothing, as its verifier finds: {'; '.join(problems)}; report this"
+            )
         told = _told(changes, scratch)
     return {
         "rules": str(args.rules),

@@ -111,18 +111,18 @@ def basis_of(work: Work, observed: DataFrame) -> Basis:
     text = json.dumps([work.rule_version, *[list(map(str, numbers)) for numbers in prints]])
     snapshot_id = hashlib.sha256(text.encode()).hexdigest()[:32]
     sizes = int(found["linked"]["rows"]), int(found["seen"]["sightings"] or 0)
-    usable = barring.barred(identifiers, work.rules, _blocked(work, identifiers))
+    blocked = blocked_of(work.lake, identifiers, work.rules, work.key_file)
+    usable = barring.barred(identifiers, work.rules, blocked)
     return Basis(snapshot_id, decisions.with_locks(usable, locks), links, pairs, separations, *sizes)
 
 
-def _blocked(work: Work, identifiers: DataFrame) -> DataFrame | None:
-    """type, scope, token of values on the blocklist; None where there are none."""
-    if not work.rules.blocked:
+def blocked_of(lake: Lake, identifiers: DataFrame, rules: Rules, key_file: Path) -> DataFrame | None:
+    """type, scope, token of values on the blocklist, in every scope that occurs; None where there are none."""
+    if not rules.blocked:
         return None
     # Apps, sites and accounts: as many as an installation has, whatever the number of identifiers.
     scopes = [(row["type"], row["scope"]) for row in identifiers.select("type", "scope").distinct().collect()]
-    tokens = barring.blocked_tokens(work.rules, scopes, work.key_file)
-    return work.lake.spark.createDataFrame(tokens, barring.BLOCKED_ROWS)
+    return lake.spark.createDataFrame(barring.blocked_tokens(rules, scopes, key_file), barring.BLOCKED_ROWS)
 
 
 def judge(work: Work, basis: Basis) -> tuple[DataFrame, DataFrame]:
