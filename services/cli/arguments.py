@@ -18,6 +18,9 @@ _PROCESSES: Mapping[str, Mapping[str, tuple[tuple[str, ...], str]]] = {
     "identity": {
         "run": (("spark_jobs", "identity"), "link identifiers and give every person one id"),
         "check": (("spark_jobs", "identity-check"), "check rules of identity, compute nothing"),
+        "dry-run": (("spark_jobs", "identity-dry-run"), "what other rules would change; writes nothing"),
+        "verify": (("spark_jobs", "identity-verify"), "verify the snapshot in force once more, from the tables alone"),
+        "quality": (("spark_jobs", "identity-quality"), "coverage, hubs, the largest persons, and bridges"),
         "resolve": (("spark_jobs", "identity-resolve"), "who an identifier belongs to, now or at a moment"),
         "explain": (("spark_jobs", "identity-explain"), "why two are one person: the links, with their events"),
         "why-not": (("spark_jobs", "identity-why-not"), "why two are not one person: the parked links"),

@@ -88,8 +88,7 @@ class News(TypedDict):
 def publish(publisher: Publisher, proposal: Proposal) -> dict[str, int | str]:
     """Facts of what was published; TerminalError where the verifier refuses, RetryableError where another run came."""
     lake, at_us = publisher.lake, _next_moment(publisher.before_us)
-    changes = _changes(publisher, proposal, at_us)
-    found = _audit(proposal, changes)
+    changes, found = tried(publisher, proposal, at_us)
     checks = verification.certify(found["broken"], found["connected"])
     _refuse_if_stale(publisher)  # before it overtakes a run that is up to date
     fence = fences.raise_fence(lake, NAME, (IDENTITY_SNAPSHOTS, *PUBLISHED), run_id=publisher.run_id)
@@ -107,6 +106,17 @@ def publish(publisher: Publisher, proposal: Proposal) -> dict[str, int | str]:
 def _refuse_if_stale(publisher: Publisher) -> None:
     if newest_snapshot(publisher.lake) != publisher.before:
         raise RetryableError("another identity run published meanwhile; start this one again, on what that one found")
+
+
+def tried(
+    publisher: Publisher, proposal: Proposal, at_us: int
+) -> tuple[dict[str, DataFrame], dict[str, dict[str, int]]]:
+    """Rows that each table would get, and what was counted: what the verifier found broken and connected, and facts.
+
+    Nothing is written but to the run's scratch folder.
+    """
+    changes = _changes(publisher, proposal, at_us)
+    return changes, _audit(proposal, changes)
 
 
 def _next_moment(before_us: int) -> int:

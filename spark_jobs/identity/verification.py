@@ -78,12 +78,17 @@ def connections(candidate: Candidate) -> DataFrame:
     )
 
 
-def certify(broken: dict[str, int], connected: dict[str, int]) -> dict[str, int]:
-    """The certificate; TerminalError where a rule is broken: nothing may be published then."""
+def problems_of(broken: dict[str, int], connected: dict[str, int]) -> list[str]:
+    """What of `violations` and `connections` may not be."""
     problems = [f"{number} {name}" for name, number in broken.items() if number]
     if len(set(connected.values())) != 1:
         problems.append("; ".join(f"{number} {name}" for name, number in connected.items()) + ", wanted equal numbers")
-    if problems:
+    return problems
+
+
+def certify(broken: dict[str, int], connected: dict[str, int]) -> dict[str, int]:
+    """The certificate; TerminalError where a rule is broken: nothing may be published then."""
+    if problems := problems_of(broken, connected):
         raise TerminalError(
             f"identity is not published, its verifier found: {'; '.join(problems)}; the tables still hold the former "
             "snapshot; keep the ledger as it is and report this with the run's row of ops.runs"

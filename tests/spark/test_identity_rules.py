@@ -1,10 +1,11 @@
 """Changed rules work backwards: the guards are asked again over the whole ledger, and undoing a change undoes it all.
 
-Three runs over one lake: by the shipped rules, by others, and by the shipped ones again.
+Over one lake: a run by the shipped rules, a dry run by others, a run by these, and one by the shipped ones again.
 """
 
 from __future__ import annotations
 
+from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,16 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from spark_jobs.contracts.core import EVENTS
-from spark_jobs.contracts.identity import IDENTITY_LINKS, IDENTITY_SNAPSHOTS
+from spark_jobs.contracts.core import EVENTS, MEMBERS
+from spark_jobs.contracts.identity import IDENTITY_LINKS, IDENTITY_SNAPSHOTS, PERSON_EVENTS
+from spark_jobs.contracts.operations import RUNS
+from spark_jobs.identity import dry_run_job, job
+from spark_jobs.identity.components import ROOT_LINK_BUDGET
 from spark_jobs.storage import delta
 from spark_jobs.storage.delta import Lake
 from tests.identity_rules import changed, rules_at
 from tests.spark.identity_found import Found, found
-from tests.spark.identity_rows import event, identifier, put, resolve, token
+from tests.spark.identity_rows import event, identifier, put, resolve, settings, token
 
 FAX = ("fax", "", token("fax:1"), "k1")
 STORIES = [
@@ -59,7 +63,19 @@ def shipped(shared_lake: Lake) -> Found:
 
 
 @pytest.fixture(scope="module")
-def other(shared_lake: Lake, shipped: Found, tmp_path_factory: pytest.TempPathFactory) -> Found:
+def tried(shared_lake: Lake, shipped: Found, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What a dry run says, and the versions of all tables before and after it."""
+    tables = (*job.OWN_TABLES, EVENTS, MEMBERS, RUNS)
+    before = {table.name: delta.current_version(shared_lake, table) for table in tables}
+    rules = other_rules(tmp_path_factory.mktemp("dry"))
+    args = Namespace(rules=rules, root_link_budget=ROOT_LINK_BUDGET)
+    told = dry_run_job.run(shared_lake.spark, settings(shared_lake), args)
+    after = {table.name: delta.current_version(shared_lake, table) for table in tables}
+    return {"told": told, "before": before, "after": after}
+
+
+@pytest.fixture(scope="module")
+def other(shared_lake: Lake, tried: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Found:
     rules = other_rules(tmp_path_factory.mktemp("rules_file"))
     return found(shared_lake, resolve(shared_lake, rules=rules))
 
@@ -104,6 +120,23 @@ def test_a_type_that_is_taken_out_or_only_a_hint_joins_nobody(shipped: Found, ot
     assert shipped.holder("unionid:una") == shipped.holder("phone:una")
     assert other.holder("unionid:una") not in {other.holder("phone:una"), ""}
     assert other.states_of("unionid:una") == {"parked: only a hint": 1}
+
+
+def test_a_dry_run_foretells_the_run_and_writes_nothing(tried: dict[str, Any], other: Found, shared_lake: Lake) -> None:
+    told = tried["told"]
+    assert tried["before"] == tried["after"]
+    assert told["would_be"] == other.facts["snapshot_id"]
+    same = [name for name in told if name.startswith(("links ", "identifiers on", "identifiers of"))]
+    assert {name: told[name] for name in (*same, "persons")} == {name: other.facts[name] for name in (*same, "persons")}
+    # tim, one of hans and his phone, one of una's two; the test phone and a cookie are nobody's.
+    assert (told["persons split off"], told["persons merged"], told["persons that resolve to another"]) == (3, 0, 0)
+    assert told["identifiers that go to another person"] == 3
+    assert told["identifiers that nobody holds any longer"] == 2
+    assert told["persons that lose an identifier"] == 4
+    assert sum(entry["identifiers"] for entry in told["examples"]) == 5
+    splits = delta.read(shared_lake, PERSON_EVENTS).where("kind = 'split'").collect()
+    assert len(splits) == 3
+    assert "cookie: no longer declared" in told["differences"]
 
 
 @pytest.mark.thorough
