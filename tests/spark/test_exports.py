@@ -17,6 +17,7 @@ from pyspark.sql import SparkSession
 from spark_jobs.contracts.core import ORDERS
 from spark_jobs.errors import TerminalError
 from spark_jobs.exports import job
+from spark_jobs.protection.keys import create_root_key_file
 from spark_jobs.settings import Settings
 from spark_jobs.storage.delta import Lake
 from spark_jobs.tagging import job as tags_job
@@ -24,17 +25,17 @@ from tests.tag_histories import Life, Order, definition, local, write_catalogue
 from tests.tag_tables import add, order_row, settings_of, write_lives
 
 SINCE = local("2017-02-01T00:00")
-SPENT = {"measures": {"spent": {"sum": "purchases.sales_value"}}, "levels": None, "value": "spent", "otherwise": "none"}
+MADE = {"measures": {"orders": {"count": "purchases"}}, "levels": None, "value": "orders", "otherwise": "none"}
 LIVES = {
-    0: Life(SINCE, [Order(local("2017-12-01T10:00"), cents=1050)]),
+    0: Life(SINCE, [Order(local("2017-12-01T10:00"))]),
     1: Life(SINCE, []),
-    2: Life(SINCE, [Order(local("2017-12-02T10:00"), cents=200)]),
+    2: Life(SINCE, [Order(local(f"2017-12-0{day}T10:00")) for day in (2, 3)]),
 }
 
 
 def tags(lake: Lake, settings: Settings, folder: Path) -> None:
     kids = definition("kids", **{"class": "minors"})
-    write_catalogue(folder, definition("bought"), definition("spent", **SPENT), kids)
+    write_catalogue(folder, definition("bought"), definition("made", **MADE), kids)
     given = {"workspace": "grocery", "base": "2018-01-01T00:00", "day": None, "as_of": None, "catalogue": folder}
     tags_job.run(lake.spark, settings, argparse.Namespace(**given))
 
@@ -48,7 +49,7 @@ def export(folder: Path, settings: Settings, lake: Lake, **changed: Any) -> dict
         "workspace": "grocery",
         "format": "csv",
     }
-    given |= {"columns": ["spent", "bought"], "keep_days": 30, **changed}
+    given |= {"columns": ["made", "bought"], "keep_days": 30, **changed}
     path = folder / "export.yaml"
     path.write_text(yaml.safe_dump(given), encoding="utf-8")
     args = argparse.Namespace(files=[folder], check=False)
@@ -62,9 +63,11 @@ def files_of(facts: dict[str, Any]) -> list[Path]:
 
 
 @pytest.fixture(scope="module")
-def place(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory, key_file: Path) -> tuple[Lake, Settings]:
+def place(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> tuple[Lake, Settings]:
     """A lake with published tags."""
     lake = Lake(spark, str(tmp_path_factory.mktemp("exports") / "lake"))
+    key_file = tmp_path_factory.mktemp("keys") / "root_keys.json"
+    create_root_key_file(key_file)
     settings = replace(settings_of(lake), root_key_file=key_file)
     write_lives(lake, LIVES)
     tags(lake, settings, tmp_path_factory.mktemp("catalogue"))
@@ -79,14 +82,14 @@ def test_a_receiver_gets_whole_files_with_a_manifest_and_ids_of_their_own(
     facts = export(tmp_path, settings, lake, only=only, identifiers=["member_no"])
     assert (facts["rows"], facts["changed"]) == (2, True)
     rows = [row for path in files_of(facts) for row in csv.DictReader(path.open(encoding="utf-8"))]
-    assert sorted((float(row["spent"]), row["bought"]) for row in rows) == [(2.0, "true"), (10.5, "true")]
+    assert sorted((row["made"], row["bought"]) for row in rows) == [("1", "true"), ("2", "true")]
     assert all(row["identifiers"].startswith("member_no:test:") for row in rows)
     assert not {"p0", "p2"} & {row["person"] for row in rows}
 
     said = json.loads((Path(facts["folder"]) / "manifest.json").read_text(encoding="utf-8"))
     assert said["rows"] == 2
     assert said["snapshot_id"] == "snapshot-1"
-    assert set(said["tags"]) == {"bought", "spent"}
+    assert set(said["tags"]) == {"bought", "made"}
     on_disk = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files_of(facts)}
     assert {one["name"]: one["sha256"] for one in said["files"]} == on_disk
 
@@ -103,10 +106,10 @@ def test_every_format_holds_the_same_rows(place: tuple[Lake, Settings], tmp_path
     lake, settings = place
     facts = export(tmp_path, settings, lake, export="everybody", format=form, identifiers=["device"])
     read = lake.spark.read.format({"jsonl": "json"}.get(form, form)).option("pathGlobFilter", "part-*")
-    rows = read.load(facts["folder"]).select("person", "spent", "bought", "identifiers").collect()
+    rows = read.load(facts["folder"]).select("person", "made", "bought", "identifiers").collect()
     assert len({row["person"] for row in rows}) == facts["rows"] == 3
     assert sorted(row["bought"] for row in rows) == ["false", "true", "true"]
-    assert {row["spent"] for row in rows if row["bought"] == "false"} == {"none"}
+    assert {row["made"] for row in rows if row["bought"] == "false"} == {"none"}
     assert all(len(row["identifiers"]) == 1 for row in rows)
 
 
@@ -115,7 +118,7 @@ def test_every_format_holds_the_same_rows(place: tuple[Lake, Settings], tmp_path
     [
         ({"columns": ["kids"]}, r"sensitive classes: kids \(minors\)"),
         ({"only": [{"tag": "kids", "is": ["true"]}]}, r"sensitive classes: kids \(minors\)"),
-        ({"columns": ["age"]}, "no tags age are published; wanted: some of bought, kids, spent"),
+        ({"columns": ["age"]}, "no tags age are published; wanted: some of bought, kids, made"),
     ],
 )
 def test_what_may_not_leave_is_refused(

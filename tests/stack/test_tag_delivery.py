@@ -99,9 +99,9 @@ def test_a_sender_that_was_overtaken_writes_nothing_behind_the_newer_one(stack: 
 
 
 def tags(lake: Lake, folder: Path, *, kids: str) -> None:
-    spent = {"measures": {"spent": {"sum": "purchases.sales_value"}}, "levels": None, "value": "spent"}
+    made = {"measures": {"orders": {"count": "purchases"}}, "levels": None, "value": "orders"}
     sensitive = definition("kids", **{"class": kids})
-    write_catalogue(folder, definition("bought"), definition("spent", **spent, otherwise="none"), sensitive)
+    write_catalogue(folder, definition("bought"), definition("made", **made, otherwise="none"), sensitive)
     given = {"workspace": "grocery", "base": "2018-01-01T00:00", "day": None, "as_of": None, "catalogue": folder}
     tags_job.run(lake.spark, settings_of(lake), argparse.Namespace(**given))
 
