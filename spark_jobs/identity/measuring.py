@@ -9,6 +9,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from spark_jobs.identity.batches import in_whole_groups
+from spark_jobs.identity.decisions import SOURCE
 from spark_jobs.identity.ledger import VALUE
 from spark_jobs.identity.looking import ENDS
 from spark_jobs.identity.rules import PARKED, REDUNDANT, SUPER_NODE, USED
@@ -28,7 +29,11 @@ def of_sources(events: DataFrame, ledger: DataFrame) -> DataFrame:
         F.count("subject_token").alias("with_identifier"),
         F.count("person_id").alias("with_person"),
     )
-    linked = ledger.groupBy("source").agg(F.count_distinct("identifier_a", "identifier_b").alias("links"))
+    linked = (
+        ledger.where(F.col("source") != SOURCE)
+        .groupBy("source")
+        .agg(F.count_distinct("identifier_a", "identifier_b").alias("links"))
+    )
     # Both have one row a source, so this join cannot add rows.
     both = covered.join(linked, on="source", how="full").na.fill(0)
     share = F.when(F.col("events") > 0, F.round(F.col("with_person") / F.col("events"), 6))
