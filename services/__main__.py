@@ -11,6 +11,7 @@ SERVICES: Mapping[str, str] = {
     "cluster": "services.cluster.__main__",
     "demo": "services.demo.__main__",
     "event_logs": "services.event_logs.__main__",
+    "profiles": "services.profiles.__main__",
     "smoke": "services.smoke.__main__",
     "topics": "services.topics.__main__",
 }

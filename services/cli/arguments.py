@@ -23,6 +23,7 @@ _PROCESSES: Mapping[str, Mapping[str, tuple[tuple[str, ...], str]]] = {
         "run": (("spark_jobs", "tags"), "compute the tags of every person"),
         "check": (("spark_jobs", "tags-check"), "check tag definitions, compute nothing"),
     },
+    "profiles": {"*": (("services", "profiles"), "what is known of a person: serve it by HTTP, load, keys")},
     "sql": {
         "show": (("trino_catalog.apply",), "make Trino show the lake's tables and views"),
         "ask": (("trino_catalog.ask",), "ask one question and print its answer"),
@@ -40,6 +41,7 @@ _AREAS = {
     "tracking": "live events and visits",
     "identity": "one id for every person",
     "tags": "what is known of a person",
+    "profiles": "what is known of a person, by HTTP",
     "sql": "what Trino shows",
     "bundle": "the offline bundle",
     "cluster": "the appliance",
