@@ -70,7 +70,11 @@ class LakeWriter:
         survivor = person if resolves_to is None else resolves_to
         row = {"person_id": master_id(person), "person_no": person, "seed_identifier_no": person, "generation": 1}
         row |= {"first_seen_at": FIRST, "survivor_id": master_id(survivor), "snapshot_id": self.snapshot_id}
-        self.persons.append(row | {"system_from": self.at})
+        row |= {"system_from": self.at}
+        # The registry has one row of an id in a snapshot.
+        key = (row["person_id"], self.at)
+        self.persons = [one for one in self.persons if (one["person_id"], one["system_from"]) != key]
+        self.persons.append(row)
 
     def holds(self, person: int, kind: str, value: str, *, scope: str = "", until: datetime = FOR_EVER) -> None:
         """From this snapshot on, a person holds an identifier, and nobody else for good."""
@@ -83,7 +87,7 @@ class LakeWriter:
         self.holders.append(row | {"system_from": self.at, "system_to": None})
 
     def publish(self, values: Mapping[int, Mapping[str, str]], *, drop: int = 0) -> None:
-        """Publish tag values: person to tag to value; what was before and is not now, goes. `drop`: rows that are lost."""
+        """Publish tag values: person to tag to value; what is not among them goes. `drop`: rows that are lost."""
         now = {(person, tag): value for person, every in values.items() for tag, value in every.items()}
         generation = f"{self.number:012d}-run"
         changed = [key for key in sorted({*now, *self.values}) if now.get(key) != self.values.get(key)]

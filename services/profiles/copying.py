@@ -58,19 +58,20 @@ def _field(column: pa.Array) -> tuple[Bytes, Places, Places]:
 def _big_endian(numbers: NDArray[np.int64], kind: str) -> Bytes:
     """One row of bytes a number."""
     turned = np.ascontiguousarray(numbers.astype(kind))
-    return turned.view(np.uint8).reshape(len(numbers), -1)
+    return turned.view(np.uint8).reshape(len(numbers), turned.itemsize)
 
 
 def _put(made: Bytes, place: Places, table: Bytes) -> Places:
     """Write one row of bytes of the same width at each place; the places behind them."""
     width = table.shape[1]
     made[place[:, None] + np.arange(width)] = table
-    return place + width
+    behind: Places = place + width
+    return behind
 
 
 def _spread(starts: Places, lengths: Places) -> Places:
     """Every place of spans that begin somewhere and are so long, one span after the other."""
     total = int(lengths.sum())
     before = np.cumsum(lengths) - lengths
-    places: Places = np.repeat(starts - before, lengths) + np.arange(total, dtype=np.int64)
+    places: Places = np.repeat(starts - before, lengths) + np.arange(total)
     return places

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from httpx2 import Response
 from starlette.testclient import TestClient
 
 from services.profiles import refusals
@@ -54,11 +55,11 @@ def client(here: Place) -> Iterator[TestClient]:
         yield made
 
 
-def ask(client: TestClient, kind: str, value: str, **options: str) -> Any:
+def ask(client: TestClient, kind: str, value: str, **options: str) -> Response:
     return client.get(f"/v1/profiles/{kind}/{value}", params=options)
 
 
-def tags(answer: Any) -> dict[str, Any]:
+def tags(answer: Response) -> dict[str, Any]:
     return {tag["tag"]: tag["value"] for tag in answer.json()["tags"]}
 
 
