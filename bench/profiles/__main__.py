@@ -26,6 +26,7 @@ from services.profiles.reading import Reader
 from spark_jobs.protection.keys import create_root_key_file, load_root_keys
 
 _PLAIN = 20_000
+_AN_HOUR = 3600
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -73,18 +74,17 @@ def _store(args: argparse.Namespace, site: Site, following: int) -> None:
         _print(f"{kind} API at the rate", asked(asking(site.port, *_how(args, rate=args.rate, key=key))))
         _print(f"{kind} API at most", asked(asking(site.port, *_how(args, rate=0, key=key))))
         rows.write_tags(site.folder / "lake", args.persons, following)
-        generator = asking(site.port, *_how(args, rate=args.rate, key=key, times=3))
+        generator = asking(site.port, *_how(args, rate=args.rate, key=key, seconds=_AN_HOUR))
         facts = site.load()
+        generator.terminate()
         found = asked(generator)
         _print(f"{kind} API while {facts['seconds']:.0f} s load", found)
         sys.stdout.write(f"{kind}: publications that were answered from: {found['publications']}\n")
 
 
-def _how(args: argparse.Namespace, *, rate: float, key: str = "", times: float = 1) -> list[str]:
-    given = {"persons": args.persons, "seconds": args.seconds * times, "rate": rate}
-    return [word for name, value in given.items() for word in (f"--{name}", str(value))] + (
-        ["--key", key] if key else []
-    )
+def _how(args: argparse.Namespace, *, rate: float, key: str = "", seconds: float = 0) -> list[str]:
+    given = {"persons": args.persons, "seconds": seconds or args.seconds, "rate": rate, "key": key}
+    return [word for name, value in given.items() if value for word in (f"--{name}", str(value))]
 
 
 def _plain(args: argparse.Namespace, site: Site) -> dict[str, Any]:

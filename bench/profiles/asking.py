@@ -2,6 +2,7 @@
 
 With a rate, requests begin at their planned moments whatever the server does, and take from that moment on: a server
 that stalls is not spared the requests that came meanwhile. Without one, each connection asks as fast as it is answered.
+A SIGTERM ends it a second later.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import argparse
 import asyncio
 import json
 import random
+import signal
 import sys
 import time
 from dataclasses import dataclass, field
@@ -27,6 +29,7 @@ class Seen:
     errors: int = 0
     mixes: int = 0
     publications: set[int] = field(default_factory=set)
+    until: float = 0.0
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -62,18 +65,22 @@ def quantile(ascending: list[float], share: float) -> float:
 
 
 async def _ask(args: argparse.Namespace, seen: Seen) -> None:
-    until = time.perf_counter() + args.seconds
-    askers = [_asker(args, seen, place, until) for place in range(args.connections)]
-    await asyncio.gather(*askers)
+    seen.until = time.perf_counter() + args.seconds
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, _end, seen)
+    await asyncio.gather(*(_asker(args, seen, place) for place in range(args.connections)))
 
 
-async def _asker(args: argparse.Namespace, seen: Seen, place: int, until: float) -> None:
+def _end(seen: Seen) -> None:
+    seen.until = time.perf_counter() + 1
+
+
+async def _asker(args: argparse.Namespace, seen: Seen, place: int) -> None:
     """One connection; with a rate it has every n-th of the planned moments."""
     chance = random.Random(place)
     every_s = args.connections / args.rate if args.rate else 0.0
     planned = time.perf_counter() + every_s * place / args.connections
     reader, writer = await asyncio.open_connection("127.0.0.1", args.port, limit=_LIMIT)
-    while planned < until:
+    while planned < seen.until:
         if every_s:
             await asyncio.sleep(max(0.0, planned - time.perf_counter()))
         begun = planned if every_s else time.perf_counter()

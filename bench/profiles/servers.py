@@ -84,14 +84,9 @@ class Site:
 @contextmanager
 def served(module: Sequence[str], port: int, settings: Path) -> Iterator[None]:
     """A server until the block ends; it answers when the block begins."""
-    environment = {**os.environ, SETTINGS_VARIABLE: str(settings)}
-    with subprocess.Popen(
-        [sys.executable, "-m", *module],
-        cwd=_REPO,
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    ) as process:
+    environment, silent = {**os.environ, SETTINGS_VARIABLE: str(settings)}, subprocess.DEVNULL
+    command = [sys.executable, "-m", *module]
+    with subprocess.Popen(command, cwd=_REPO, env=environment, stdout=silent, stderr=silent) as process:
         try:
             _wait(port)
             yield

@@ -8,7 +8,6 @@ import json
 import re
 import secrets
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import get_args
@@ -39,9 +38,10 @@ class Grant:
     rate: float
     burst: int
 
-    def sees(self, classes: Sequence[str]) -> bool:
-        """Whether a tag of these sensitive classes may be shown: all of them must be allowed."""
-        return all(f"{SENSITIVE}{name}" in self.scopes for name in classes)
+    @property
+    def classes(self) -> frozenset[str]:
+        """The sensitive classes that may be shown."""
+        return frozenset(one.removeprefix(SENSITIVE) for one in self.scopes if one.startswith(SENSITIVE))
 
     def enters(self, workspace: str) -> bool:
         """Whether it may ask about a workspace."""

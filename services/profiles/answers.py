@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from services.profiles.access import Grant
@@ -63,13 +64,8 @@ def profile(keys: Keys, seen: Seen, asking: Asking) -> dict[str, Any] | None:
         "merged_from": str(uuid.UUID(bytes=key)) if is_alias else None,
         "profiling": "refused" if found.refused else "allowed",
         "tags": [] if found.refused else _tags(found, seen, asking),
-        "masked": masked(seen, asking),
+        "masked": _masked(seen, asking),
     }
-
-
-def masked(seen: Seen, asking: Asking) -> list[str]:
-    """Tags that the key may not see: the same for every person, so that the list itself tells nothing."""
-    return sorted(tag.name for tag in _asked(seen, asking) if not asking.grant.sees(tag.classes))
 
 
 def unknown_names(seen: Seen, names: Sequence[str]) -> list[str]:
@@ -77,34 +73,42 @@ def unknown_names(seen: Seen, names: Sequence[str]) -> list[str]:
     return [name for name in names if name not in seen.dictionary.by_name]
 
 
-def _asked(seen: Seen, asking: Asking) -> list[TagHead]:
-    if asking.names:
-        return [seen.dictionary.by_name[name] for name in asking.names if name in seen.dictionary.by_name]
-    return list(seen.dictionary.by_number.values())
+def _masked(seen: Seen, asking: Asking) -> list[str]:
+    """Tags that the key may not see: the same for every person, so that the list itself tells nothing."""
+    masked = seen.dictionary.view(asking.grant.classes).masked
+    return [name for name in masked if not asking.names or name in asking.names]
 
 
 def _tags(found: Found, seen: Seen, asking: Asking) -> list[dict[str, Any]]:
-    values = unpack(found.packed)
-    told = []
-    for tag in _asked(seen, asking):
-        value, since = values.get(tag.number, (tag.otherwise if asking.names else None, None))
-        # A tag that failed is told of even where no answer stands: none may come of its failing.
-        if asking.grant.sees(tag.classes) and (value is not None or asking.names or tag.error):
-            told.append(_told(tag, value, since, asking.at))
-    return told
+    view, values = seen.dictionary.view(asking.grant.classes), unpack(found.packed)
+    if asking.names:
+        named = (seen.dictionary.by_name[name] for name in asking.names)
+        wanted = [tag for tag in named if tag.number in view.shown]
+        return [_told(tag, values.get(tag.number, (tag.otherwise, None)), asking.at) for tag in wanted]
+    # A tag that failed is told of even where no answer stands: none may come of its failing.
+    numbers = sorted(view.failed.union(values)) if view.failed else values
+    shown = ((view.shown[number], values.get(number, (None, None))) for number in numbers if number in view.shown)
+    return [_told(tag, value, asking.at) for tag, value in shown]
 
 
-def _told(tag: TagHead, value: str | None, since: int | None, at: datetime) -> dict[str, Any]:
+def _told(tag: TagHead, stands: tuple[str | None, int | None], at: datetime) -> dict[str, Any]:
+    value, since = stands
     state = "failed" if tag.error else "unknown" if value == UNKNOWN else "value"
     told: dict[str, Any] = {
         "tag": tag.name,
         "state": state,
         "value": None if value == UNKNOWN else value,
         "version": tag.version,
-        "since": None if since is None else (_EPOCH + timedelta(microseconds=since)).isoformat(),
+        "since": None if since is None else _moment(since),
     }
     if tag.error:
         told["error"] = tag.error
         told["last_good_at"] = tag.good_at or None
         told["last_good_age_seconds"] = age_s(tag.good_at, at) if tag.good_at else None
     return told
+
+
+@lru_cache(maxsize=4096)
+def _moment(at_us: int) -> str:
+    """ISO, UTC; values share base times."""
+    return (_EPOCH + timedelta(microseconds=at_us)).isoformat()

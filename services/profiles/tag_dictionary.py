@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -29,16 +29,31 @@ class TagHead:
 
 
 @dataclass(frozen=True, slots=True)
+class View:
+    """The tags that somebody may see, by number, those of them that failed, and the names of all others."""
+
+    shown: Mapping[int, TagHead]
+    failed: frozenset[int]
+    masked: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Dictionary:
     """The tags of one generation, by number and by name."""
 
     by_number: Mapping[int, TagHead]
     by_name: Mapping[str, TagHead]
+    views: dict[frozenset[str], View] = field(default_factory=dict, compare=False, repr=False)
 
-    @property
-    def failed(self) -> tuple[TagHead, ...]:
-        """Tags whose answers are older than the snapshot."""
-        return tuple(tag for tag in self.by_number.values() if tag.error)
+    def view(self, classes: frozenset[str]) -> View:
+        """What may be seen by whom these sensitive classes are shown: a tag of several needs all of them."""
+        known = self.views.get(classes)
+        if known is None:
+            shown = {number: tag for number, tag in self.by_number.items() if classes.issuperset(tag.classes)}
+            failed = frozenset(number for number, tag in shown.items() if tag.error)
+            masked = tuple(sorted(tag.name for number, tag in self.by_number.items() if number not in shown))
+            known = self.views[classes] = View(shown, failed, masked)
+        return known
 
     def text(self) -> str:
         """As a generation carries it."""
