@@ -67,6 +67,9 @@ def _add_load(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workspace", required=True, metavar="NAME", help="whose tags are served")
     parser.add_argument("--memory-mb", type=int, default=2048, help="for sorting and joining (default %(default)s)")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="default: all cores")
+    parser.add_argument(
+        "--niceness", type=int, default=10, help="so much it gives way to who answers requests (default %(default)s)"
+    )
     parser.add_argument("--scratch", type=Path, metavar="DIR", help="for what does not fit; default: spark local_dir")
 
 
@@ -113,6 +116,7 @@ def _load(database: Database, settings: Settings, args: argparse.Namespace) -> F
     workspace = settings.workspace(args.workspace).name
     scratch = args.scratch or Path(settings.spark.local_dir)
     scratch.mkdir(parents=True, exist_ok=True)
+    os.nice(args.niceness)
     with opened_lake(settings.storage_root, memory_mb=args.memory_mb, scratch=scratch, threads=args.threads) as lake:
         return load(database, lake, workspace, refusal_tag=_ours(settings).refusal_tag)
 

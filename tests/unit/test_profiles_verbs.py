@@ -36,7 +36,7 @@ def told(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:
 
 def test_load_and_status(settings: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert told(capsys, "status", "--settings", settings) == {"served": [], "generations": [], "refusals": 0}
-    load = ("load", "--workspace", WORKSPACE, "--memory-mb", "256", "--settings", settings)
+    load = ("load", "--workspace", WORKSPACE, "--memory-mb", "256", "--niceness", "0", "--settings", settings)
     assert (told(capsys, *load)["changed"], told(capsys, *load)["changed"]) == (True, False)
     status = told(capsys, "status", "--settings", settings)
     assert [(one["workspace"], one["publication"]) for one in status["served"]] == [(WORKSPACE, 1)]
@@ -66,7 +66,7 @@ def test_a_key_is_made_listed_without_its_secret_and_revoked(settings: str, caps
 def test_a_refusal_is_read_from_a_file_or_standard_input(
     settings: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    told(capsys, "load", "--workspace", WORKSPACE, "--settings", settings)
+    told(capsys, "load", "--workspace", WORKSPACE, "--niceness", "0", "--settings", settings)
     monkeypatch.setattr("sys.stdin", io.StringIO(f"{phone(1)}\n"))
     assert told(capsys, "refuse", "phone", "--settings", settings) == {"noted": 1, "marked": 1}
     assert told(capsys, "status", "--settings", settings)["refusals"] == 1
