@@ -45,7 +45,7 @@ def test_the_profile_api_is_set_whole_or_not_at_all(tmp_path: Path) -> None:
     path.write_text(GOOD)
     assert load(path).profiles is None
     path.write_text(f'{GOOD}[profiles]\nurl = "sqlite:////data/profiles.sqlite"\n')
-    with pytest.raises(TerminalError, match="missing key 'address'.*missing key 'refusal_tag'"):
+    with pytest.raises(TerminalError, match=r"missing key 'address'.*missing key 'refusal_tag'"):
         load(path)
 
 
