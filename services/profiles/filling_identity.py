@@ -96,7 +96,7 @@ def refuse_known(database: Database, number: int) -> None:
         database.run(
             f"INSERT INTO refused_{number} (person_no) SELECT DISTINCT k.person_no FROM {table}_{number} AS k "
             f"JOIN refusals AS r ON r.subject = k.{column} WHERE r.kind = '{kind}' "
-            f"AND k.person_no NOT IN (SELECT person_no FROM refused_{number})"
+            f"AND k.person_no NOT IN (SELECT person_no FROM refused_{number}) ON CONFLICT DO NOTHING"
         )
 
 

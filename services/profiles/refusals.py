@@ -49,6 +49,6 @@ def _hold(keys: Keys) -> None:
 def _mark(database: Database, number: int, by: str, key: bytes) -> int:
     return database.run(
         f"INSERT INTO refused_{number} (person_no) SELECT k.person_no FROM {_TABLES[by]}_{number} AS k "
-        f"WHERE k.{by} = ? AND k.person_no NOT IN (SELECT person_no FROM refused_{number})",
+        f"WHERE k.{by} = ? AND k.person_no NOT IN (SELECT person_no FROM refused_{number}) ON CONFLICT DO NOTHING",
         [key],
     )

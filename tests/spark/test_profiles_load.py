@@ -67,7 +67,7 @@ def test_what_spark_published_is_answered_whole_and_by_changes(
     lake: Lake, here: Place, tmp_path: Path, key_file: Path, *, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("services.profiles.loading.MOST_CHANGED", 100)
-    catalogue = write_catalogue(tmp_path / "catalogue", definition("visits", otherwise="none", **VISITS))
+    catalogue = write_catalogue(tmp_path / "catalogue", definition("visits", otherwise="0", **VISITS))
     put(lake, [event("e1", 0, "login:eve", f"phone:{EVE}"), event("f1", 1, "login:fay", f"phone:{FAY}", "device:f")])
     resolve(lake)
     run_tags(lake, catalogue, "2018-01-01T00:00")

@@ -8,11 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from services.profiles import generations
+from services.profiles import generations, refusals
+from services.profiles.addressing import Addressing, Asked
 from services.profiles.postgres_database import PostgresDatabase
+from spark_jobs.protection.keys import load_root_keys
 from tests.postgres import PostgresServer, postgres_server, running_postgres
 from tests.profile_hammer import batch, hammered, publish_number
 from tests.profile_kills import kill_loads
+from tests.profile_lake import master_id, phone
 from tests.profile_service import bearer, place
 from tests.profile_world import World, served
 
@@ -71,6 +74,26 @@ def test_a_server_that_goes_is_told_as_503_and_comes_back(tmp_path: Path, key_fi
             assert client.get("/readyz").status_code == 503
             server.start()
             assert batch(client)().status_code == 200
+
+
+def test_a_refusal_is_honoured_at_once_and_after_the_next_load(url: str, tmp_path: Path, key_file: Path) -> None:
+    keys = Addressing(load_root_keys(key_file)).keys(Asked("phone", phone(1)))
+    with place(tmp_path, key_file, url=url) as here:
+        publish_number(here.lake)
+        here.load()
+        headers = bearer(here.key("profiles:read", "sensitive:minors"))
+        with here.client() as client:
+            assert [refusals.refuse(here.database, keys) for _ in range(2)] == [1, 0]
+            for _ in range(2):
+                body = client.get(f"/v1/profiles/person_id/{master_id(1)}", headers=headers).json()
+                assert (body["profiling"], body["tags"]) == ("refused", [])
+                assert client.get(f"/v1/profiles/phone/{phone(2)}", headers=headers).json()["profiling"] == "allowed"
+                publish_number(here.lake)
+                here.load()
+            assert refusals.allow(here.database, keys) == 1
+            publish_number(here.lake)
+            here.load()
+            assert client.get(f"/v1/profiles/phone/{phone(1)}", headers=headers).json()["profiling"] == "allowed"
 
 
 def test_a_load_that_is_killed_changes_nothing(url: str, tmp_path: Path, key_file: Path) -> None:
