@@ -85,10 +85,9 @@ def test_what_spark_published_is_answered_whole_and_by_changes(
         resolve(lake)
         run_tags(lake, catalogue, "2018-01-02T00:00")
         assert load_from(lake, here) == ("changes", "changes")
-        aliases = [client.get(f"/v1/profiles/person_id/{one['person_id']}").json() for one in found]
-        phones = [client.get(f"/v1/profiles/phone/{phone}").json() for phone in (EVE, FAY)]
+        again = [client.get(f"/v1/profiles/person_id/{one['person_id']}").status_code for one in found]
         named = client.get("/v1/profiles/login/gus", params={"scope": "shop", "tags": "visits"}).json()
-    assert len({one["person_id"] for one in (*aliases, *phones)}) in {1, 2}
+    assert again == [200, 200]
     assert [tag["value"] for tag in named["tags"]] == ["1"]
     whole_folder = tmp_path / "whole"
     whole_folder.mkdir()
