@@ -13,6 +13,7 @@ SERVICES: Mapping[str, str] = {
     "demo": "services.demo.__main__",
     "event_logs": "services.event_logs.__main__",
     "ingest_watch": "services.watch.ingest",
+    "profiles": "services.profiles.__main__",
     "smoke": "services.smoke.__main__",
     "topics": "services.topics.__main__",
 }

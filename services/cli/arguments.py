@@ -38,6 +38,7 @@ _PROCESSES: Mapping[str, Mapping[str, tuple[tuple[str, ...], str]]] = {
     "exports": {
         "run": (("spark_jobs", "exports"), "write files for a receiver, with a manifest; --check looks at definitions"),
     },
+    "profiles": {"*": (("services", "profiles"), "what is known of a person: serve it by HTTP, load, keys")},
     "sql": {
         "show": (("trino_catalog.apply",), "make Trino show the lake's tables and views"),
         "ask": (("trino_catalog.ask",), "ask one question and print its answer"),
@@ -56,6 +57,7 @@ _AREAS = {
     "identity": "one id for every person",
     "tags": "what is known of a person",
     "exports": "files for receivers outside",
+    "profiles": "what is known of a person, by HTTP",
     "sql": "what Trino shows",
     "bundle": "the offline bundle",
     "cluster": "the appliance",
