@@ -12,7 +12,8 @@ from _telling import on_deadline, on_failure
 
 DEFAULTS: Mapping[str, Any] = {
     "owner": "databank",
-    # Only what can succeed unchanged is tried again (`_spark.py` fails the rest): after 1, 2 and 4 minutes.
+    # Only what can succeed unchanged is tried again (`_spark.py` fails the rest): after 1, 2 and 4 minutes, or up
+    # to twice as long.
     "retries": 3,
     "retry_delay": timedelta(minutes=1),
     "retry_exponential_backoff": 2.0,

@@ -21,7 +21,7 @@ MOST_DAYS = 92
 
 @task  # type: ignore[untyped-decorator] # Airflow is not in this environment
 def one_run_a_day(params: Mapping[str, Any] | None = None) -> list[list[str]]:
-    """One command: the runs of all days in one session, in their order; a retry begins with the first day again."""
+    """One command: the runs of all days in one session, in their order; a retry computes those that are missing."""
     given = params or {}
     since, until = (date.fromisoformat(given[name]) for name in ("since", "until"))
     days = (until - since).days
@@ -32,8 +32,8 @@ def one_run_a_day(params: Mapping[str, Any] | None = None) -> list[list[str]]:
         )
     command = ["spark_jobs"]
     for number in range(days):
-        midnight = since + timedelta(days=number + 1)
-        run = ["tags", "--json", f"--workspace={given['workspace']}", f"--base={midnight.isoformat()}T00:00:00"]
+        next_day = since + timedelta(days=number + 1)
+        run = ["tags", "--json", f"--workspace={given['workspace']}", f"--day={next_day.isoformat()}"]
         command += [*(["+"] if number else []), *run]
     return [command]
 

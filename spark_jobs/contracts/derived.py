@@ -108,7 +108,12 @@ TAG_PUBLICATIONS = Table(
     columns=(
         WORKSPACE,
         Column("generation", "string", "run that wrote the rows", nullable=False),
-        Column("number", "bigint", "from 1; the `current` one with the largest is in force", nullable=False),
+        Column(
+            "number",
+            "bigint",
+            "of states, from 1: the largest is in force; of others the next one then",
+            nullable=False,
+        ),
         Column("kind", "string", "`current`, or `as_of` for a moment before the state in force", nullable=False),
         Column("base_at", "timestamp", "moment for which the values hold, UTC", nullable=False),
         Column("snapshot_id", "string", "identity snapshot", nullable=False),

@@ -34,14 +34,17 @@ def of_history(identity_map: DataFrame) -> DataFrame:
 def home_changes(
     members: DataFrame, assignment: DataFrame, homes: DataFrame, *, at_us: int, snapshot_id: str
 ) -> DataFrame:
-    """Rows of `core.identity_homes` to add: identifiers without a home, and those that a new person was minted for.
+    """Rows of `core.identity_homes` to add: those that are not written yet, and those that a new person was minted for.
 
-    In:  identifier_no, label (null where nobody holds it for good); rows of `persons.assigned`; rows of HOME.
+    In:  identifier_no, label (null where nobody holds it for good); rows of `persons.assigned`; rows of HOME, and
+         `is_written`: false where a home is known from the map alone.
     """
     owners = assignment.where(F.col("role") != MERGED).select("label", "person_id", "role")
-    before = homes.select("identifier_no", F.col("person_id").alias("home"))
+    before = homes.select("identifier_no", F.col("person_id").alias("home"), "is_written")
     # A label has one owner and an identifier one home, so neither join can add rows.
-    held = members.join(owners, on="label", how="inner").join(before, on="identifier_no", how="left")
-    is_new = F.col("home").isNull() | ((F.col("role") == MINTED) & (F.col("home") != F.col("person_id")))
+    held = members.join(owners, on="label", how="left").join(before, on="identifier_no", how="left")
+    is_minted = F.coalesce((F.col("role") == MINTED) & (F.col("home") != F.col("person_id")), F.lit(False))
+    home = F.when(is_minted, F.col("person_id")).otherwise(F.coalesce("home", "person_id"))
+    is_new = home.isNotNull() & (is_minted | ~F.coalesce("is_written", F.lit(False)))
     signed = {"system_from": moment(at_us), "snapshot_id": F.lit(snapshot_id)}
-    return held.where(is_new).select(*HOME).withColumns(signed)
+    return held.where(is_new).select("identifier_no", home.alias("person_id")).withColumns(signed)

@@ -15,16 +15,18 @@ from spark_jobs.contracts.identity import IDENTIFIERS, IDENTITY_DECISIONS, IDENT
 from spark_jobs.errors import RetryableError
 from spark_jobs.identity import components, ledger, outcome
 from spark_jobs.identity.observations import stars
-from spark_jobs.identity.proposing import Work, basis_of, judge, numbers_of, propose, work_of
+from spark_jobs.identity.proposing import Work, basis_of, judge, numbers_of, pinned, propose, work_of
 from spark_jobs.identity.publication import PUBLISHED, Publisher, publish
 from spark_jobs.identity.rules_file import read_rules, rules_path
 from spark_jobs.settings import Settings
 from spark_jobs.storage import checkpoints, delta, runs
+from spark_jobs.storage.commits import newest_commits
 from spark_jobs.storage.delta import Lake, Transaction
 from spark_jobs.storage.snapshots import newest_snapshot
 from spark_jobs.storage.upserts import upsert
 
 ALL_WORKSPACES = "all"
+_LAST_COMMITS = 50  # among which a run's own is, however many write beside it
 OWN_TABLES = (IDENTIFIERS, IDENTITY_LINKS, IDENTITY_DECISIONS, *PUBLISHED, IDENTITY_SNAPSHOTS)
 
 
@@ -79,7 +81,8 @@ def _snapshot(work: Work, *, rebuild: bool) -> dict[str, int | str | bool]:
 
 def _extend_dictionary(work: Work, observed: DataFrame) -> int:
     """Number the identifiers that are new; how many."""
-    known = delta.read(work.lake, IDENTIFIERS)
+    # Of one version: where another run numbers meanwhile, this one's first number is taken, and it gives none.
+    known = pinned(work.lake, IDENTIFIERS)
     changes = work.scratch.keep(ledger.identifier_changes(observed, known), "dictionary")
     is_new = F.col("identifier_no").isNull()
     counted = outcome.counted(changes.where(is_new), "new").unionByName(
@@ -99,7 +102,9 @@ def _extend_dictionary(work: Work, observed: DataFrame) -> int:
 def _extend_ledger(work: Work, observed: DataFrame) -> int:
     """Append what the ledger does not say yet; how many rows."""
     links = ledger.observed_links(observed, delta.read(work.lake, IDENTIFIERS))
-    additions = work.scratch.keep(ledger.link_additions(links, delta.read(work.lake, IDENTITY_LINKS)), "additions")
+    version = delta.current_version(work.lake, IDENTITY_LINKS)
+    held = delta.read(work.lake, IDENTITY_LINKS, version=version)
+    additions = work.scratch.keep(ledger.link_additions(links, held), "additions")
     found = additions.agg(F.count(F.lit(1)).alias("links"), F.count_if(F.col("identifier_a").isNull()).alias("ends"))
     counted = found.collect()[0]
     if counted["ends"]:
@@ -115,6 +120,10 @@ def _extend_ledger(work: Work, observed: DataFrame) -> int:
             "rule_version": F.lit(work.rule_version),
             "run_id": F.lit(work.publisher.run_id),
         }
-        once = Transaction(f"identity/links/{work.publisher.run_id}", 1)
-        delta.append(additions.withColumns(signed), work.lake, IDENTITY_LINKS, once=once)
+        # The version is that of the ledger which lacks these rows: of two runs at once one adds them.
+        once, run_id = Transaction("identity/links", version + 1), work.publisher.run_id
+        delta.append(additions.withColumns(signed), work.lake, IDENTITY_LINKS, once=once, facts={"run_id": run_id})
+        commits = newest_commits(work.lake, IDENTITY_LINKS, limit=_LAST_COMMITS)
+        if not any(commit.facts.get("run_id") == run_id for commit in commits):
+            raise RetryableError("another identity run extended the ledger meanwhile; start this one again behind it")
     return int(counted["links"])

@@ -130,7 +130,8 @@ def _decided() -> Column:
 
 def separations_of(ledger: DataFrame) -> DataFrame:
     """identifier_a, identifier_b of the pairs that a decision keeps apart, whether anything links them or not."""
-    return ledger.where(F.col("kind") == NEGATIVE).select("identifier_a", "identifier_b").dropDuplicates()
+    is_one = (F.col("kind") == NEGATIVE) & (F.col("identifier_a") != F.col("identifier_b"))
+    return ledger.where(is_one).select("identifier_a", "identifier_b").dropDuplicates()
 
 
 def with_ends(pairs: DataFrame, identifiers: DataFrame, rules: Rules) -> DataFrame:

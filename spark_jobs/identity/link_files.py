@@ -177,6 +177,7 @@ def _split(lines: pa.Array, form: Form, count: Count) -> pa.Table:
     lines = lines.filter(wanted)
     if not len(lines):
         return pa.table([pa.array([], pa.string())] * 2, names=["a", "b"])
+    refused_before = count.refused
     listed = pa.ListArray.from_arrays(pa.array([0, len(lines)], pa.int32()), lines)
     text = pc.binary_join(listed, "\n")[0].as_buffer()
 
@@ -190,6 +191,11 @@ def _split(lines: pa.Array, form: Form, count: Count) -> pa.Table:
         parse_options=pacsv.ParseOptions(delimiter=form.delimiter, invalid_row_handler=refuse),
         convert_options=pacsv.ConvertOptions(column_types={"a": pa.string(), "b": pa.string()}, check_utf8=False),
     )
+    # Within quotes an end of line is content: one that does not close takes in all lines behind it.
+    swallowed = len(lines) - table.num_rows - (count.refused - refused_before)
+    if swallowed:
+        quoted = lines.filter(pc.match_substring(lines, '"'))
+        count.refuse(swallowed, f"{quoted[0].as_py() if len(quoted) else ''!r}: a quote that does not end")
     return pa.table([pc.ascii_trim_whitespace(column) for column in table.columns], names=["a", "b"])
 
 

@@ -135,7 +135,7 @@ def judge(work: Work, basis: Basis) -> tuple[DataFrame, DataFrame]:
     )
     judged = keep(forest.spanning_forest(exclusive, labels, basis.separations), "judged")
     owners = forest.exclusive_labels(judged, ledger.exclusive(identifiers, work.rules))
-    sliced = sharing.sliced_links(links, owners, basis.separations)
+    sliced = sharing.parted(sharing.sliced_links(links, owners, basis.separations), basis.separations)
     held = sharing.holdings(sliced)
     states = outcome.all_states(links, judged, sharing.judge_sliced(sliced, held))
     return keep(states, "states"), keep(sharing.members_of(identifiers, owners, held), "members")
@@ -175,10 +175,11 @@ def propose(work: Work, basis: Basis, judged: tuple[DataFrame, DataFrame]) -> Pr
 def _homes(work: Work) -> DataFrame:
     before_us = work.publisher.before_us
     known = newest_at(delta.read(work.lake, IDENTITY_HOMES), ["identifier_no"], before_us)
-    if known.isEmpty():
+    is_written = not known.isEmpty()
+    if not is_written:
         # A lake whose snapshots were made before homes were written down, or a new one with an empty map.
         known = homes.of_history(delta.read(work.lake, IDENTITY_MAP).where(F.col("system_from") <= moment(before_us)))
-    return work.scratch.keep(known.select(*homes.HOME), "homes")
+    return work.scratch.keep(known.select(*homes.HOME, F.lit(is_written).alias("is_written")), "homes")
 
 
 def numbers_of(counted: DataFrame) -> dict[str, int]:

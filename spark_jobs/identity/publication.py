@@ -90,9 +90,9 @@ def publish(publisher: Publisher, proposal: Proposal) -> dict[str, int | str]:
     lake, at_us = publisher.lake, _next_moment(publisher.before_us)
     changes, found = tried(publisher, proposal, at_us)
     checks = verification.certify(found["broken"], found["connected"])
+    _refuse_if_stale(publisher)  # before it overtakes a run that is up to date
     fence = fences.raise_fence(lake, NAME, (IDENTITY_SNAPSHOTS, *PUBLISHED), run_id=publisher.run_id)
-    if newest_snapshot(lake) != publisher.before:
-        raise RetryableError("another identity run published meanwhile; start this one again, on what that one found")
+    _refuse_if_stale(publisher)
     for table in PUBLISHED:
         _take_back(fence, table, publisher.before_us)
     for table in PUBLISHED:
@@ -112,6 +112,11 @@ def tried(
     """
     changes = _changes(publisher, proposal, at_us)
     return changes, _audit(proposal, changes)
+
+
+def _refuse_if_stale(publisher: Publisher) -> None:
+    if newest_snapshot(publisher.lake) != publisher.before:
+        raise RetryableError("another identity run published meanwhile; start this one again, on what that one found")
 
 
 def _next_moment(before_us: int) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pyspark.sql import DataFrame, Window
+from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from spark_jobs.identity.ledger import VALUE
@@ -46,6 +46,37 @@ def sliced_links(links: DataFrame, labels: DataFrame, separations: DataFrame) ->
     kept = kept.select("identifier_no", F.col("label").alias("owner"), F.lit(True).alias("is_apart")).dropDuplicates()
     marked = owned.join(kept, on=["identifier_no", "owner"], how="left")
     return marked.withColumn("is_apart", F.coalesce("is_apart", F.lit(False)))
+
+
+def parted(sliced: DataFrame, separations: DataFrame) -> DataFrame:
+    """Of two devices or cookies that a decision separates, and that one person alone uses, keep the weaker away.
+
+    One person's are judged from the strongest on: each goes that a decision separates from one that stays.
+
+    In:  rows of `sliced_links`; identifier_a, identifier_b of separations. Out: rows of `sliced_links`.
+    """
+    ends = [separations.select(F.col(name).alias("identifier_no")) for name in ("identifier_a", "identifier_b")]
+    decided = sliced.join(ends[0].unionByName(ends[1]), on="identifier_no", how="left_semi")
+    alone = holdings(decided).where(F.col("label").isNotNull())
+    # Decisions are made by people: what they speak of is few.
+    ranked = alone.withColumn("rank", F.row_number().over(Window.partitionBy("label").orderBy("strongest")))
+    a, b = (
+        ranked.select(F.col("identifier_no").alias(f"identifier_{s}"), "label", F.col("rank").alias(s)) for s in "ab"
+    )
+    # An identifier alone with its person has one row, so neither join can add rows.
+    met = separations.join(a, on="identifier_a", how="inner").join(b, on=["identifier_b", "label"], how="inner")
+    pair = F.struct(F.greatest("a", "b").alias("weak"), F.least("a", "b").alias("strong"))
+    pairs = met.groupBy("label").agg(F.array_sort(F.collect_set(pair)).alias("pairs"))
+    nobody = F.array().cast("array<int>")
+
+    def without(gone: Column, one: Column) -> Column:
+        return F.when(F.array_contains(gone, one["strong"]), gone).otherwise(F.array_union(gone, F.array(one["weak"])))
+
+    gone = pairs.select("label", F.explode(F.aggregate("pairs", nobody, without)).alias("rank"))
+    away = gone.join(ranked, on=["label", "rank"], how="inner")
+    marks = away.select("identifier_no", F.col("label").alias("owner"), F.lit(True).alias("goes"))
+    marked = sliced.join(marks, on=["identifier_no", "owner"], how="left")
+    return marked.withColumn("is_apart", F.col("is_apart") | F.coalesce("goes", F.lit(False))).drop("goes")
 
 
 def holdings(sliced: DataFrame) -> DataFrame:
@@ -131,7 +162,7 @@ def slices(seen: DataFrame, shared: DataFrame, people: DataFrame, usable: DataFr
     hub = [F.col(name).alias(f"hub_{name}") for name in VALUE]
     owners = people.select(*hub, F.col("identifier_no").alias("hub_no"), "person_id", "person_no")
     # Both sides of either join are unique on (type, scope, token), links on their ends: no moment is doubled.
-    known = moments.join(F.broadcast(shared), on=list(VALUE), how="inner")
+    known = moments.join(shared, on=list(VALUE), how="inner")
     owned = known.join(owners, on=[f"hub_{name}" for name in VALUE], how="inner").withColumns(
         {
             "identifier_a": F.least("identifier_no", "hub_no"),

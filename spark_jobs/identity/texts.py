@@ -23,7 +23,8 @@ def _mixed(held: np.uint64) -> np.uint64:
 @compiled
 def _hash(ends: Numbers, data: NDArray[np.uint8], seed: np.uint64, found: NDArray[np.uint64]) -> None:
     for i in range(found.size):
-        held = seed ^ np.uint64(ends[i + 1] - ends[i])
+        # Mixed by itself: beside the word, a length could undo a character, whatever the seed.
+        held = _mixed(seed + np.uint64(ends[i + 1] - ends[i]))
         word, bits = np.uint64(0), np.uint64(0)
         for place in range(ends[i], ends[i + 1]):
             word |= np.uint64(data[place]) << bits

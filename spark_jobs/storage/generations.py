@@ -20,11 +20,11 @@ from spark_jobs.storage.delta import Lake, Transaction, read
 log = logging.getLogger(__name__)
 
 
-def publish(rows: DataFrame, lake: Lake, table: Table, *, within: str, writer: str, takes: bool) -> None:
+def publish(rows: DataFrame, lake: Lake, table: Table, *, within: str, writer: str) -> None:
     """Append rows that publish the number in their column `number`, while the newest of `within` is the one before.
 
     In:  rows with one `number`; `within`: SQL condition on the rows of the table that have numbers of this series;
-         `writer`: the series' name; `takes`: whether the number is used up, or only must not have been.
+         `writer`: the series' name.
     RetryableError where the number is taken; then nothing of this is published.
     """
     wanted = int(rows.select("number").head()["number"])  # type: ignore[index]
@@ -35,9 +35,8 @@ def publish(rows: DataFrame, lake: Lake, table: Table, *, within: str, writer: s
         if newest != wanted - 1:
             raise _too_late(table, wanted, newest)
         once.write(rows)
-        numbers = [Transaction(writer, wanted)] if takes else []
         try:
-            once.commit(*numbers, facts={"writer": writer, "number": wanted})
+            once.commit(Transaction(writer, wanted), facts={"writer": writer, "number": wanted})
         except CONFLICTS as error:
             raise _too_late(table, wanted, newest) from error
 

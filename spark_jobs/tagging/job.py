@@ -8,10 +8,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
-from pyspark.sql import DataFrame, Row, SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from spark_jobs.contracts.derived import PERSON_TAGS, TAG_CHANGES, TAG_PUBLICATIONS, TAG_TIMERS, TAG_VERSIONS
@@ -27,7 +27,7 @@ from spark_jobs.storage.snapshots import Snapshot, published_map, published_snap
 from spark_jobs.tagging import publications
 from spark_jobs.tagging.calendar import moment_of
 from spark_jobs.tagging.changes import Before, Unmoved, changes_between
-from spark_jobs.tagging.check import catalogue_of, moment_of_run
+from spark_jobs.tagging.check import Asked, catalogue_of, moment_of_run
 from spark_jobs.tagging.checking import check_catalogue
 from spark_jobs.tagging.computing import answers_from, buckets_from, limits_from, persons_from, populations_from
 from spark_jobs.tagging.definitions import Catalogue, digest
@@ -35,7 +35,15 @@ from spark_jobs.tagging.facts import facts_of
 from spark_jobs.tagging.limits import moved_since, named
 from spark_jobs.tagging.moment import Moment
 from spark_jobs.tagging.plan import Plan, compile_plan
-from spark_jobs.tagging.publications import Kind, Labels, Publication, generation_of, kind_of, publication_from
+from spark_jobs.tagging.publications import (
+    Kind,
+    Labels,
+    Publication,
+    generation_of,
+    kind_of,
+    populations_of,
+    publication_from,
+)
 from spark_jobs.tagging.rows import TIMER, UNMOVED
 from spark_jobs.tagging.versions import State, state_of, tables_read
 
@@ -97,6 +105,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     moments.add_argument(
         "--base", metavar="TIME", help="moment for which they hold, on the workspace's clocks; default: last midnight"
     )
+    moments.add_argument("--day", metavar="DATE", help="the moment at which this date begins on the workspace's clocks")
     moments.add_argument(
         "--as-of", metavar="INSTANT", help="the last midnight before this instant (with its offset), whenever it runs"
     )
@@ -107,7 +116,7 @@ def preflight(settings: Settings, args: argparse.Namespace) -> None:
     """Refuse, before Spark starts, everything that is wrong with catalogue and base time."""
     workspace = settings.workspace(args.workspace)
     catalogue = catalogue_of(args.catalogue, workspace.name)
-    check_catalogue(catalogue, moment_of_run(args.base, workspace, catalogue, as_of=args.as_of))
+    check_catalogue(catalogue, moment_of_run(Asked(args.base, args.day, args.as_of), workspace, catalogue))
 
 
 def run(spark: SparkSession, settings: Settings, args: argparse.Namespace) -> dict[str, object]:
@@ -117,7 +126,7 @@ def run(spark: SparkSession, settings: Settings, args: argparse.Namespace) -> di
     with runs.recorded(lake, "tags", workspace.name) as record:
         with clock.step("prepare"):
             work = _prepared(lake, args, workspace, run_id=record.run_id, clock=clock)
-        standing = work.before if work.before and work.before.state == work.state else None
+        standing = _standing(work)
         done = standing or _compute(work)
         with clock.step("clean"):
             _forget(work)
@@ -133,7 +142,7 @@ def run(spark: SparkSession, settings: Settings, args: argparse.Namespace) -> di
         "persons": done.persons,
         "rows": done.rows,
         "changes": 0 if standing else done.changes,
-        "populations": done.populations,
+        "populations": done.populations_shown,
         "versions": {name: version.version for name, version in done.state.tags.items()},
         "seconds": clock.seconds,
     }
@@ -141,7 +150,7 @@ def run(spark: SparkSession, settings: Settings, args: argparse.Namespace) -> di
 
 def _prepared(lake: Lake, args: argparse.Namespace, workspace: Workspace, *, run_id: str, clock: Clock) -> Work:
     catalogue = catalogue_of(args.catalogue, workspace.name)
-    moment = moment_of_run(args.base, workspace, catalogue, as_of=args.as_of)
+    moment = moment_of_run(Asked(args.base, args.day, args.as_of), workspace, catalogue)
     check_catalogue(catalogue, moment)
     plan = compile_plan(catalogue)
     names = tables_read(plan.sources)
@@ -157,7 +166,7 @@ def _prepared(lake: Lake, args: argparse.Namespace, workspace: Workspace, *, run
         delta.ensure(lake, table)
     state = state_of(catalogue, moment, snapshot_id=snapshot.snapshot_id, stamps=stamps)
     before = _in_force(lake, workspace.name)
-    generation = generation_of(before.number + 1 if before else 1, run_id)
+    generation = generation_of(kind_of(state, before), before.number + 1 if before else 1, run_id)
     return Work(lake, catalogue, plan, moment, snapshot, stamps, state, before, generation, clock)
 
 
@@ -165,6 +174,15 @@ def _in_force(lake: Lake, workspace: str) -> Publication | None:
     rows = delta.read(lake, TAG_PUBLICATIONS).where(_states_of(workspace))
     newest = rows.orderBy(F.desc("number")).limit(1).collect()
     return publication_from(newest[0]) if newest else None
+
+
+def _standing(work: Work) -> Publication | None:
+    """What is published of just this state, in force or beside it; a run that is repeated finds its own."""
+    if work.kind == "current":
+        return work.before if work.before and work.before.state == work.state else None
+    published = delta.read(work.lake, TAG_PUBLICATIONS).where(publications.looked_at(work.state, datetime.now(UTC)))
+    found = map(publication_from, published.orderBy("generation").collect())
+    return next((one for one in found if one.state == work.state), None)
 
 
 def _states_of(workspace: str) -> str:
@@ -198,7 +216,7 @@ def _compute(work: Work) -> Publication:
         work.kind,
         work.state,
         named(limits),
-        _populations(work, counted, persons),
+        populations_of(work.catalogue, counted, persons, most=MOST_VALUES_SHOWN),
         persons=persons,
         rows=sum(row["count"] for row in counted if row["value"] is None),
         changes=changes,
@@ -216,17 +234,6 @@ def _read_from(work: Work, name: str, version: int) -> DataFrame:
 
 def _version(stamp: str) -> int:
     return int(stamp.partition("@")[0])
-
-
-def _populations(work: Work, counted: list[Row], persons: int) -> dict[str, dict[str, int]]:
-    """Tag to value to persons, the `otherwise` value included; of many values the most frequent."""
-    populations: dict[str, dict[str, int]] = {}
-    for number, tag in enumerate(work.catalogue.tags):
-        values = {row["value"]: row["count"] for row in counted if row["tag"] == number}
-        values[tag.rule.otherwise] = persons - values.pop(None, 0)
-        shown = sorted(values.items(), key=lambda item: (-item[1], item[0]))[:MOST_VALUES_SHOWN]
-        populations[tag.name] = dict(shown)
-    return populations
 
 
 def _write(answers: DataFrame, work: Work) -> None:
@@ -265,9 +272,12 @@ def _rows(work: Work, table: Table, generation: str) -> DataFrame:
 def _publish(done: Publication, work: Work) -> None:
     """All that was written counts from this commit on; RetryableError where another run took the number."""
     row = work.lake.spark.createDataFrame([done.as_row(datetime.now(UTC))], TAG_PUBLICATIONS.ddl)
+    if done.kind == "as_of":  # it takes no number, and whoever takes one meanwhile is nothing to it
+        once = Transaction(f"tags/as_of/{done.generation}", 1)
+        delta.append(row, work.lake, TAG_PUBLICATIONS, once=once)
+        return
     within, writer = _states_of(done.state.workspace), f"tags/publications/{done.state.workspace}"
-    is_state = done.kind == "current"
-    generations.publish(row, work.lake, TAG_PUBLICATIONS, within=within, writer=writer, takes=is_state)
+    generations.publish(row, work.lake, TAG_PUBLICATIONS, within=within, writer=writer)
 
 
 def _forget(work: Work) -> None:
@@ -278,11 +288,10 @@ def _forget(work: Work) -> None:
     workspace = work.state.workspace
     published = delta.read(work.lake, TAG_PUBLICATIONS).where(F.col("workspace_id") == workspace)
     states = published.where("kind = 'current'").orderBy(F.desc("number")).limit(2).collect()
-    week = datetime.now(UTC) - timedelta(days=publications.AS_OF_KEPT_DAYS)
-    looked_at = published.where((F.col("kind") == "as_of") & (F.col("published_at") > F.lit(week))).collect()
-    kept, newest = [row["generation"] for row in (*states, *looked_at)], states[0]["number"]
+    kept, newest = [row["generation"] for row in states], states[0]["number"]
+    gone = publications.leftovers(workspace, newest, kept, now=datetime.now(UTC))
     for table in (PERSON_TAGS, TAG_TIMERS):
-        generations.forget(work.lake, table, publications.leftovers(workspace, newest, kept))
+        generations.forget(work.lake, table, gone)
     late = (F.col("state_version") > newest - publications.NUMBERS_LOOKED_AT) & (F.col("state_version") <= newest)
     found = delta.read(work.lake, TAG_CHANGES).where((F.col("workspace_id") == workspace) & late)
     lost = found.select("generation").distinct().join(published, "generation", "left_anti").collect()

@@ -1,8 +1,9 @@
 """Generations: what a run writes counts when one append to `tags.publications` says so, and not before.
 
-A generation is named by the number that it would have in the row of states, and by the run. Of two runs beside each
-other, which aim at the same number, one publishes; what the other wrote, and what a run wrote that died, counts
-nowhere, and is deleted once its number is taken.
+A generation of a state is named by the number that it would have in the row of states, and by the run. Of two runs
+beside each other, which aim at the same number, one publishes; what the other wrote, and what a run wrote that died,
+counts nowhere, and is deleted once its number is taken. Answers as of a moment before take no number: theirs are named
+by the time at which they were asked for, and go with it.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from pyspark.sql import Column, DataFrame, Row
@@ -25,6 +26,7 @@ Kind = Literal["current", "as_of"]
 
 # As-of answers are somebody's question, not a state: they go after a week.
 AS_OF_KEPT_DAYS = 7
+_AS_OF = "as_of-"  # behind every number, so that no state's end takes them along
 # A run that died aimed at one of the numbers that were next then; so many back were cleaned long ago.
 NUMBERS_LOOKED_AT = 10
 
@@ -42,6 +44,11 @@ class Publication:
     persons: int
     rows: int
     changes: int
+
+    @property
+    def populations_shown(self) -> dict[str, dict[str, int]]:
+        """Without sensitive tags: what a run prints is read by more people than may see those."""
+        return {name: found for name, found in self.populations.items() if not self.state.tags[name].classes}
 
     def as_row(self, published_at: datetime) -> tuple[object, ...]:
         """The row, in the order of the contract."""
@@ -63,6 +70,21 @@ class Publication:
         return tuple(values[name] for name in TAG_PUBLICATIONS.column_names)
 
 
+def populations_of(
+    catalogue: Catalogue, counted: Sequence[Row], persons: int, *, most: int
+) -> dict[str, dict[str, int]]:
+    """Tag to value to persons, the `otherwise` value included; of many values the most frequent.
+
+    In: tag (its number), value, count; of value null the persons that have another value than `otherwise`.
+    """
+    populations: dict[str, dict[str, int]] = {}
+    for number, tag in enumerate(catalogue.tags):
+        values = {row["value"]: row["count"] for row in counted if row["tag"] == number}
+        values[tag.rule.otherwise] = persons - values.pop(None, 0)
+        populations[tag.name] = dict(sorted(values.items(), key=lambda item: (-item[1], item[0]))[:most])
+    return populations
+
+
 def publication_from(row: Row) -> Publication:
     """The publication that a row tells of."""
     return Publication(
@@ -78,9 +100,13 @@ def publication_from(row: Row) -> Publication:
     )
 
 
-def generation_of(number: int, run_id: str) -> str:
-    """The name of what a run writes that aims at a number; names ascend with numbers."""
-    return f"{number:012d}-{run_id}"
+def generation_of(kind: Kind, number: int, run_id: str) -> str:
+    """The name of what a run writes: of states names ascend with the numbers that they aim at, of others with time."""
+    return f"{number:012d}-{run_id}" if kind == "current" else f"{_asked_at(datetime.now(UTC))}-{run_id}"
+
+
+def _asked_at(moment: datetime) -> str:
+    return f"{_AS_OF}{moment:%Y%m%dT%H%M%S}"
 
 
 def kind_of(state: State, in_force: Publication | None) -> Kind:
@@ -88,14 +114,23 @@ def kind_of(state: State, in_force: Publication | None) -> Kind:
     return "as_of" if in_force is not None and state.base < in_force.state.base else "current"
 
 
-def leftovers(workspace: str, number: int, kept: Iterable[str]) -> str:
+def leftovers(workspace: str, number: int, kept: Iterable[str], *, now: datetime) -> str:
     """SQL condition on what no reader needs once a number is taken: all but the generations that are kept.
 
-    Whoever aims at a later number may be writing still, and is left alone.
+    Whoever aims at a later number may be writing still, and is left alone, as are as-of answers for a week.
     """
     names = ", ".join(f"'{name}'" for name in sorted(kept))
-    old = f"generation < '{generation_of(number + 1, '')}' AND generation NOT IN ({names})"
-    return f"workspace_id = '{workspace}' AND (generation IS NULL OR ({old}))"
+    old = f"generation < '{generation_of('current', number + 1, '')}' AND generation NOT IN ({names})"
+    week = now - timedelta(days=AS_OF_KEPT_DAYS)
+    asked = f"generation >= '{_AS_OF}' AND generation < '{_asked_at(week)}'"
+    return f"workspace_id = '{workspace}' AND (generation IS NULL OR ({old}) OR ({asked}))"
+
+
+def looked_at(state: State, now: datetime) -> str:
+    """SQL condition on publications as of the state's moment that stay for another day at least."""
+    since = _asked_at(now - timedelta(days=AS_OF_KEPT_DAYS - 1))
+    base = f"TIMESTAMP '{moment_of(state.base).isoformat()}'"
+    return f"workspace_id = '{state.workspace}' AND kind = 'as_of' AND generation >= '{since}' AND base_at = {base}"
 
 
 def exactly(workspace: str, generations: Sequence[str]) -> str:

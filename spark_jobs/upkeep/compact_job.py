@@ -11,6 +11,7 @@ from dataclasses import asdict
 
 from pyspark.sql import SparkSession
 
+from spark_jobs.contracts.derived import PERSON_TAGS, TAG_TIMERS
 from spark_jobs.contracts.tables import TABLES
 from spark_jobs.errors import TerminalError
 from spark_jobs.settings import Settings
@@ -22,6 +23,8 @@ from spark_jobs.upkeep.naming import refuse_absent, tables_named
 log = logging.getLogger(__name__)
 
 DAYS = 35
+# Their rows come in generations that go as a whole, with their files; put together, they would have to be written anew.
+IN_GENERATIONS = (PERSON_TAGS, TAG_TIMERS)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,7 +46,8 @@ def run(spark: SparkSession, settings: Settings, args: argparse.Namespace) -> di
     """Compact each table; how many files became how many."""
     lake = Lake(spark, settings.storage_root)
     named = tables_named(args.table or ())
-    there = [table for table in named or TABLES if delta.exists(lake, table)]
+    every = [table for table in TABLES if table not in IN_GENERATIONS]
+    there = [table for table in named or every if delta.exists(lake, table)]
     refuse_absent(lake.root, named, there)
     found = {}
     for table in there:

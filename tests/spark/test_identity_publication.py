@@ -204,6 +204,9 @@ def test_a_lake_of_the_former_release_keeps_every_label(small_lake: Lake, story:
     after = seen_by_readers(lake)
     assert (after["map"], after["persons"]) == before
     assert after["homes"] == seen_by_readers(small_lake)["homes"]
+    # And goes on keeping them: who is new is new, and nobody else.
+    put(lake, [event("z1", 40, "login:zed", "phone:zed")])
+    assert resolve(lake)["registry rows changed"] == 1
 
 
 def copied(source: Lake, target: Lake) -> None:

@@ -62,7 +62,7 @@ CART = {
 
 
 def arguments(folder: Path | None, base: str = BASE) -> argparse.Namespace:
-    return argparse.Namespace(workspace="grocery", base=base, as_of=None, catalogue=folder)
+    return argparse.Namespace(workspace="grocery", base=base, day=None, as_of=None, catalogue=folder)
 
 
 def tables_of(lake: Lake, plan) -> dict[str, object]:

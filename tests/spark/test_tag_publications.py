@@ -62,9 +62,33 @@ def test_causes_and_moments_that_are_past(lake: Lake, tmp_path: Path) -> None:
     past = job.run(lake.spark, settings, arguments(tags, "2018-01-02T00:00"))
     assert (past["kind"], past["changes"]) == ("as_of", 0)
     assert past["populations"]["dormant"] == {"false": 5}  # type: ignore[index]
+    repeated = job.run(lake.spark, settings, arguments(tags, "2018-01-02T00:00"))
+    assert (repeated["changed"], repeated["generation"]) == (False, past["generation"])
     again = job.run(lake.spark, settings, arguments(tags, "2018-01-04T00:00"))
     assert (again["changed"], again["generation"]) == (False, later["generation"])
     assert state(lake) == now == folded(lake)
+    assert generations(lake) == {*published(lake, "current"), past["generation"]}
+
+
+@pytest.mark.thorough
+def test_a_day_before_is_answered_though_a_state_is_published_meanwhile(
+    lake: Lake, tmp_path: Path, monkeypatch
+) -> None:
+    tags, settings = tmp_path / "tags", settings_of(lake)
+    write_catalogue(tags, definition("bought"))
+    write_lives(lake, {0: Life(SINCE, [Order(LATELY)])})
+    job.run(lake.spark, settings, arguments(tags))
+    write = job._write
+
+    def beside_another_run(*given: object) -> None:
+        monkeypatch.setattr(job, "_write", write)
+        write(*given)  # type: ignore[arg-type]
+        job.run(lake.spark, settings, arguments(tags, "2018-01-04T00:00"))
+
+    monkeypatch.setattr(job, "_write", beside_another_run)
+    past = job.run(lake.spark, settings, arguments(tags, "2017-12-24T00:00"))
+    assert past["kind"] == "as_of"
+    assert len(published(lake, "current")) == 2
     assert generations(lake) == {*published(lake, "current"), past["generation"]}
 
 

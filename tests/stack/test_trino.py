@@ -10,6 +10,7 @@ import pytest
 
 from spark_jobs.contracts import core
 from spark_jobs.contracts.core import EVENTS, ORDER_LINES, PRODUCTS
+from spark_jobs.contracts.derived import TAG_CHANGES, TAG_PUBLICATIONS
 from spark_jobs.contracts.identity import (
     IDENTIFIERS,
     IDENTITY_DECISIONS,
@@ -23,7 +24,7 @@ from spark_jobs.contracts.schema import Column, Table
 from spark_jobs.contracts.tables import TABLES
 from spark_jobs.errors import TerminalError
 from spark_jobs.settings import load
-from tests.trino_rows import EPOCH, event, held, line, person, product, row_of, snapshot
+from tests.trino_rows import EPOCH, event, held, line, person, product, publication, row_of, snapshot, tag_change
 from trino_catalog.apply import apply
 from trino_catalog.connection import Trino
 from trino_catalog.definitions import load_views
@@ -249,3 +250,13 @@ def test_days_and_months_are_those_of_the_workspace(filled: Lake, trino: Trino) 
     append(filled, ORDER_LINES, *(line(name, moment) for name, moment in moments.items()))
     rows = dict(trino.ask("SELECT order_id, local_date FROM lake.sales.purchases").rows)
     assert {name: f"{day.day} {day:%b}" for name, day in rows.items() if name in moments} == {n: n for n in moments}
+
+
+def test_what_was_recorded_before_a_class_was_declared_is_sensitive_as_well(filled: Lake, trino: Trino) -> None:
+    noon = datetime(2017, 11, 5, 12, tzinfo=UTC)
+    append(filled, TAG_CHANGES, *(tag_change(tag, number) for tag in ("kids", "buyer", "gone") for number in (1, 2)))
+    append(filled, TAG_PUBLICATIONS, publication(1, noon, kids="", buyer="", gone=""))
+    append(filled, TAG_PUBLICATIONS, publication(2, noon, kids="minors", buyer=""))
+    for view, tags in (("change_history", {"buyer", "gone"}), ("sensitive_changes", {"kids"})):
+        rows = trino.ask(f"SELECT tag, state_version FROM lake.tags.{view} WHERE workspace_id = 'classes'").rows
+        assert sorted(map(tuple, rows)) == [(tag, number) for tag in sorted(tags) for number in (1, 2)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from spark_jobs.errors import TerminalError
@@ -67,6 +67,14 @@ def test_what_is_no_link_is_refused_and_shown_and_the_others_are_read(line: str,
     assert shown in first
 
 
+@pytest.mark.parametrize("form", [pytest.param(NUMBERS, id="numbers"), pytest.param(TEXTS, id="texts")])
+def test_a_quote_that_does_not_end_takes_no_line_with_it_in_silence(form: Form) -> None:
+    _, links, refused, first = read(form, "2,1", '9,"8', "7,6", "5,4")
+    assert links + refused == 4
+    assert refused >= 2
+    assert "quote" in first
+
+
 def test_the_ends_of_64_bits_are_numbers() -> None:
     assert read(NUMBERS, "-9223372036854775808,9223372036854775807")[:2] == ({(2**63 - 1, -(2**63))}, 1)
     assert is_number("-9223372036854775808")
@@ -112,6 +120,7 @@ def test_columns_without_lines_are_links_too() -> None:
 
 
 @settings(deadline=None)
+@example(["", "\x01", "\x02\x00"], 0)
 @given(st.lists(st.text(max_size=20), unique=True, max_size=30), st.integers(0, 3))
 def test_texts_have_a_number_that_depends_on_nothing_else(texts: list[str], seed: int) -> None:
     values = pa.array(["before", *texts], pa.string())

@@ -40,6 +40,7 @@ def of_task(task: Any) -> dict[str, Any]:  # noqa: ANN401 - Airflow is not in th
         "retries": task.retries,
         "backs_off": float(task.retry_exponential_backoff),
         "most_s": task.execution_timeout.total_seconds() if task.execution_timeout else None,
+        "answer_within": str(getattr(task, "response_timeout", None) or ""),
         "after": sorted(task.upstream_task_ids),
         "told": bool(task.on_failure_callback),
         "commands": said_by_a_task(getattr(task, "commands", [])),

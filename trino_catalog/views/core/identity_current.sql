@@ -13,7 +13,8 @@ SELECT
     held.valid_to,
     held.system_from,
     held.snapshot_id
-FROM lake.core.identity_map AS held
-CROSS JOIN (SELECT max(published_at) AS published_at FROM lake.core.identity_snapshots) AS newest
+-- The pointer first: a version of the map read before it could hold rows that this pointer shows and a run took back.
+FROM (SELECT max(published_at) AS published_at FROM lake.core.identity_snapshots) AS newest
+CROSS JOIN lake.core.identity_map AS held
 WHERE held.system_from <= newest.published_at
     AND (held.system_to IS NULL OR held.system_to > newest.published_at)

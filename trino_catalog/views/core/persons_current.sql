@@ -5,8 +5,8 @@ WITH known AS (
     SELECT
         person.*,
         row_number() OVER (PARTITION BY person.person_id ORDER BY person.system_from DESC NULLS LAST) AS place
-    FROM lake.core.persons AS person
-    CROSS JOIN (SELECT max(published_at) AS published_at FROM lake.core.identity_snapshots) AS newest
+    FROM (SELECT max(published_at) AS published_at FROM lake.core.identity_snapshots) AS newest
+    CROSS JOIN lake.core.persons AS person
     WHERE newest.published_at IS NOT NULL
         AND (person.system_from IS NULL OR person.system_from <= newest.published_at)
 )
