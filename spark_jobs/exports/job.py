@@ -121,7 +121,7 @@ def _basis(lake: Lake, export: Export) -> tuple[Basis, dict[str, str]]:
     wanted = [one["version"] for one in versions.values()]
     told = delta.read(lake, TAG_VERSIONS).where(F.col("tag").isin(*versions) & F.col("version").isin(*wanted))
     found = {row["tag"]: json.loads(row["definition"]) for row in told.select("tag", "definition").collect()}
-    return basis, {name: found[name]["rule"]["otherwise"] for name in versions}
+    return basis, {name: found[name]["Tag"]["rule"]["Rule"]["otherwise"] for name in versions}
 
 
 def _refuse(export: Export, tags: Mapping[str, Mapping[str, str]]) -> None:

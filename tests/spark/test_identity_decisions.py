@@ -186,7 +186,7 @@ def test_a_locked_person_neither_gains_nor_loses(
     assert after.holder("login:new") not in {liz, ""}
     assert after.facts["links parked: person is locked"] == 3
     with pytest.raises(TerminalError, match=f"locked by decision {told['decision_id']}"):
-        ask(shared_lake, join_job, a=by_token("login:liz"), b=by_token("login:joe"))
+        ask(shared_lake, join_job, a=by_token("login:liz"), b=by_token("phone:eva"))
 
 
 def test_what_was_seen_decides_again_when_decisions_are_withdrawn(

@@ -10,8 +10,9 @@ WITH judged AS (
         link.state,
         link.reason,
         link.system_from
-    FROM lake.core.identity_link_states AS link
-    CROSS JOIN (SELECT max(published_at) AS published_at FROM lake.core.identity_snapshots) AS newest
+    -- The pointer first, as in core.identity_current.
+    FROM (SELECT max(published_at) AS published_at FROM lake.core.identity_snapshots) AS newest
+    CROSS JOIN lake.core.identity_link_states AS link
     WHERE newest.published_at IS NOT NULL
         AND (link.system_from IS NULL OR link.system_from <= newest.published_at)
         AND (link.system_to IS NULL OR link.system_to > newest.published_at)
