@@ -137,6 +137,7 @@ def test_a_class_that_the_purpose_allows_leaves(place: tuple[Lake, Settings], tm
     assert json.loads((Path(facts["folder"]) / "manifest.json").read_text())["classes"] == ["minors"]
 
 
+@pytest.mark.thorough
 def test_a_new_state_has_files_of_its_own_and_old_ones_go_in_time(place: tuple[Lake, Settings], tmp_path: Path) -> None:
     lake, settings = place
     first = export(tmp_path, settings, lake, export="daily")

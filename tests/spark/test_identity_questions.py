@@ -18,6 +18,8 @@ from spark_jobs.storage.snapshots import published_snapshot
 from tests.spark.identity_found import Found, found
 from tests.spark.identity_rows import NOON, event, identifier, put, resolve, settings
 
+pytestmark = pytest.mark.thorough
+
 AT_FIRST = [
     event("a1", 0, "login:ann", "phone:ann"),
     event("a2", 1, "phone:ann", "openid:ann"),

@@ -122,6 +122,7 @@ def test_a_type_that_is_taken_out_or_only_a_hint_joins_nobody(shipped: Found, ot
     assert other.states_of("unionid:una") == {"parked: only a hint": 1}
 
 
+@pytest.mark.thorough
 def test_a_dry_run_foretells_the_run_and_writes_nothing(tried: dict[str, Any], other: Found, shared_lake: Lake) -> None:
     told = tried["told"]
     assert tried["before"] == tried["after"]

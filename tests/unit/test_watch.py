@@ -41,6 +41,7 @@ def test_the_event_is_of_no_person_and_never_the_same() -> None:
     assert said["name"] == said["source"] == "databank_canary"
     assert said["occurred_at"] == "2026-11-28T23:59:59.999999+00:00"
     assert sending.new("grocery").event_id != sending.new("grocery").event_id
+    assert sending.new("grocery").occurred_at.microsecond % 1000 == 0
 
 
 def test_it_is_found_where_it_stands() -> None:
