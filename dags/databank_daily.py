@@ -1,22 +1,34 @@
-"""What is done every day: is the lake sound, who is who, visits, tags, tables and views, old files out."""
+"""What is done every day: is the lake sound, who is who, visits, tags, tables and views, topics, old files out."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from airflow.providers.standard.operators.bash import BashOperator
-from airflow.sdk import DAG, CronDataIntervalTimetable, Param
+from airflow.sdk import DAG, CronDataIntervalTimetable, Param, chain
+
+from _runs import DEFAULTS, PUBLISHED, within
+from _spark import plain_job, spark_job
+
+COMPUTE = ["spark_jobs", "identity", "--json", "+", "sessions", "--json", "+", "tags", "--json"]
+# Of the day's own run: the last midnight before its interval ended, however late it runs and on whichever clocks.
+BASE = (
+    "{% if params.base %}--base={{ params.base }}"
+    "{% elif dag_run.data_interval_end %}--as-of={{ dag_run.data_interval_end.isoformat() }}{% endif %}"
+)
 
 with DAG(
     dag_id="databank_daily",
     description="Audit the lake; identity, visits and tags of one workspace; show them in Trino",
+    doc_md=__doc__,
     # A bare cron string would start and end its interval at the moment of the run.
     schedule=CronDataIntervalTimetable("0 3 * * *", timezone="UTC"),
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
     catchup=False,
     is_paused_upon_creation=True,  # until there is something to compute
     max_active_runs=1,
-    default_args={"retries": 2, "retry_delay": timedelta(minutes=5)},
+    dagrun_timeout=timedelta(hours=20),
+    deadline=within(timedelta(hours=6)),
+    default_args=DEFAULTS,
     params={
         "workspace": Param("grocery", type="string", pattern=r"^[a-z][a-z0-9_]*$"),
         "base": Param(
@@ -28,19 +40,17 @@ with DAG(
     },
     tags=["databank"],
 ):
-    (
-        BashOperator(task_id="audit", bash_command="/usr/local/bin/databank spark_jobs delta-audit --json")
-        >> BashOperator(
-            task_id="take_in_what_arrived", bash_command="/usr/local/bin/databank spark_jobs ingest --drain --json"
-        )
-        >> BashOperator(
-            task_id="compute",
-            bash_command="/usr/local/bin/databank spark_jobs identity --json + sessions --json"
-            " + tags --json --workspace '{{ params.workspace }}'"
-            "{% if params.base %} --base '{{ params.base }}'{% endif %}",
-        )
-        >> BashOperator(task_id="show", bash_command="/usr/local/bin/databank trino_catalog.apply")
+    chain(
+        spark_job("audit", ["spark_jobs", "delta-audit", "--json"], facts=["tables", "files"]),
+        spark_job("take_in_what_arrived", ["spark_jobs", "ingest", "--drain", "--json"]),
+        spark_job(
+            "compute",
+            [*COMPUTE, "--workspace={{ params.workspace }}", BASE],
+            facts=["snapshot_id"],
+        ),
+        plain_job("show", ["trino_catalog.apply"], outlets=[PUBLISHED]),
+        spark_job("deliver", ["spark_jobs", "tags-deliver", "--json", "--workspace={{ params.workspace }}"]),
         # Behind what may still have to read the versions before its own.
-        >> BashOperator(task_id="vacuum", bash_command="/usr/local/bin/databank spark_jobs vacuum --json")
-        >> BashOperator(task_id="tidy", bash_command="/usr/local/bin/databank services event_logs")
+        spark_job("vacuum", ["spark_jobs", "vacuum", "--json"]),
+        plain_job("tidy", ["services", "event_logs"]),
     )

@@ -29,6 +29,7 @@ REQUEUE = "migration.requeue"
 RULES = "migration.rules"
 QUARANTINE = "migration.quarantine"
 FENCE = "migration.fence"
+DERIVE = "migration.derive"
 
 _COMMIT = "commitInfo struct<userMetadata: string, txnId: string>"
 _CHANGE = "commitInfo struct<operation: string, userMetadata: string>, remove struct<dataChange: boolean>"
@@ -66,6 +67,11 @@ def rules_facts(plan_id: str, job: str, rule_version: str, *, run_id: str, reaso
     """What the commit carries that makes mended rules the job's: all its rows in the table count as written by them."""
     said = {"kind": RULES, "run": run_id, "plan": plan_id, "job": job, "reason": reason}
     return {**said, "rule_version": rule_version}
+
+
+def derive_facts(plan_id: str, job: str, rows: Mapping[str, int], *, run_id: str) -> dict[str, Any]:
+    """What a commit of derived rows carries: how many came, were written anew, and left."""
+    return {"kind": DERIVE, "run": run_id, "plan": plan_id, "job": job, **rows}
 
 
 def _fingerprint_facts(good: Fingerprint) -> dict[str, int]:

@@ -4,20 +4,23 @@ What is derived is a function of the migrated lines alone: rows that stand other
 left are taken out, and repeating it changes nothing. It stands even beside a live row with the same key; settling then
 takes the live one out, so the outcome does not depend on who came first. A row that history itself brought into these
 tables goes before one that would be derived, and so does a newer live one where the lines go by an order column.
+
+Rows are written and taken out in one commit of a transaction that knows the fence, as a copy's are (`Append`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial, reduce
 
 from pyspark import StorageLevel
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
 
-from migration.fencing import check_fence
+from migration.commits import derive_facts
+from migration.fencing import check_fence, fence_table
 from migration.jobfile import Touchpoint
 from migration.settling import LIVE, settle
 from migration.work import Work
@@ -26,13 +29,27 @@ from spark_jobs.contracts.schema import Table
 from spark_jobs.errors import TerminalError
 from spark_jobs.ingest.purchases import orders_from_lines, purchase_events
 from spark_jobs.storage import delta
+from spark_jobs.storage.appending import Append, packed
 from spark_jobs.storage.conflicts import until_committed
-from spark_jobs.storage.delta import Merged, row_digest
+from spark_jobs.storage.delta import Transaction, row_digest
 
 _MIGRATED = "migration/"
 _DERIVED = f"{_MIGRATED}{ORDER_LINES.name}/"  # a derived row has the origin of its first line
 
-_TWICE, _WITHOUT_LINES = "stand more than once", "without their lines"
+_TURN = "migration/derive"  # a transaction's application: of two derivations the second looks again at what is there
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """How many derived rows came new, were written anew, and left without another in their place."""
+
+    inserted: int = 0
+    updated: int = 0
+    deleted: int = 0
+
+    def __add__(self, other: Changed) -> Changed:
+        """Both together."""
+        return Changed(self.inserted + other.inserted, self.updated + other.updated, self.deleted + other.deleted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +57,7 @@ class Derived:
     """Orders found in history, what became of derived rows this time, and live rows that history replaced."""
 
     orders: int = 0
-    rows: Merged = Merged()  # noqa: RUF009 - it is frozen
+    rows: Changed = Changed()
     replaced: int = 0
 
 
@@ -48,10 +65,9 @@ def derive(work: Work) -> Derived:
     """Make the derived rows of `core.orders` and `core.events` what migrated order lines say; safe to repeat."""
     if work.job.derive is None:
         return Derived()
-    rows = Merged()
+    rows = Changed()
     with _orders(work) as orders:
         for table, wanted in _wanted(orders, work.job.derive):
-            delta.ensure(work.lake, table)
             rows += _put(work, wanted, table)
         found = orders.count()
     check = partial(check_fence, work)
@@ -74,7 +90,8 @@ def check_derived(work: Work, table: Table) -> dict[str, int]:
         for derived, wanted in _wanted(orders, work.job.derive):
             delta.ensure(work.lake, derived)
             versions[derived.name] = delta.current_version(work.lake, derived)
-            found = _differences(work, wanted, derived).groupBy("problem").count().collect()
+            version = versions[derived.name]
+            found = _differences(work, wanted, derived, version=version).groupBy("problem").count().collect()
             told = [f"{row['count']} {row['problem']}" for row in sorted(found, key=lambda row: row["problem"])]
             problems += [f"  {derived.name}: {', '.join(told)}"] if told else []
     if problems:
@@ -88,11 +105,17 @@ def check_derived(work: Work, table: Table) -> dict[str, int]:
 def _orders(work: Work) -> Iterator[DataFrame]:
     """The orders of the workspace's migrated lines, kept while they are needed."""
     lines = delta.read(work.lake, ORDER_LINES).where(_is_migrated(work))
-    orders = orders_from_lines(lines).persist(StorageLevel.MEMORY_AND_DISK)
-    try:
+    with _kept(orders_from_lines(lines)) as orders:
         yield orders
+
+
+@contextmanager
+def _kept(rows: DataFrame) -> Iterator[DataFrame]:
+    rows = rows.persist(StorageLevel.MEMORY_AND_DISK)
+    try:
+        yield rows
     finally:
-        orders.unpersist()
+        rows.unpersist()
 
 
 def _wanted(orders: DataFrame, touchpoint: Touchpoint) -> Iterator[tuple[Table, DataFrame]]:
@@ -104,19 +127,18 @@ def _is_migrated(work: Work) -> Column:
     return F.startswith("origin", F.lit(_MIGRATED)) & (F.col("workspace_id") == work.job.workspace)
 
 
-def _differences(work: Work, wanted: DataFrame, table: Table) -> DataFrame:
+def _differences(work: Work, wanted: DataFrame, table: Table, *, version: int) -> DataFrame:
     """What must change until derived rows stand as wanted, each once: rows of the table, and why.
 
-    Out: the contract's columns, the key alone where the row must leave (`is_gone`); `problem`; the days on which it
-    stands (`first_day`, `last_day`). A row that stands more than once leaves, and is missing the next time.
+    Out: the contract's columns, the key alone where no row must stand; `problem`; how often a row stands now (`times`),
+    and the first and the last of the days where it does (`first_day`, `last_day`).
     """
     key, day = list(table.key), table.partition_by[0]
-    is_derived = F.startswith("origin", F.lit(_DERIVED))
-    migrated = delta.read(work.lake, table).where(_is_migrated(work))
-    rows = delta.conform(wanted, table).join(migrated.where(~is_derived).select(*key), on=key, how="left_anti")
+    migrated = delta.read(work.lake, table, version=version).where(_is_migrated(work))
+    rows = delta.conform(wanted, table).join(migrated.where(~_is_derived()).select(*key), on=key, how="left_anti")
     if newest_by := work.job.newest_by(table):
-        rows = _not_outdated(work, rows, table, newest_by)
-    standing = migrated.where(is_derived).withColumn("held", row_digest(table.types)).groupBy(*key)
+        rows = _not_outdated(delta.read(work.lake, table, version=version), rows, table, newest_by)
+    standing = migrated.where(_is_derived()).withColumn("held", row_digest(table.types)).groupBy(*key)
     # Unique on the key, as the orders are, so this cannot add rows.
     held = standing.agg(
         F.count(F.lit(1)).alias("times"),
@@ -126,50 +148,82 @@ def _differences(work: Work, wanted: DataFrame, table: Table) -> DataFrame:
     )
     both = rows.withColumn("digest", row_digest(table.types)).join(held, on=key, how="full_outer")
     problem = (
-        F.when(F.col("times") > 1, _TWICE)
-        .when(F.col("digest").isNull(), _WITHOUT_LINES)
+        F.when(F.col("times") > 1, "stand more than once")
+        .when(F.col("digest").isNull(), "without their lines")
         .when(F.col("held").isNull(), "missing")
         .when(F.col("held") != F.col("digest"), "differ")
     )
-    is_gone = F.col("problem").isin(_TWICE, _WITHOUT_LINES)
-    found = both.withColumn("problem", problem).where(F.col("problem").isNotNull()).withColumn("is_gone", is_gone)
-    return found.select(*table.column_names, "problem", "is_gone", "first_day", "last_day")
+    found = both.withColumns({"problem": problem, "is_wanted": F.col("digest").isNotNull()})
+    found = found.where(F.col("problem").isNotNull()).withColumn("times", F.coalesce("times", F.lit(0)))
+    return found.select(*table.column_names, "problem", "is_wanted", "times", "first_day", "last_day")
 
 
-def _not_outdated(work: Work, rows: DataFrame, table: Table, newest_by: str) -> DataFrame:
+def _is_derived() -> Column:
+    return F.startswith("origin", F.lit(_DERIVED))
+
+
+def _not_outdated(there: DataFrame, rows: DataFrame, table: Table, newest_by: str) -> DataFrame:
     """Without the rows of which the live stream brought a newer version: settling would take just these."""
-    live = delta.read(work.lake, table).where(F.startswith("origin", F.lit(LIVE)))
+    live = there.where(F.startswith("origin", F.lit(LIVE)))
     theirs = live.select(*[F.col(name).alias(f"live_{name}") for name in table.key], F.col(newest_by).alias("live_at"))
     same = reduce(Column.__and__, [F.col(name) == F.col(f"live_{name}") for name in table.key])
     return rows.join(theirs, same & (F.col("live_at") > F.col(newest_by)), "left_anti")
 
 
-def _put(work: Work, wanted: DataFrame, table: Table) -> Merged:
+def _put(work: Work, wanted: DataFrame, table: Table) -> Changed:
     """Let derived rows stand as wanted; what was done to them."""
-    done, is_done = Merged(), False
-    while not is_done:
-        merged, is_done = until_committed(lambda: _put_once(work, wanted, table), f"deriving {table.name}")
-        done += merged
+    delta.ensure(work.lake, table)
+    fence_table(work, table)  # it may be new: who lost the job must not fill it either
+    done = None
+    while done is None:
+        done = until_committed(partial(_put_once, work, wanted, table), f"deriving {table.name}")
     return done
 
 
-def _put_once(work: Work, wanted: DataFrame, table: Table) -> tuple[Merged, bool]:
-    """What one commit did; true where nothing is left to do."""
-    # Kept: a merge reads what it is given more than once, and writes all that it matches, changed or not.
-    changes = _differences(work, wanted, table).persist(StorageLevel.MEMORY_AND_DISK)
-    day = table.partition_by[0]
-    try:
-        found = changes.agg(
-            F.count_if(F.col("problem") == _TWICE).alias("twice"),
-            F.min(F.least(day, "first_day")).alias("first"),
-            F.max(F.greatest(day, "last_day")).alias("last"),
-        ).collect()[0]
-        if found["first"] is None:
-            return Merged(), True
+def _put_once(work: Work, wanted: DataFrame, table: Table) -> Changed | None:
+    """What one commit changed; None where another derivation came meanwhile, and it must be looked again."""
+    with Append(work.lake, table) as transaction:
+        check_fence(work, transaction)
+        turn = transaction.newest(_TURN)
+        # Kept: it is asked what it holds, written, and looked up in the table.
+        with _kept(_differences(work, wanted, table, version=transaction.version)) as changes:
+            found = _counted(changes, table)
+            if found["first"] is None:
+                return Changed()
+            transaction.write(packed(changes.where("is_wanted"), table))
+            # A compaction that came while this was found and written is no conflict so; live rows are none at all.
+            transaction.begin_again()
+            check_fence(work, transaction)
+            if transaction.newest(_TURN) != turn:
+                return None
+            if found["standing"]:
+                stale = _stale(delta.read(work.lake, table, version=transaction.version), changes, table, found)
+                with _kept(stale) as gone:
+                    transaction.take_out(gone, on=[*table.key, "origin"])
         work.lease.check()
-        # Naming the days keeps live commits to other days from being conflicts, and other days from being read.
-        days = f"old.`{day}` BETWEEN DATE '{found['first']}' AND DATE '{found['last']}'"
-        within = f"{days} AND startswith(old.origin, '{_DERIVED}')"
-        return delta.merge_changes(changes, work.lake, table, within=within), not found["twice"]
-    finally:
-        changes.unpersist()
+        updated = int(found["updated"])
+        done = Changed(int(found["wanted"]) - updated, updated, int(found["standing"]) - updated)
+        facts = derive_facts(work.plan.plan_id, work.job.name, asdict(done), run_id=work.run_id)
+        transaction.commit(Transaction(_TURN, turn + 1), facts=facts)
+    return done
+
+
+def _counted(changes: DataFrame, table: Table) -> Row:
+    """How many rows are `wanted`, how many are `standing` now and go, in how many keys both; `first` and `last` day."""
+    day, is_standing = table.partition_by[0], F.col("times") > 0
+    return changes.agg(
+        F.count_if("is_wanted").alias("wanted"),
+        F.coalesce(F.sum("times"), F.lit(0)).alias("standing"),
+        F.count_if(F.col("is_wanted") & is_standing).alias("updated"),
+        F.min(F.least(day, "first_day")).alias("first"),
+        F.max(F.greatest(day, "last_day")).alias("last"),
+    ).collect()[0]
+
+
+def _stale(there: DataFrame, changes: DataFrame, table: Table, found: Row) -> DataFrame:
+    """The derived rows that stand and must go, wherever they stand: key, origin and day. Other days are not read."""
+    day = table.partition_by[0]
+    derived = there.where(_is_derived() & F.col(day).between(found["first"], found["last"]))
+    names = dict.fromkeys((*table.key, "origin", day))
+    # A semi join: it adds no rows.
+    return derived.select(*names).join(changes.where("times > 0"), on=list(table.key), how="left_semi")

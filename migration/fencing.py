@@ -38,6 +38,12 @@ def fence(work: Work) -> None:
             until_committed(partial(_raise, work, table), f"fencing {table.name}")
 
 
+def fence_table(work: Work, table: Table) -> None:
+    """The same for one table that may be newer than the last look; RetryableError where another operator has it."""
+    if Append(work.lake, table).newest(_application(work.lease)) != work.lease.epoch:
+        until_committed(partial(_raise, work, table), f"fencing {table.name}")
+
+
 def _tables(work: Work) -> Iterable[Table]:
     targets = (mapping.table for mapping in work.mappings)
     return {table.name: table for table in (*targets, *work.job.derived, QUARANTINE_ROWS)}.values()

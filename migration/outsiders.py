@@ -17,12 +17,12 @@ from spark_jobs.contracts.schema import Table
 SHOWN = 10
 
 
-def unknown_rows(work: Work, table: Table, target: DataFrame, outside: DataFrame) -> list[str]:
+def unknown_rows(work: Work, table: Table, target: DataFrame, outside: DataFrame | None) -> list[str]:
     """Whose rows stand in the target though no plan has such a chunk, in words.
 
-    In: the target's rows; `chunk_of` the chunks that stand there and are none of the plan's.
+    In: the target's rows; `chunk_of` the chunks that stand there and are none of the plan's, None without any.
     """
-    if not outside.limit(1).count():
+    if outside is None:
         return []
     names = [(f"migration/{chunk_id}",) for chunk_id in known_chunks(work.ledger, table.name)]
     known = work.lake.spark.createDataFrame(names, "origin string").select(chunk_of())

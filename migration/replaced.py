@@ -7,7 +7,7 @@ plan whose files are gone, is not taken for lost.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -20,11 +20,12 @@ from migration.mapping import Mapping
 from migration.reading import source_rows
 from migration.rows import is_good
 from migration.settling import losers_of
-from migration.summing import CHUNK, Summed, chunk_of, read_once, to_sum
+from migration.summing import CHUNK, Side, Summed, chunk_of, read_once, to_sum
 from migration.work import Work
 from spark_jobs.storage.delta import row_digest
 
 SHOWN = 10
+REPLACED = "replaced_"  # the side
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,23 +42,26 @@ class Replaced:
 
 @contextmanager
 def replaced(
-    work: Work, mapping: Mapping, stored: DataFrame, lacking: DataFrame, *, among: DataFrame
+    work: Work,
+    mapping: Mapping,
+    stored: DataFrame,
+    lacking: tuple[Collection[str], DataFrame],
+    *,
+    among: DataFrame | None,
 ) -> Iterator[Replaced | None]:
-    """What must not stand in the target, dropped afterwards; None where no chunk lacks a row.
+    """What must not stand in the target, dropped afterwards; None where no chunk lacks a row, or no key is claimed.
 
-    In: the target's rows with `chunk` and `is_mine` (null outside of the plan); origin and `chunk` of the chunks that
-    lack rows; key_a of the keys that more than one row claims.
+    In: the target's rows with `chunk` and `is_mine` (null outside of the plan); origins of the chunks that lack rows,
+    and `chunk` of the same; key_a of the keys that more than one row claims, None where there are none.
     """
-    origins = [row["origin"] for row in lacking.collect()]
-    if not origins:
+    origins, chunks = lacking
+    if not origins or among is None:
         yield None
         return
     columns = [*map(F.col, mapping.table.column_names), row_digest(mapping.table.types).alias("digest")]
     read = source_rows(work, mapping, among=origins).where(is_good()).select(*columns)
     # Unique on the number, so this cannot add rows.
-    others = stored.join(F.broadcast(lacking.select(CHUNK)), on=CHUNK, how="left_anti").select(
-        *columns, F.col("is_mine")
-    )
+    others = stored.join(F.broadcast(chunks), on=CHUNK, how="left_anti").select(*columns, F.col("is_mine"))
     flags = {"is_mine": F.lit(True), "is_read": F.lit(True)}
     claims = read.withColumns(flags).unionByName(others.withColumn("is_read", F.lit(False)))
     lost = losers_of(claims, mapping.table, among=among, newest_by=mapping.newest_by)
@@ -65,7 +69,8 @@ def replaced(
     found = found.persist(StorageLevel.MEMORY_AND_DISK)
     to_read = to_sum(mapping.table, digest=F.col("digest"), counts=F.col("is_read"))
     try:
-        with read_once(found.withColumn(CHUNK, chunk_of()).select(*to_read), mapping.table) as summed:
+        side = Side(REPLACED, found.withColumn(CHUNK, chunk_of()).select(*to_read))
+        with read_once([side], mapping.table) as summed:
             yield Replaced(found, summed)
     finally:
         found.unpersist()
@@ -77,10 +82,7 @@ def given_way(rows: DataFrame, mine: DataFrame) -> dict[str, Any]:
     In: `Replaced.rows`; origin of the plan's chunks.
     """
     theirs = rows.where("is_read").join(mine.select(F.col("origin").alias("winner")), on="winner", how="left_anti")
-    by_winner = theirs.groupBy("winner").agg(F.count(F.lit(1)).alias("rows")).persist()
-    try:
-        total = by_winner.agg(F.sum("rows")).collect()[0][0]
-        most = by_winner.orderBy(F.desc("rows"), "winner").limit(SHOWN).collect() if total else []
-    finally:
-        by_winner.unpersist()
-    return {"rows": int(total), "to": {row["winner"]: int(row["rows"]) for row in most}} if total else {}
+    by_winner = theirs.groupBy("winner").agg(F.count(F.lit(1)).alias("rows"))
+    most = {row["winner"]: int(row["rows"]) for row in by_winner.orderBy(F.desc("rows"), "winner").take(SHOWN)}
+    total = sum(most.values()) if len(most) < SHOWN else theirs.count()
+    return {"rows": total, "to": most} if most else {}

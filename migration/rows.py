@@ -57,6 +57,11 @@ def is_good() -> Column:
     return F.col("reason").isNull()
 
 
+def place_of(line: str) -> Column:
+    """The hash of where a record lies in its chunk; of a refused one it stands for the record itself."""
+    return F.xxhash64("block_start", line)
+
+
 def digest_of(mapping: Mapping) -> Column:
     """The row digest by the target's contract; null where the row is refused."""
     return F.when(is_good(), row_digest(mapping.table.types))

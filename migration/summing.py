@@ -1,16 +1,17 @@
 """What rows add up to, in one pass over them: a fingerprint for every chunk, facts of the columns, keys that repeat.
 
 A task sums up its rows itself and gives back a row a chunk, beside the hashes of its keys in sorted pieces: what is
-moved between tasks is 8 bytes a row (`storage.repeats`).
+moved between tasks is 8 bytes a row (`storage.repeats`). Several sides of a comparison go through one shuffle: a second
+one would cost its fixed price once more, and their rows meet nowhere, because each side has buckets of its own.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
+from functools import partial, reduce
 
 import numpy as np
 import pyarrow as pa
@@ -21,16 +22,21 @@ from pyspark.sql import functions as F
 
 from migration.columns import Facts, packed, seen, to_look_at, together, unpacked
 from spark_jobs.contracts.schema import Table
-from spark_jobs.storage.fingerprints import PARTS, Parts, added, aggregates, parts_of
-from spark_jobs.storage.repeats import BUCKETS, PIECES, Hashes, Piles, by_bucket, pieces_of, repeated_of
+from spark_jobs.storage.fingerprints import PARTS, Parts, added, parts_of
+from spark_jobs.storage.repeats import BUCKETS, PIECES, Hashes, Piles, by_bucket, repeated_of
 
-CHUNK = "chunk"
-REFUSED = "refused"
+CHUNK, OF, KEYS = "chunk", "of", "keys"
+REFUSED = "refused_"  # after a side's name: what the places of its refused records add up to
 NO_CHUNK = 0  # of rows that no migration brought
-_SUMS = [CHUNK, *PARTS, REFUSED]
-_FOUND = pa.schema([*((name, pa.int64()) for name in _SUMS), ("columns", pa.binary()), ("key_a", pa.int64())])
+_FOUND = pa.schema(
+    [(OF, pa.string()), *((name, pa.int64()) for name in (CHUNK, *PARTS, "key_a", KEYS)), ("columns", pa.binary())]
+)
 _PILED = pa.schema([*PIECES, *_FOUND])
-_FOUND_DDL = ", ".join(f"{name} {'binary' if name == 'columns' else 'bigint'}" for name in _FOUND.names)
+_SQL = {pa.string(): "string", pa.int64(): "bigint", pa.int32(): "int", pa.binary(): "binary"}
+
+
+def _ddl(schema: pa.Schema) -> str:
+    return ", ".join(f"{one.name} {_SQL[one.type]}" for one in schema)
 
 
 def chunk_of(origin: str = "origin") -> Column:
@@ -42,52 +48,68 @@ def chunk_of(origin: str = "origin") -> Column:
     return F.when(is_migrated, F.xxhash64(origin)).otherwise(F.lit(NO_CHUNK)).alias(CHUNK)
 
 
-def summed(rows: DataFrame, prefix: str = "") -> DataFrame:
-    """One row per chunk: the fingerprint of its rows and how many were refused. In: origin, digest; few rows."""
-    refused = F.count_if(F.col("digest").isNull()).alias(f"{prefix}{REFUSED}")
-    return rows.groupBy("origin").agg(*aggregates(F.col("digest"), prefix), refused)
+@dataclass(frozen=True, slots=True)
+class Side:
+    """Rows to be summed (`to_sum`), and the name of their side, with which the names of their sums begin.
+
+    `lent_to`: the side in which keys are found as if it had the rows of this one that do not count.
+    """
+
+    name: str
+    rows: DataFrame
+    lent_to: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Summed:
-    """What rows add up to."""
+    """What the rows of all sides add up to."""
 
-    sums: DataFrame  # a row per chunk: `chunk_of`, PARTS, REFUSED
-    twice: DataFrame  # key_a of keys that stand more than once, and of different keys that share it
-    columns: Facts
+    sums: DataFrame  # of (the side, or it and REFUSED), `chunk_of`, PARTS; several rows of a chunk add up
+    twice: Mapping[str, DataFrame]  # by side that has such keys: key_a of those that stand more than once, or share it
+    columns: Mapping[str, Facts]  # by side, of the rows that count
 
 
-def to_sum(table: Table, *, digest: Column, counts: Column, key_a: Column | None = None) -> list[Column]:
+def to_sum(
+    table: Table, *, digest: Column, counts: Column, key_a: Column | None = None, place: Column | None = None
+) -> list[Column]:
     """What `read_once` wants of rows that have `chunk`.
 
     In: the digest, null where the row is refused; true where the row's columns are looked at; the hash of the key where
-    keys are wanted (of a refused row it does not matter).
+    keys are wanted (of a refused row it does not matter); the hash of a record's place where rows may be refused.
     """
-    columns = {"digest": digest, "counts": F.coalesce(counts, F.lit(False)), "key_a": key_a}
+    columns = {"digest": digest, "counts": F.coalesce(counts, F.lit(False)), "key_a": key_a, "place": place}
     named = [column.alias(name) for name, column in columns.items() if column is not None]
     return [F.col(CHUNK), *named, *to_look_at(table)]
 
 
 @contextmanager
-def read_once(rows: DataFrame, table: Table, *, beside: DataFrame | None = None) -> Iterator[Summed]:
-    """Read all rows, once; what was found is dropped afterwards.
-
-    In: `to_sum`. `beside`: key_a of other rows that take part in finding keys, and are not summed.
-    """
-    piled = rows.mapInArrow(partial(_piled, table), f"bucket int, hashes binary, {_FOUND_DDL}")
-    if beside is not None:
-        piled = piled.unionByName(pieces_of(beside, "key_a"), allowMissingColumns=True)
-    found = by_bucket(piled).mapInArrow(partial(_found, table), _FOUND_DDL).persist(StorageLevel.MEMORY_AND_DISK)
-    sums = [(F.bit_xor if name == "digest_xor" else F.sum)(name).alias(name) for name in _SUMS[1:]]
+def read_once(sides: Sequence[Side], table: Table) -> Iterator[Summed]:
+    """Read all rows of these sides, once; what was found is dropped afterwards."""
+    names = [side.name for side in sides]
+    piled = [
+        side.rows.mapInArrow(
+            partial(_piled, table, (side.name, number, names.index(side.lent_to) if side.lent_to else None)),
+            _ddl(_PILED),
+        )
+        for number, side in enumerate(sides)
+    ]
+    found = by_bucket(reduce(DataFrame.union, piled)).mapInArrow(partial(_found, table, names), _ddl(_FOUND))
+    # Kept: sums and keys are asked for later. What tasks say of a side, a row each, fills it.
+    found = found.persist(StorageLevel.MEMORY_AND_DISK)
     try:
-        facts = [unpacked(table, row["columns"]) for row in found.where("columns IS NOT NULL").collect()]
+        told = found.where("columns IS NOT NULL").select(OF, "columns", KEYS).collect()
+        facts = {name: [unpacked(table, row["columns"]) for row in told if row[OF] == name] for name in names}
         yield Summed(
-            found.where(F.col(CHUNK).isNotNull()).groupBy(CHUNK).agg(*sums),
-            found.where(F.col("key_a").isNotNull()).select("key_a"),
-            together(facts, table),
+            found.where(F.col(CHUNK).isNotNull()).select(OF, CHUNK, *PARTS),
+            {name: _keys_of(found, name) for name in names if any(row[KEYS] for row in told if row[OF] == name)},
+            {name: together(several, table) for name, several in facts.items()},
         )
     finally:
         found.unpersist()
+
+
+def _keys_of(found: DataFrame, side: str) -> DataFrame:
+    return found.where((F.col(OF) == side) & F.col("key_a").isNotNull()).select("key_a")
 
 
 @dataclass(slots=True)
@@ -95,24 +117,18 @@ class _Sums:
     """What one task has read."""
 
     parts: dict[int, Parts] = field(default_factory=dict)
-    refused: Counter[int] = field(default_factory=Counter)
 
     def add(self, chunks: Hashes, digests: Hashes) -> None:
         for chunk, of_chunk in _by_chunk(chunks, digests):
             parts = parts_of(of_chunk)
             self.parts[chunk] = added(self.parts[chunk], parts) if chunk in self.parts else parts
 
-    def refuse(self, chunks: Hashes) -> None:
-        for chunk, of_chunk in _by_chunk(chunks, chunks):
-            self.refused[chunk] += len(of_chunk)
-
-    def rows(self) -> pa.RecordBatch:
+    def rows(self, of: str) -> pa.RecordBatch:
         """A row a chunk, spread over the buckets."""
-        none = (0,) * len(PARTS)
-        chunks = list({**self.parts, **self.refused})
-        rows = [(chunk % BUCKETS, chunk, *self.parts.get(chunk, none), self.refused[chunk]) for chunk in chunks]
-        values = zip(*rows, strict=True) if rows else [()] * (len(_SUMS) + 1)
-        return _filled(len(rows), **dict(zip(["bucket", *_SUMS], values, strict=True)))
+        chunks, count = list(self.parts), len(self.parts)
+        columns = zip(*self.parts.values(), strict=True) if count else [()] * len(PARTS)
+        parts = dict(zip(PARTS, columns, strict=True))
+        return _filled(count, bucket=[chunk % BUCKETS for chunk in chunks], of=[of] * count, chunk=chunks, **parts)
 
 
 def _filled(length: int, **values: object) -> pa.RecordBatch:
@@ -121,25 +137,36 @@ def _filled(length: int, **values: object) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(columns, schema=_PILED)
 
 
-def _piled(table: Table, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """In: `to_sum`. Out: pieces of the keys, and in the end facts of the columns and sums, spread over the buckets."""
-    piles, sums, columns = Piles(), _Sums(), together([], table)
+def _piled(
+    table: Table, side: tuple[str, int, int | None], batches: Iterable[pa.RecordBatch]
+) -> Iterator[pa.RecordBatch]:
+    """What `read_once` shuffles: pieces of the keys, and in the end facts of the columns and sums.
+
+    In: `to_sum`; a side's name, its number and that of the side that its keys are lent to.
+    """
+    name, number, lent_to = side
+    piles, lent, sums, refused, columns = Piles(), Piles(), _Sums(), _Sums(), together([], table)
     for batch in batches:
         good = batch
         if batch.column("digest").null_count:
             is_good = pc.is_valid(batch.column("digest"))
-            good = batch.filter(is_good)
-            sums.refuse(batch.filter(pc.invert(is_good)).column(CHUNK).to_numpy())
+            good, bad = batch.filter(is_good), batch.filter(pc.invert(is_good))
+            refused.add(bad.column(CHUNK).to_numpy(), bad.column("place").to_numpy())
         sums.add(good.column(CHUNK).to_numpy(), good.column("digest").to_numpy())
-        if "key_a" in batch.schema.names:
-            yield from map(_as_sent, piles.add(good.column("key_a").to_numpy()))
         is_mine = good.column("counts")
-        columns = together(
-            [columns, seen(table, good if is_mine.true_count == len(good) else good.filter(is_mine))], table
-        )
-    yield from map(_as_sent, piles.rest())
-    yield _filled(1, bucket=[0], columns=[packed(columns)])
-    yield sums.rows()
+        if "key_a" in batch.schema.names:
+            yield from _as_sent(piles.add(good.column("key_a").to_numpy()), number)
+        if lent_to is not None:
+            others = good.filter(pc.invert(is_mine)).column("key_a")
+            yield from _as_sent(lent.add(others.to_numpy()), lent_to)
+        mine = good if is_mine.true_count == len(good) else good.filter(is_mine)
+        columns = together([columns, seen(table, mine)], table)
+    yield from _as_sent(piles.rest(), number)
+    if lent_to is not None:
+        yield from _as_sent(lent.rest(), lent_to)
+    yield _filled(1, bucket=[0], of=[name], columns=[packed(columns)])
+    yield sums.rows(name)
+    yield refused.rows(f"{name}{REFUSED}")
 
 
 def _by_chunk(chunks: Hashes, values: Hashes) -> Iterator[tuple[int, Hashes]]:
@@ -154,24 +181,30 @@ def _by_chunk(chunks: Hashes, values: Hashes) -> Iterator[tuple[int, Hashes]]:
     yield from zip(names.tolist(), np.split(values[order], firsts[1:]), strict=True)
 
 
-def _as_sent(pieces: pa.RecordBatch) -> pa.RecordBatch:
-    return _filled(pieces.num_rows, **dict(zip(PIECES.names, pieces.columns, strict=True)))
+def _as_sent(several: Iterable[pa.RecordBatch], side: int) -> Iterator[pa.RecordBatch]:
+    """Pieces in the buckets of a side."""
+    for pieces in several:
+        bucket = pc.add(pieces.column("bucket"), pa.scalar(side * BUCKETS, pa.int32()))
+        yield _filled(pieces.num_rows, bucket=bucket, hashes=pieces.column("hashes"))
 
 
-def _found(table: Table, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """In: `_piled`, by bucket. Out: sums as they came, facts of the columns in one row, and keys that repeat."""
-    sums: list[pa.RecordBatch] = []
-    columns = together([], table)
+def _found(table: Table, names: Sequence[str], batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """In: `_piled`, by bucket. Out: keys that repeat, in a row a side their number and facts of columns, and sums."""
+    sums, repeating = list[pa.RecordBatch](), Counter[str]()
+    columns = {name: together([], table) for name in names}
 
     def pieces() -> Iterator[pa.RecordBatch]:
-        nonlocal columns
         for batch in batches:
-            sent = batch.column("columns").drop_null().to_pylist()
-            columns = together([columns, *(unpacked(table, content) for content in sent)], table)
+            told = batch.filter(pc.is_valid(batch.column("columns"))).select([OF, "columns"]).to_pylist()
+            for one in told:
+                columns[one[OF]] = together([columns[one[OF]], unpacked(table, one["columns"])], table)
             sums.append(batch.filter(pc.is_valid(batch.column(CHUNK))).select(_FOUND.names))
             yield batch.filter(pc.is_valid(batch.column("hashes")))
 
-    for keys in repeated_of(pieces()):
-        yield _filled(len(keys), key_a=keys).select(_FOUND.names)
-    yield _filled(1, columns=[packed(columns)]).select(_FOUND.names)
+    for bucket, keys in repeated_of(pieces()):
+        side = names[bucket // BUCKETS]
+        repeating[side] += len(keys)
+        yield _filled(len(keys), of=[side] * len(keys), key_a=keys).select(_FOUND.names)
+    told = {"columns": [packed(columns[name]) for name in names], KEYS: [repeating[name] for name in names]}
+    yield _filled(len(names), of=names, **told).select(_FOUND.names)
     yield from sums

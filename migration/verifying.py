@@ -20,7 +20,7 @@ from pyspark.sql import functions as F
 
 from migration import columns
 from migration.chunks import Chunk, ChunkState, Counts
-from migration.comparing import Compared, compared
+from migration.comparing import READ, READ_REFUSED, SEALED_REFUSED, TARGET, Compared, compared
 from migration.deriving import check_derived
 from migration.differences import differing_lines
 from migration.faults import files_blamed
@@ -30,7 +30,7 @@ from migration.mapping import Mapping
 from migration.outsiders import unknown_rows
 from migration.reading import source_rows
 from migration.rehashing import rehashed
-from migration.replaced import Replaced, given_way
+from migration.replaced import REPLACED, Replaced, given_way
 from migration.rows import digest_of, is_good
 from migration.settling import key_hashes, repeated_keys
 from migration.work import Work
@@ -52,7 +52,8 @@ class Found:
 
     source: Counts
     target: Fingerprint
-    quarantined: int
+    refused: Fingerprint  # of the places of records that the source's mapping refuses
+    sealed: Fingerprint  # of the places of those that quarantine holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,10 +143,11 @@ def _problems_of(work: Work, sides: DataFrame, others: Keys[str, str]) -> dict[s
 
 def _found(row: Row) -> Found:
     numbers = row.asDict()
-    good, replaced, target = (of_row(numbers, f"{side}_") for side in ("read", "replaced", "target"))
+    names = (READ, READ_REFUSED, REPLACED, TARGET, SEALED_REFUSED)
+    good, refused, gone, target, sealed = (of_row(numbers, name) for name in names)
     # Fingerprints are a group: what must stand in the target is what was read without what gave way.
-    refused, sealed = numbers["read_refused"] or 0, numbers["sealed_refused"] or 0
-    return Found(Counts(good.rows + refused, refused, replaced.rows, good - replaced), target, sealed)
+    counts = Counts(good.rows + refused.rows, refused.rows, gone.rows, good - gone)
+    return Found(counts, target, refused, sealed)
 
 
 def _problems(chunk: Chunk, found: Found) -> Iterator[str]:
@@ -154,20 +156,22 @@ def _problems(chunk: Chunk, found: Found) -> Iterator[str]:
         yield f"planned {chunk.records} records, the source has {source.read} now"
     if found.target != source.good:
         yield f"the target holds {_text(found.target)}, the source says {_text(source.good)}"
-    if found.quarantined != source.quarantined:
-        yield f"quarantine holds {found.quarantined} records, the source has {source.quarantined} bad ones"
+    if found.sealed.rows != source.quarantined:
+        yield f"quarantine holds {found.sealed.rows} records, the source has {source.quarantined} bad ones"
+    elif found.sealed != found.refused:
+        yield f"quarantine holds other records than the {source.quarantined} bad ones of the source"
     if chunk.counts != source:
         yield f"the ledger holds {chunk.counts}, the source says {source}"
 
 
 def _claimed(found: Compared, table: Table) -> columns.Facts:
     """What the source must have: the columns of what stands in the target, and of what rightly does not."""
-    absent = [found.replaced.summed.columns] if found.replaced else []
+    absent = [found.replaced.summed.columns[REPLACED]] if found.replaced else []
     return columns.together([found.target, *absent], table)
 
 
-def _twice(target: DataFrame, table: Table, twice: DataFrame) -> list[str]:
-    if not twice.limit(1).count():
+def _twice(target: DataFrame, table: Table, twice: DataFrame | None) -> list[str]:
+    if twice is None:
         return []
     keys = repeated_keys(target, table, among=twice).limit(SHOWN).count()
     return [f"  natural keys stand more than once, {keys} or more; run `migration settle`"] if keys else []

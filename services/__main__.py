@@ -8,9 +8,12 @@ from collections.abc import Mapping
 
 SERVICES: Mapping[str, str] = {
     "bundle": "services.bundle.__main__",
+    "canary": "services.watch.canary",
     "cluster": "services.cluster.__main__",
     "demo": "services.demo.__main__",
     "event_logs": "services.event_logs.__main__",
+    "ingest_watch": "services.watch.ingest",
+    "profiles": "services.profiles.__main__",
     "smoke": "services.smoke.__main__",
     "topics": "services.topics.__main__",
 }

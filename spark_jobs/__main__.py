@@ -20,11 +20,26 @@ from spark_jobs.settings import Settings
 JOBS: Mapping[str, str] = {
     "ingest": "spark_jobs.ingest.job",
     "identity": "spark_jobs.identity.job",
+    "identity-check": "spark_jobs.identity.check",
+    "identity-verify": "spark_jobs.identity.verify_job",
+    "identity-quality": "spark_jobs.identity.quality_job",
+    "identity-resolve": "spark_jobs.identity.resolve_job",
+    "identity-explain": "spark_jobs.identity.explain_job",
+    "identity-why-not": "spark_jobs.identity.why_not_job",
+    "identity-unmerge": "spark_jobs.identity.unmerge_job",
+    "identity-join": "spark_jobs.identity.join_job",
+    "identity-lock": "spark_jobs.identity.lock_job",
+    "identity-withdraw": "spark_jobs.identity.withdraw_job",
+    "identity-dry-run": "spark_jobs.identity.dry_run_job",
+    "components": "spark_jobs.identity.components_job",
     "sessions": "spark_jobs.sessions.job",
     "tags": "spark_jobs.tagging.job",
     "tags-check": "spark_jobs.tagging.check",
+    "exports": "spark_jobs.exports.job",
+    "tags-deliver": "spark_jobs.exports.delivery_job",
     "delta-audit": "spark_jobs.upkeep.job",
     "vacuum": "spark_jobs.upkeep.vacuum_job",
+    "compact": "spark_jobs.upkeep.compact_job",
 }
 
 
@@ -55,10 +70,20 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run_and_print(modules: Mapping[str, ModuleType], steps: list[argparse.Namespace]) -> int:
     for args, facts in _run(modules, steps):
-        text = json.dumps(facts) + "\n" if args.json else "".join(f"{k}: {v}\n" for k, v in facts.items())
+        text = json.dumps(facts) + "\n" if args.json else "".join(_lines(facts))
         sys.stdout.write(text)
         sys.stdout.flush()
     return 0
+
+
+def _lines(facts: Mapping[str, object]) -> Iterator[str]:
+    """Facts for people: a line each, and of a list a line for each of its entries."""
+    for name, value in facts.items():
+        if isinstance(value, list) and any(isinstance(entry, dict) for entry in value):
+            yield f"{name}:\n"
+            yield from (f"  {json.dumps(entry, ensure_ascii=False)}\n" for entry in value)
+        else:
+            yield f"{name}: {value}\n"
 
 
 def _split(arguments: list[str]) -> list[list[str]]:

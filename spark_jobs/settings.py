@@ -68,6 +68,18 @@ class Workspace:
 
 
 @dataclass(frozen=True, slots=True)
+class ProfileSettings:
+    """The profile API: its store (SQLAlchemy's form of a URL), where it listens (`host:port`), who is left out.
+
+    `refusal_tag`: the tag whose value `true` means that a person refuses profiling; '' where no tag says so.
+    """
+
+    url: str
+    address: str
+    refusal_tag: str
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Everything a job needs to know of the installation."""
 
@@ -82,8 +94,10 @@ class Settings:
     trino_account: Account | None = None
     webhdfs_url: str | None = None
     metrics_dir: Path | None = None  # where the node exporter of this host reads what programs measured
+    identity_rules_file: Path | None = None  # rules of identity; none where the shipped ones hold
     ingest_is_service: bool = False  # the stream runs all the time: nobody else may run it
     source_accounts: tuple[SourceAccount, ...] = ()  # of databases that history is moved in from
+    profiles: ProfileSettings | None = None  # where nobody serves profiles there is none
 
     def workspace(self, name: str) -> Workspace:
         """The workspace of this name; TerminalError names those that exist."""
@@ -110,6 +124,8 @@ _OPTIONAL: dict[str, dict[str, type]] = {
     "trino": _ACCOUNT,
     "ingest": {"service": bool},
     "metrics": {"textfile_dir": str},
+    "identity": {"rules_file": str},
+    "profiles": {"url": str, "address": str, "refusal_tag": str},
 }
 _WORKSPACE_KEYS: dict[str, type] = {"zone": str, "history_complete_since": date}
 _SOURCE_KEYS: dict[str, type] = {"address": str, "user": str, "password_file": str}
@@ -147,8 +163,10 @@ def parse(given: Mapping[str, Any], *, where: str) -> Settings:
         trino_account=_account(given["trino"]),
         webhdfs_url=given["storage"].get("webhdfs"),
         metrics_dir=Path(given["metrics"]["textfile_dir"]) if "metrics" in given else None,
+        identity_rules_file=Path(given["identity"]["rules_file"]) if "identity" in given else None,
         ingest_is_service=given.get("ingest", {}).get("service", False),
         source_accounts=tuple(_source_account(section) for section in given.get("source", {}).values()),
+        profiles=ProfileSettings(**given["profiles"]) if "profiles" in given else None,
     )
 
 

@@ -14,11 +14,13 @@ import numpy as np
 import pyarrow as pa
 import yaml
 
-from spark_jobs.tagging.aggregation import features_of
-from spark_jobs.tagging.answers import Limits, answers_of_all, bucket_kernel, people_of
+from spark_jobs.tagging.aggregation import FrameFeatures
+from spark_jobs.tagging.answers import answers_of_all, bucket_kernel
 from spark_jobs.tagging.calendar import micros
+from spark_jobs.tagging.columns import People
 from spark_jobs.tagging.definitions import Catalogue
 from spark_jobs.tagging.frames import frame_of
+from spark_jobs.tagging.limits import Limits
 from spark_jobs.tagging.moment import Moment, moment_at
 from spark_jobs.tagging.plan import CUT, Plan, SourcePlan, compile_plan
 from spark_jobs.tagging.ranking import limits_of
@@ -200,9 +202,9 @@ def answers(catalogue: Catalogue, lives: list[Life], at: Moment) -> dict[str, di
     table = facts(lives, plan, at)
     if not table.num_rows:
         return {tag.name: {} for tag in catalogue.tags}
-    batch = features_of(frame_of(table, plan), plan, at)
-    people = people_of(batch, plan, at, _limits(batch, plan, at))
-    persons = batch.column("person_no").to_pylist()
+    frame = frame_of(table, plan, at)
+    people = People(at, FrameFeatures(frame), _limits(table, plan, at))
+    persons = frame.person_no.tolist()
     found: dict[str, dict[int, tuple[str, int]]] = {}
     for tag, given in answers_of_all(plan, people):
         found[tag.name] = dict(
@@ -211,9 +213,9 @@ def answers(catalogue: Catalogue, lives: list[Life], at: Moment) -> dict[str, di
     return found
 
 
-def _limits(batch: pa.RecordBatch, plan: Plan, at: Moment) -> Limits:
+def _limits(table: pa.Table, plan: Plan, at: Moment) -> Limits:
     counts: dict[int, dict[int, int]] = defaultdict(dict)
-    for counted in bucket_kernel(plan, at)([batch]):
+    for counted in bucket_kernel(plan, at)(table.to_batches()):
         for row in counted.to_pylist():
             counts[row["ranked"]][row["bucket"]] = row["persons"]
     return {ranked: limits_of(counts[n], ranked.quantile.bands) for n, ranked in enumerate(plan.ranked)}

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
+
+from spark_jobs.contracts.derived import TAG_CHANGES, TAG_PUBLICATIONS
+from spark_jobs.contracts.schema import Table
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 WORKSPACE = "grocery"
@@ -29,10 +33,33 @@ def event(
 
 
 def held(
-    token: bytes, since: datetime, until: datetime, person: str, *, system_to: datetime | None = None
+    token: bytes,
+    since: datetime,
+    until: datetime,
+    person: str,
+    *,
+    system_from: datetime = EPOCH,
+    system_to: datetime | None = None,
 ) -> tuple[Any, ...]:
     """A row of core.identity_map: a device of the web."""
-    return (1, "device", "web", token, person, 1, since, until, EPOCH, system_to, "s1")
+    return (1, "device", "web", token, person, 1, since, until, system_from, system_to, "s1")
+
+
+def person(person_id: str, survivor_id: str, *, system_from: datetime | None) -> tuple[Any, ...]:
+    """A row of core.persons."""
+    return (person_id, 1, 1, 1, EPOCH, survivor_id, "s1", system_from)
+
+
+def row_of(table: Table, **given: object) -> tuple[Any, ...]:
+    """A row of a table; what is not given is null where it may be, else empty, 1, or EPOCH."""
+    usual = {"string": "", "bigint": 1, "int": 1, "boolean": True, "timestamp": EPOCH, "binary": b"t" * 16}
+    values = {column.name: None if column.nullable else usual[column.type] for column in table.columns}
+    return tuple({**values, **given}[name] for name in table.column_names)
+
+
+def snapshot(published_at: datetime) -> tuple[Any, ...]:
+    """A row of core.identity_snapshots."""
+    return ("s1", published_at, "r", 1, 1, 1, "{}", "run", None)
 
 
 def line(order_id: str, ordered_at: datetime, *, origin: str = "stream/t/0") -> tuple[Any, ...]:
@@ -45,3 +72,20 @@ def line(order_id: str, ordered_at: datetime, *, origin: str = "stream/t/0") -> 
 def product(product_id: str, *, product_line: str | None = None) -> tuple[Any, ...]:
     """A row of core.products."""
     return (WORKSPACE, product_id, product_line, None, None, None, None, None, "migration/p", 1)
+
+
+def tag_change(tag: str, number: int) -> tuple[Any, ...]:
+    """A row of tags.changes of the workspace `classes`, recorded while nobody had declared a class."""
+    values = {"workspace_id": "classes", "state_version": number, "tag": tag, "person_id": "p", "person_no": 1}
+    values |= {"old_value": None, "new_value": "true", "cause": "events", "base_at": EPOCH, "version": "v"}
+    values |= {"snapshot_id": "s1", "classes": "", "generation": f"g{number}"}
+    return tuple(values[name] for name in TAG_CHANGES.column_names)
+
+
+def publication(number: int, published_at: datetime, **classes: str) -> tuple[Any, ...]:
+    """A row of tags.publications of the workspace `classes`, with the classes of each tag."""
+    state = {"tags": {name: {"version": "v", "classes": told} for name, told in classes.items()}}
+    values = {"workspace_id": "classes", "generation": f"g{number}", "number": number, "kind": "current"}
+    values |= {"base_at": EPOCH, "snapshot_id": "s1", "published_at": published_at, "persons": 1, "rows": 1}
+    values |= {"changes": 1, "state": json.dumps(state), "limits": "{}", "populations": "{}"}
+    return tuple(values[name] for name in TAG_PUBLICATIONS.column_names)

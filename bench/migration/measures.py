@@ -102,9 +102,9 @@ def _databank(source: Path, target: Path) -> dict[str, Facts]:
     from migration import verifying  # noqa: PLC0415
     from migration.copying import copy_all  # noqa: PLC0415
     from migration.reading import source_rows  # noqa: PLC0415
-    from migration.rows import digest_of  # noqa: PLC0415
+    from migration.rows import digest_of, place_of  # noqa: PLC0415
     from migration.settling import key_hashes, settle  # noqa: PLC0415
-    from migration.summing import CHUNK, chunk_of, read_once, to_sum  # noqa: PLC0415
+    from migration.summing import CHUNK, Side, chunk_of, read_once, to_sum  # noqa: PLC0415
     from spark_jobs.storage import delta  # noqa: PLC0415
     from spark_jobs.storage.delta import row_digest  # noqa: PLC0415
 
@@ -112,15 +112,15 @@ def _databank(source: Path, target: Path) -> dict[str, Facts]:
         mapping = work.mappings[0]
         table, key = mapping.table, key_hashes(mapping.table)[0]
 
-        def summed(rows: DataFrame, digest: Column, key_a: Column | None) -> None:
-            wanted = to_sum(table, digest=digest, counts=F.lit(True), key_a=key_a)
-            with read_once(rows.withColumn(CHUNK, chunk_of()).select(*wanted), table) as found:
+        def summed(rows: DataFrame, digest: Column, key_a: Column | None, place: Column | None = None) -> None:
+            wanted = to_sum(table, digest=digest, counts=F.lit(True), key_a=key_a, place=place)
+            with read_once([Side("side_", rows.withColumn(CHUNK, chunk_of()).select(*wanted))], table) as found:
                 found.sums.collect()
 
         steps: Mapping[str, Callable[[], object]] = {
             COPY: lambda: copy_all(work),
             VERIFY: lambda: verifying.verify_table(work, mapping),
-            "  its source": lambda: summed(source_rows(work, mapping), digest_of(mapping), None),
+            "  its source": lambda: summed(source_rows(work, mapping), digest_of(mapping), None, place_of("line")),
             "  its target and keys": lambda: summed(delta.read(work.lake, table), row_digest(table.types), key),
             "settle": lambda: settle(work.lake, table, run_id="bench"),
         }

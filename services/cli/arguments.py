@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-TIERS = ("gate", "unit", "spark", "properties", "stack", "acceptance", "appliance")
+TIERS = ("gate", "unit", "spark", "properties", "stack", "airflow", "acceptance", "appliance")
 
 # Area, verb, the process behind it, what it does. `*` passes every verb on: the process has verbs of its own.
 _PROCESSES: Mapping[str, Mapping[str, tuple[tuple[str, ...], str]]] = {
@@ -15,11 +15,30 @@ _PROCESSES: Mapping[str, Mapping[str, tuple[tuple[str, ...], str]]] = {
         "ingest": (("spark_jobs", "ingest"), "read the topic of live events into the lake"),
         "sessions": (("spark_jobs", "sessions"), "make visits of events"),
     },
-    "identity": {"run": (("spark_jobs", "identity"), "link identifiers and give every person one id")},
+    "identity": {
+        "run": (("spark_jobs", "identity"), "link identifiers and give every person one id"),
+        "check": (("spark_jobs", "identity-check"), "check rules of identity, compute nothing"),
+        "dry-run": (("spark_jobs", "identity-dry-run"), "what other rules would change; writes nothing"),
+        "verify": (("spark_jobs", "identity-verify"), "verify the snapshot in force once more, from the tables alone"),
+        "quality": (("spark_jobs", "identity-quality"), "coverage, hubs, the largest persons, and bridges"),
+        "resolve": (("spark_jobs", "identity-resolve"), "who an identifier belongs to, now or at a moment"),
+        "explain": (("spark_jobs", "identity-explain"), "why two are one person: the links, with their events"),
+        "why-not": (("spark_jobs", "identity-why-not"), "why two are not one person: the parked links"),
+        "unmerge": (("spark_jobs", "identity-unmerge"), "decide that two are not one person"),
+        "join": (("spark_jobs", "identity-join"), "decide that two are one person"),
+        "lock": (("spark_jobs", "identity-lock"), "freeze a person: nobody comes or goes"),
+        "withdraw": (("spark_jobs", "identity-withdraw"), "end a decision"),
+        "components": (("spark_jobs", "components"), "connected components of any list of links"),
+    },
     "tags": {
         "run": (("spark_jobs", "tags"), "compute the tags of every person"),
         "check": (("spark_jobs", "tags-check"), "check tag definitions, compute nothing"),
+        "deliver": (("spark_jobs", "tags-deliver"), "bring published tags into their topics"),
     },
+    "exports": {
+        "run": (("spark_jobs", "exports"), "write files for a receiver, with a manifest; --check looks at definitions"),
+    },
+    "profiles": {"*": (("services", "profiles"), "what is known of a person: serve it by HTTP, load, keys")},
     "sql": {
         "show": (("trino_catalog.apply",), "make Trino show the lake's tables and views"),
         "ask": (("trino_catalog.ask",), "ask one question and print its answer"),
@@ -28,6 +47,7 @@ _PROCESSES: Mapping[str, Mapping[str, tuple[tuple[str, ...], str]]] = {
     "cluster": {"*": (("services", "cluster"), "install, verify and change the platform on your servers")},
     "upkeep": {
         "audit": (("spark_jobs", "delta-audit"), "are logs whole and all files there; changes nothing"),
+        "compact": (("spark_jobs", "compact"), "put small files of tables together"),
         "vacuum": (("spark_jobs", "vacuum"), "delete files that no version needs any more; --dry-run tells which"),
     },
 }
@@ -36,6 +56,8 @@ _AREAS = {
     "tracking": "live events and visits",
     "identity": "one id for every person",
     "tags": "what is known of a person",
+    "exports": "files for receivers outside",
+    "profiles": "what is known of a person, by HTTP",
     "sql": "what Trino shows",
     "bundle": "the offline bundle",
     "cluster": "the appliance",
@@ -59,6 +81,8 @@ class Wanted:
     json: bool = False
     kafka_port: int | None = None
     trino_port: int | None = None
+    airflow: bool = False
+    airflow_port: int | None = None
 
 
 def parse(argv: Sequence[str]) -> Wanted:
@@ -90,6 +114,8 @@ def _parser() -> argparse.ArgumentParser:
     up = verbs.add_parser("up", help="start Kafka and Trino and leave them running, for BI tools")
     up.add_argument("--kafka-port", type=_port, metavar="PORT", help="default: the last one, else a free one")
     up.add_argument("--trino-port", type=_port, metavar="PORT", help="default: the last one, else a free one")
+    up.add_argument("--airflow", action="store_true", help="Airflow too, which runs the batches; says where to log in")
+    up.add_argument("--airflow-port", type=_port, metavar="PORT", help="default: the last one, else a free one")
     verbs.add_parser("down", help="stop what `up` started")
     for name, purpose in (("status", "what runs, and whether it answers"), ("runs", "the last runs of all jobs")):
         verb = verbs.add_parser(name, help=purpose)

@@ -34,8 +34,11 @@ def data_dir() -> Path:
 
 def up(wanted: Wanted) -> int:
     """Start the stack, or describe the one that runs."""
-    sys.stderr.write("databank up: starting Kafka and Trino, or finding them running (about 20 s)\n")
-    stack = detached.up(data_dir(), Ports(kafka=wanted.kafka_port, trino=wanted.trino_port))
+    named = "Kafka, Trino and Airflow" if wanted.airflow else "Kafka and Trino"
+    about = "a minute" if wanted.airflow else "20 s"
+    sys.stderr.write(f"databank up: starting {named}, or finding them running (about {about})\n")
+    ports = Ports(kafka=wanted.kafka_port, trino=wanted.trino_port, airflow=wanted.airflow_port)
+    stack = detached.up(data_dir(), ports, with_airflow=wanted.airflow)
     return _show(stack)
 
 
@@ -85,7 +88,7 @@ def _show(stack: detached.StackStatus) -> int:
         return 0
     sys.stdout.write(f"{stack.owner}\n")
     for service in stack.services:
-        sys.stdout.write(f"{service.name:6} {service.address}  process {service.pid}  {service.detail}\n")
+        sys.stdout.write(f"{service.name:7} {service.address}  process {service.pid}  {service.detail}\n")
     sys.stdout.write(f"data     {stack.data_dir}\nsettings {stack.settings}\n")
     return 0 if all(service.answers for service in stack.services) else 1
 

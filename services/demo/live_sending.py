@@ -10,9 +10,9 @@ from kafka import KafkaProducer
 from kafka.codec import has_lz4
 from kafka.errors import KafkaError, MessageSizeTooLargeError
 
+from spark_jobs import brokers
 from spark_jobs.contracts.topics import Topic
 from spark_jobs.errors import RetryableError, TerminalError
-from spark_jobs.ingest import door
 from spark_jobs.settings import Account
 
 # The client holds unsent messages without a limit of its own.
@@ -41,7 +41,7 @@ class Sender:
                 batch_size=128 * 1024,
                 max_request_size=topic.max_message_bytes,
                 allow_auto_create_topics=False,
-                **door.client_options(account),
+                **brokers.client_options(account),
             )
         except KafkaError as error:
             raise self._unanswered(error) from error

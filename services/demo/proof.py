@@ -152,5 +152,5 @@ def _found(trino: Trino) -> Iterable[tuple[str, str]]:
     )
     yield from ((f"sales {month}", str(sales)) for month, sales in months.rows)
     for tag in ("silent", "dormant"):
-        query = f"SELECT count(*) FROM lake.tags.person_tags WHERE tag = '{tag}' AND value = 'true'"
+        query = f"SELECT count(*) FROM lake.tags.current_tags WHERE tag = '{tag}' AND value = 'true'"
         yield f"{tag} members", str(trino.ask(query).one()[0])

@@ -15,7 +15,7 @@ from trino_catalog.connection import Answer, Trino
 
 _MAP = """SELECT type, scope, lower(to_hex(token)) AS token, person_id,
     CAST(valid_from AS varchar) AS valid_from, CAST(valid_to AS varchar) AS valid_to
-FROM lake.core.identity_map WHERE system_to IS NULL"""
+FROM lake.core.identity_current"""
 _EVENTS = "SELECT event_id, person_id FROM lake.core.events_by_person WHERE origin LIKE 'stream/%'"
 
 

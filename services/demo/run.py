@@ -19,7 +19,7 @@ from services.demo.memory import MemoryWatch
 from services.demo.options import BASE, WORKSPACE, Options, begin_anew, require_inputs
 from services.demo.proof import Check, case_of, prove
 from services.demo.quality import score
-from services.embedded.stack import EmbeddedStack
+from services.embedded.stack import EmbeddedStack, Manner
 from services.setup import paths
 from spark_jobs.contracts.core import ORDER_LINES
 from spark_jobs.errors import RetryableError
@@ -93,7 +93,7 @@ def run(options: Options, console: Console) -> Outcome:
     with memory.watching(), Board(console, _titles(options)) as board:
         starting = board.begin(STAGES[0])
         with (
-            EmbeddedStack(options.data, waits=False) as stack,
+            EmbeddedStack(options.data, manner=Manner(waits=False)) as stack,
             started_jobs(stack.settings_path, stack.layout.logs) as jobs,
         ):
             stage = Stage(options, board, stack, jobs, outcome)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from services.embedded import kafka, processes, state, trino
+from services.embedded import airflow, kafka, processes, state, trino
 from services.embedded.layout import Layout
 from services.embedded.ports import LOOPBACK
-from services.embedded.stack import EmbeddedStack, wait_for_lock
+from services.embedded.stack import EmbeddedStack, Manner, wait_for_lock
 from spark_jobs.errors import TerminalError
 
 
@@ -35,27 +35,30 @@ class StackStatus:
     services: tuple[ServiceStatus, ...]
 
 
-def up(data_dir: Path, ports: state.Ports) -> StackStatus:
+def up(data_dir: Path, ports: state.Ports, *, with_airflow: bool = False) -> StackStatus:
     """Start the stack and leave it running; one that runs already is only described."""
     layout = Layout(data_dir.resolve())
     if not state.is_locked(layout):
-        with EmbeddedStack(data_dir, ports=ports, detached=True) as stack:
+        with EmbeddedStack(data_dir, ports=ports, with_airflow=with_airflow, manner=Manner(detached=True)) as stack:
             stack.leave_running()
-    return status(data_dir)
+    found = status(data_dir)
+    if with_airflow and not any(service.name == "Airflow" for service in found.services):
+        raise TerminalError("the stack runs without Airflow; stop it (`./databank down`), then start it with --airflow")
+    return found
 
 
 def status(data_dir: Path) -> StackStatus:
-    """Ask every service to work: the broker for its topics, Trino for a row."""
+    """Ask every service to work: the broker for its topics, Trino for a row, Airflow for its programs' health."""
     layout = Layout(data_dir.resolve())
     noted = state.read(layout) if state.is_locked(layout) else None
     if noted is None:
         return StackStatus(False, "", str(layout.root), str(layout.settings), ())
-    services = tuple(_ask(child, noted.ports) for child in noted.children)
+    services = tuple(_ask(child, noted.ports, layout) for child in noted.children)
     return StackStatus(True, state.who_runs(layout), str(layout.root), str(layout.settings), services)
 
 
 def down(data_dir: Path) -> tuple[str, ...]:
-    """Stop what runs, Trino before Kafka; names what was stopped, empty when nothing ran."""
+    """Stop what runs, what uses others before these; names what was stopped, empty when nothing ran."""
     layout = Layout(data_dir.resolve())
     if not state.is_locked(layout):
         return ()
@@ -73,14 +76,18 @@ def down(data_dir: Path) -> tuple[str, ...]:
     return tuple(stopped)
 
 
-def _ask(child: processes.Child, ports: state.Ports) -> ServiceStatus:
+def _ask(child: processes.Child, ports: state.Ports, layout: Layout) -> ServiceStatus:
     port = getattr(ports, child.name.lower())
-    address = f"http://{LOOPBACK}:{port}" if child.name == "Trino" else f"{LOOPBACK}:{port}"
+    address = f"{LOOPBACK}:{port}" if child.name == "Kafka" else f"http://{LOOPBACK}:{port}"
     alive = child.is_alive()
     answering, detail = False, f"ended; its log is {child.log}"
     if alive and child.name == "Trino":
         answering = trino.answers(port)
         detail = "SELECT 1 answered" if answering else f"does not answer; its log is {child.log}"
+    elif alive and child.name == "Airflow":
+        answering = airflow.answers(port)
+        login = f"log in as {airflow.USER}; the password stands in {airflow.password_file(layout)}"
+        detail = login if answering else f"not all of it is healthy; its log is {child.log}"
     elif alive:
         answering = kafka.answers(address)
         detail = f"topics: {', '.join(kafka.topics(address))}" if answering else "does not answer"

@@ -68,6 +68,11 @@ class Layout:
         return self.root / "ledger.sqlite"
 
     @property
+    def profiles(self) -> Path:
+        """The profile API's store."""
+        return self.root / "profiles.sqlite"
+
+    @property
     def root_key(self) -> Path:
         """The key file that all tokens derive from."""
         return self.root / "keys" / "root.json"

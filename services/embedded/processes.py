@@ -28,6 +28,11 @@ class Identity:
     pid: int
     started: int
 
+    @classmethod
+    def of(cls, pid: int) -> Identity:
+        """That of the process which has this number now."""
+        return cls(pid, _start_ticks(pid) or 0)
+
     def is_alive(self) -> bool:
         """True while this very process runs."""
         return _start_ticks(self.pid) == self.started
@@ -72,7 +77,7 @@ def start(
             pass_fds=(lock,),
             start_new_session=True,
         )
-    return Child(name, Identity(process.pid, _start_ticks(process.pid) or 0), log, process)
+    return Child(name, Identity.of(process.pid), log, process)
 
 
 def wait_until(child: Child, answers: Callable[[], bool], *, timeout_s: float) -> None:

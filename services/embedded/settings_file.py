@@ -12,6 +12,7 @@ from spark_jobs.errors import TerminalError
 from spark_jobs.protection.keys import create_root_key_file
 
 DRIVER_MEMORY_MB = 2048
+PROFILES_ADDRESS = "127.0.0.1:8360"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,7 @@ def write(
             local_dir=str(layout.spark_local),
             jars=[str(jar) for jar in jars],
         ),
+        _section("profiles", url=f"sqlite:///{layout.profiles}", address=PROFILES_ADDRESS, refusal_tag=""),
         *(
             _section(f"workspace.{one.name}", zone=one.zone, history_complete_since=one.history_complete_since)
             for one in workspaces

@@ -12,11 +12,12 @@ import signal
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Self
 
-from services.embedded import kafka, processes, settings_file, state, trino
+from services.embedded import airflow, kafka, processes, settings_file, state, trino
 from services.embedded.layout import Layout, prepare
 from services.embedded.ports import LOOPBACK, free_ports, is_free, pick
 from services.setup import paths
@@ -26,11 +27,23 @@ from spark_jobs.errors import RetryableError, TerminalError
 CATALOGS = paths.REPO / "trino_catalog" / "catalogs"
 # Nothing listens on the discard port: a service that was not asked for cannot be reached by mistake.
 _NOWHERE_PORT = 9
-_LOGS = {"kafka": kafka.log_file, "trino": trino.log_file}
+_LOGS = {"kafka": kafka.log_file, "trino": trino.log_file, "airflow": airflow.log_file}
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How a stack runs.
+
+    `detached`: its services outlive the process that starts them, if it leaves them running. Without `waits` the block
+    begins at once, and `wait` says when a service answers.
+    """
+
+    detached: bool = False
+    waits: bool = True
 
 
 class EmbeddedStack:
-    """Kafka and Trino, or one of them, in `data_dir`; start it from the main thread."""
+    """Kafka and Trino, or one of them, and Airflow if wanted, in `data_dir`; start it from the main thread."""
 
     def __init__(
         self,
@@ -38,16 +51,16 @@ class EmbeddedStack:
         *,
         with_kafka: bool = True,
         with_trino: bool = True,
+        with_airflow: bool = False,
         ports: state.Ports | None = None,
-        detached: bool = False,
-        waits: bool = True,
+        manner: Manner = Manner(),
     ) -> None:
-        """With `waits=False` the block begins at once, and `wait` says when a service answers."""
+        """Which services; `ports` that are not asked for are the last ones, or free ones."""
         self._data_dir = data_dir
-        self._wanted = (("kafka",) if with_kafka else ()) + (("trino",) if with_trino else ())
+        asked = {"kafka": with_kafka, "trino": with_trino, "airflow": with_airflow}
+        self._wanted = tuple(name for name, is_wanted in asked.items() if is_wanted)
         self._asked = ports or state.Ports()
-        self._detached = detached
-        self._waits = waits
+        self._manner = manner
         self._children: list[processes.Child] = []
         self._ports = state.Ports()
         self._lock = -1
@@ -63,6 +76,11 @@ class EmbeddedStack:
     def trino_url(self) -> str:
         """`http://host:port` of Trino."""
         return f"http://{LOOPBACK}:{self._ports.trino or _NOWHERE_PORT}"
+
+    @property
+    def airflow_url(self) -> str:
+        """`http://host:port` of Airflow's web pages."""
+        return f"http://{LOOPBACK}:{self._ports.airflow or _NOWHERE_PORT}"
 
     @property
     def settings_path(self) -> Path:
@@ -84,16 +102,18 @@ class EmbeddedStack:
         self._stop()
 
     def wait(self, *names: str) -> None:
-        """Return when these services (`Kafka`, `Trino`; default: all) answer, and Kafka has its topics.
+        """Return when these services (`Kafka`, `Trino`, `Airflow`; default: all) answer, and Kafka has its topics.
 
         They start at the same time, so they are waited for at the same time.
         """
         bootstrap, port = self.kafka_bootstrap, self._ports.trino or _NOWHERE_PORT
+        web_port = self._ports.airflow or _NOWHERE_PORT
         ready: dict[str, tuple[Callable[[], bool], float]] = {
             "Kafka": (lambda: kafka.answers(bootstrap), kafka.START_TIMEOUT_S),
             "Trino": (lambda: trino.answers(port), trino.START_TIMEOUT_S),
+            "Airflow": (lambda: airflow.answers(web_port), airflow.START_TIMEOUT_S),
         }
-        with ThreadPoolExecutor(max_workers=2) as pool:
+        with ThreadPoolExecutor(max_workers=3) as pool:
             waiting = []
             for child in [child for child in self._children if not names or child.name in names]:
                 answers, timeout_s = ready[child.name]
@@ -122,8 +142,8 @@ class EmbeddedStack:
         settings_file.write(self.layout, kafka=self.kafka_bootstrap, trino=self.trino_url, jars=chosen.spark_jars)
         for name, command in commands.items():
             self._children.append(self._spawn(name, command, chosen))
-        state.write(self.layout, self._children, self._ports, detached=self._detached)
-        if self._waits:
+        state.write(self.layout, self._children, self._ports, detached=self._manner.detached)
+        if self._manner.waits:
             self.wait()
 
     def _prepare(self, chosen: Resolved) -> dict[str, list[str]]:
@@ -138,6 +158,8 @@ class EmbeddedStack:
             commands["trino"] = trino.prepare(
                 chosen, self.layout, port=self._ports.trino, catalogs=CATALOGS, variables=variables
             )
+        if self._ports.airflow is not None:
+            commands["airflow"] = airflow.prepare(chosen, self.layout, port=self._ports.airflow)
         return commands
 
     def _choose_ports(self) -> state.Ports:
@@ -156,11 +178,11 @@ class EmbeddedStack:
             log=_LOGS[name](self.layout),
             environment={**environment(chosen), "LC_ALL": "C.UTF-8"},
             lock=self._lock,
-            dies_with_parent=not self._detached,
+            dies_with_parent=not self._manner.detached,
         )
 
     def _stop(self) -> None:
-        """Trino first, as it only reads; then Kafka, which writes its logs out."""
+        """Airflow first, which starts others; Trino, as it only reads; then Kafka, which writes its logs out."""
         children, self._children = self._children, []
         for child in reversed(children):
             processes.stop(child, timeout_s=state.STOP_TIMEOUTS_S[child.name.lower()])

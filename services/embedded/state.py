@@ -10,12 +10,12 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from services.embedded import kafka, processes, trino
+from services.embedded import airflow, kafka, processes, trino
 from services.embedded.layout import Layout
 from spark_jobs.errors import TerminalError
 
 FORMAT = 1
-STOP_TIMEOUTS_S = {"kafka": kafka.STOP_TIMEOUT_S, "trino": trino.STOP_TIMEOUT_S}
+STOP_TIMEOUTS_S = {"kafka": kafka.STOP_TIMEOUT_S, "trino": trino.STOP_TIMEOUT_S, "airflow": airflow.STOP_TIMEOUT_S}
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,7 @@ class Ports:
 
     kafka: int | None = None
     trino: int | None = None
+    airflow: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,8 +30,10 @@ def _hand_over(wanted: Wanted, argv: list[str]) -> int:
     with exclusive(paths.state_dir() / "setup.lock", "set-up"):
         if not _is_set_up(for_tests=wanted.verb == "test"):
             packages.ensure(for_tests=wanted.verb == "test")
-        venv.ensure()
-    interpreter = str(venv.python())
+        venv.ensure(venv.platform())
+        if _needs_airflow(wanted):
+            venv.ensure(venv.airflow())
+    interpreter = str(venv.platform().python)
     command = [interpreter, "-P", "-m", "services.cli", *argv]
     return os.execv(interpreter, command)  # noqa: S606 - the same verb, on the environment's Python
 
@@ -44,6 +46,11 @@ def _from_bundle(wanted: Wanted) -> int:
         python = str(control.ensure())
     command = [python, "-P", "-m", *wanted.module, *wanted.rest]
     return os.execv(python, command)  # noqa: S606 - the same verb, on the environment's Python
+
+
+def _needs_airflow(wanted: Wanted) -> bool:
+    is_tested = wanted.verb == "test" and (not wanted.tiers or "airflow" in wanted.tiers)
+    return wanted.airflow or is_tested
 
 
 def _is_set_up(*, for_tests: bool) -> bool:

@@ -20,6 +20,11 @@ def venv_dir() -> Path:
     return state_dir() / "venv"
 
 
+def airflow_venv_dir() -> Path:
+    """The virtual environment of Airflow, made where it is asked for."""
+    return state_dir() / "airflow-venv"
+
+
 def cache_dir() -> Path:
     """Downloads, shared by all checkouts of this user: DATABANK_CACHE, else the XDG cache."""
     given = os.environ.get(CACHE_VARIABLE)

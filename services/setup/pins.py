@@ -35,7 +35,7 @@ LOCKS = {
         *_ON_THE_CLUSTER,
     ],
     "ansible/python/control.lock": ["ansible/python/control.in", *_ON_THE_CLUSTER],
-    "ansible/python/airflow.lock": ["ansible/python/airflow.in", *_ON_THE_CLUSTER],
+    "ansible/python/airflow.lock": ["ansible/python/airflow.in", *_EVERYWHERE],
 }
 _COMPILE = ["pip", "compile", "--quiet", "--generate-hashes", "--no-header", "--no-annotate"]
 _LISTED = re.compile(r"^\s+([\w.-]+:[\w.-]+:[\w.]+(?::[\w.-]+)?:[\w.-]+):(?:compile|runtime)\b")

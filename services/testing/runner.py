@@ -21,6 +21,7 @@ FOLDERS: Mapping[str, Sequence[str]] = {
     "spark": ("spark",),
     "properties": ("properties",),
     "stack": ("stack", "faults"),
+    "airflow": ("airflow",),
     "acceptance": ("acceptance",),
     "appliance": ("appliance",),
 }

@@ -11,8 +11,8 @@ from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError
 
 from services.topics import making
+from spark_jobs import brokers
 from spark_jobs.errors import RetryableError, ended
-from spark_jobs.ingest import door
 from spark_jobs.settings import Settings, load
 
 
@@ -32,7 +32,7 @@ def _say(made: list[str]) -> int:
 def _make(settings: Settings) -> list[str]:
     servers = settings.kafka_bootstrap_servers
     try:
-        admin = KafkaAdminClient(bootstrap_servers=servers.split(","), **door.client_options(settings.kafka_account))
+        admin = KafkaAdminClient(bootstrap_servers=servers.split(","), **brokers.client_options(settings.kafka_account))
         with contextlib.closing(admin):
             return making.make_missing(admin)
     except (KafkaError, OSError) as error:

@@ -20,5 +20,7 @@ def make_missing(admin: KafkaAdminClient, wanted: tuple[Topic, ...] = TOPICS) ->
 
 
 def _new(topic: Topic, replicas: int) -> NewTopic:
-    configs = {"retention.ms": str(topic.retention_ms), "max.message.bytes": str(topic.max_message_bytes)}
+    kept = "delete.retention.ms" if topic.is_compacted else "retention.ms"
+    configs = {kept: str(topic.retention_ms), "max.message.bytes": str(topic.max_message_bytes)}
+    configs["cleanup.policy"] = "compact" if topic.is_compacted else "delete"
     return NewTopic(topic.name, num_partitions=topic.partitions, replication_factor=replicas, topic_configs=configs)

@@ -34,12 +34,17 @@ SESSIONS = Table(
     ),
 )
 
+_GENERATION = (
+    Column("generation", "string", "run that wrote the row; it counts where `tags.publications` names that run"),
+    Column("classes", "string", "sensitive classes of the tag (health, minors, finance), with commas; '' for none"),
+)
+
 PERSON_TAGS = Table(
     name="tags.person_tags",
-    grain="the value of one tag of one person at the base time; persons without a row have the tag's `otherwise` value",
-    key=("workspace_id", "tag", "person_id"),
+    grain="the value of one tag of one person in one generation; persons without a row have the `otherwise` value",
+    key=("workspace_id", "generation", "tag", "person_id"),
     partition_by=("workspace_id", "tag"),
-    statistics_on=("person_no", "value"),
+    statistics_on=("generation", "person_no", "value"),
     columns=(
         WORKSPACE,
         Column("tag", "string", "tag name of the catalogue", nullable=False),
@@ -49,41 +54,76 @@ PERSON_TAGS = Table(
         Column("base_at", "timestamp", "moment for which the value holds, UTC", nullable=False),
         Column("version", "string", "hash of rule, base time, identity snapshot and data watermark", nullable=False),
         Column("snapshot_id", "string", "identity snapshot", nullable=False),
+        *_GENERATION,
     ),
 )
 
 TAG_CHANGES = Table(
     name="tags.changes",
-    grain="one change of one tag of one person from one commit of tags.person_tags to the next; in order they give it",
-    key=("workspace_id", "tag", "person_id", "state_version"),
+    grain="one change of one tag of one person from one publication to the next; in order they give the state in force",
+    key=("workspace_id", "tag", "person_id", "generation"),
     partition_by=("workspace_id",),
     statistics_on=("person_no", "tag", "base_at", "state_version"),
     columns=(
         WORKSPACE,
-        Column("state_version", "bigint", "commit of tags.person_tags that brought it; their order", nullable=False),
+        Column("state_version", "bigint", "number of the publication that brought it; their order", nullable=False),
         Column("tag", "string", "tag name of the catalogue", nullable=False),
         *_PERSON,
         Column("old_value", "string", "value before; null where there was none", personal="personal"),
         Column("new_value", "string", "value after; null where it went", personal="personal"),
-        Column("cause", "string", "`first`, `events`, `time`, `identity` or `rule`", nullable=False),
+        Column("cause", "string", "`first`, `events`, `time`, `identity`, `rule` or `limits`", nullable=False),
         Column("base_at", "timestamp", "moment for which the new value holds, UTC", nullable=False),
         Column("version", "string", "version of the new value, or the last where the tag went", nullable=False),
         Column("snapshot_id", "string", "identity snapshot", nullable=False),
+        *_GENERATION,
     ),
 )
 
 TAG_TIMERS = Table(
     name="tags.timers",
     grain="one person of whom a tag may change by time alone, whether it has a value now or not",
-    key=("workspace_id", "person_id"),
+    key=("workspace_id", "generation", "person_id"),
     partition_by=("workspace_id",),
-    statistics_on=("person_no", "next_change_at"),
+    statistics_on=("generation", "person_no", "next_change_at"),
     columns=(
         WORKSPACE,
         *_PERSON,
         Column("next_change_at", "timestamp", "earliest such moment of all tags, UTC", nullable=False),
         Column("base_at", "timestamp", "moment for which the tags were computed, UTC", nullable=False),
         Column("snapshot_id", "string", "identity snapshot", nullable=False),
+        _GENERATION[0],
+        Column(
+            "waiting",
+            "array<struct<tag:string,at:bigint>>",
+            "tags of `otherwise` value, so without a row, and when each may change, in microseconds since 1970 UTC",
+        ),
+    ),
+)
+
+TAG_PUBLICATIONS = Table(
+    name="tags.publications",
+    grain="one generation of a workspace's tags that readers may see; one append makes all its rows count",
+    key=("workspace_id", "generation"),
+    statistics_on=("workspace_id", "number"),
+    columns=(
+        WORKSPACE,
+        Column("generation", "string", "run that wrote the rows", nullable=False),
+        Column(
+            "number",
+            "bigint",
+            "of states, from 1: the largest is in force; of others the next one then",
+            nullable=False,
+        ),
+        Column("kind", "string", "`current`, or `as_of` for a moment before the state in force", nullable=False),
+        Column("base_at", "timestamp", "moment for which the values hold, UTC", nullable=False),
+        Column("snapshot_id", "string", "identity snapshot", nullable=False),
+        Column("published_at", "timestamp", "when, UTC", nullable=False),
+        Column("persons", "bigint", "persons of whom any source knows something", nullable=False),
+        Column("rows", "bigint", "values that are not `otherwise`", nullable=False),
+        Column("changes", "bigint", "rows of tags.changes that it brought", nullable=False),
+        Column("state", "string", "rule, basis, version and classes of each tag, a JSON object", nullable=False),
+        Column("limits", "string", "limits of each quantile's bands, a JSON object", nullable=False),
+        Column("populations", "string", "persons per tag and value, a JSON object", nullable=False),
     ),
 )
 
@@ -102,5 +142,19 @@ TAG_VERSIONS = Table(
         Column("snapshot_id", "string", "identity snapshot", nullable=False),
         Column("watermark", "string", "versions of the tables that the rule reads, a JSON object", nullable=False),
         Column("definition", "string", "the whole definition, a JSON object", nullable=False),
+    ),
+)
+
+TAG_DELIVERIES = Table(
+    name="tags.deliveries",
+    grain="one publication that stands in the topics of tags as a whole",
+    key=("workspace_id", "number"),
+    statistics_on=("workspace_id", "number"),
+    columns=(
+        WORKSPACE,
+        Column("number", "bigint", "number of the publication", nullable=False),
+        Column("generation", "string", "run that made it", nullable=False),
+        Column("messages", "bigint", "messages of both topics, notes included", nullable=False),
+        Column("delivered_at", "timestamp", "when, UTC", nullable=False),
     ),
 )

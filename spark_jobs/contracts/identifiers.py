@@ -1,4 +1,6 @@
-"""Identifier types: how each is compared, refused, limited and trusted; the one place where they are declared.
+"""Identifier types: how each is compared, refused, limited and trusted, at every door and by default.
+
+What identity does with them (limits, uniqueness, priority, sharing, trust) an installation's `identity.yml` may say.
 
 A value counts as (type, scope, normalised value): an OpenID only within its app, a UnionID within its open-platform
 account. Two values are the same identifier when their normalised texts are equal.
@@ -10,9 +12,10 @@ import re
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 Sharing = Literal["exclusive", "sliced"]
+SHARINGS: tuple[Sharing, ...] = get_args(Sharing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,10 @@ def _is_phone(value: str) -> bool:
 def _is_anything(value: str) -> bool:
     return bool(value)
 
+
+# The names under which people declare them.
+NORMALISERS: dict[str, Callable[[str], str]] = {"trimmed": _trimmed, "folded": _folded, "phone": _phone}
+VALIDATORS: dict[str, Callable[[str], bool]] = {"any": _is_anything, "phone": _is_phone}
 
 IDENTIFIER_TYPES: dict[str, IdentifierType] = {
     kind.name: kind

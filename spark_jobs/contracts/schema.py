@@ -55,7 +55,7 @@ class Table:
     partition_by: tuple[str, ...] = ()
     cluster_by: tuple[str, ...] = ()
     statistics_on: tuple[str, ...] = ()
-    properties: dict[str, str] = field(default_factory=dict)
+    properties: dict[str, str] = field(default_factory=dict, hash=False)  # tables are keys of mappings
     happened_at: str = ""
 
     def __post_init__(self) -> None:

@@ -17,6 +17,7 @@ class Topic:
     partitions: int
     retention_ms: int
     max_message_bytes: int = 1_048_576
+    is_compacted: bool = False  # the newest message of a key stays for ever; retention is then for what was deleted
 
 
 EVENTS_TOPIC = Topic(
@@ -27,4 +28,21 @@ EVENTS_TOPIC = Topic(
     retention_ms=7 * DAY_MS,
 )
 
-TOPICS: tuple[Topic, ...] = (EVENTS_TOPIC,)
+TAG_STATE_TOPIC = Topic(
+    name="databank.tags.state",
+    grain="the value of one tag of one person; without a value the person has the tag's `otherwise` value",
+    key="workspace/tag/person; of the note that ends a publication in its partition, the workspace",
+    partitions=16,
+    retention_ms=7 * DAY_MS,
+    is_compacted=True,
+)
+
+TAG_CHANGES_TOPIC = Topic(
+    name="databank.tags.changes",
+    grain="one change of one tag of one person; in order they give the state",
+    key="as in databank.tags.state, and in the same partition",
+    partitions=16,
+    retention_ms=30 * DAY_MS,
+)
+
+TOPICS: tuple[Topic, ...] = (EVENTS_TOPIC, TAG_STATE_TOPIC, TAG_CHANGES_TOPIC)

@@ -9,28 +9,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 Numbers = NDArray[np.int64]
-# For `in_pieces`: the whole partition in one piece, where its size is bounded by other means.
-WHOLE = 2**62
 
 
 def columns_of(batches: Sequence[pa.RecordBatch]) -> list[Numbers]:
     """The columns of several batches as whole arrays of 64-bit numbers."""
     table = pa.Table.from_batches(batches)
     return [column.to_numpy() for column in table.columns]
-
-
-def in_pieces(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[list[Numbers]]:
-    """All rows, in pieces of about `rows`: enough to gain from, little enough to hold."""
-    held: list[pa.RecordBatch] = []
-    held_rows = 0
-    for batch in batches:
-        held.append(batch)
-        held_rows += batch.num_rows
-        if held_rows >= rows:
-            yield columns_of(held)
-            held, held_rows = [], 0
-    if held_rows:
-        yield columns_of(held)
 
 
 def in_whole_groups(batches: Iterable[pa.RecordBatch]) -> Iterator[list[Numbers]]:

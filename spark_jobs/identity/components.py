@@ -1,97 +1,96 @@
-"""Connected components: contract links to stars where they lie, merge by vertex, finish in one task.
+"""Connected components of any number of links: contracted where they lie, finished by one task when they fit.
 
-A round costs one narrow shuffle. The label of a component is its smallest identifier number.
+The label of a component is its smallest number. Links travel in packed rows; what rounds leave are files, which survive
+the loss of an executor.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import logging
+from collections.abc import Callable
 
-import numpy as np
-import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from spark_jobs.identity.batches import WHOLE, Numbers, in_pieces
+from spark_jobs.errors import TerminalError
+from spark_jobs.identity import contraction, packing
+from spark_jobs.identity.packing import LINKS, PACKED, SETTLED
 
-# Links in one kernel call: 4 million take about 0.3 GB while they are renumbered.
-PIECE = 4_000_000
-# Links that one executor finishes; they and their renumbering take about 70 bytes a link.
+log = logging.getLogger(__name__)
+
+# Links that one task finishes; of two numbers each that nobody else has, they take 64 bytes a link, usually half of it.
 ROOT_LINK_BUDGET = 20_000_000
-_STAR = "node bigint, root bigint"
-_MERGED = "node bigint, root bigint, is_link boolean"
+# So few links are not worth a file between two tasks.
+FEW = 1_000_000
+# A round leaves two thirds of what it found or less, usually a tenth; so many rounds mean that something is wrong.
+MOST_ROUNDS = 60
+_ROWS = "node bigint, root bigint"
+# Numbers between the lowest and the highest that a link may cost before a dictionary is smaller than a place for each.
+_DENSE = 6
+
+Keep = Callable[[DataFrame, str], DataFrame]
 
 
-def local_stars(links: DataFrame) -> DataFrame:
-    """Contract each file group by itself.
+def labels(links: DataFrame, keep: Keep, *, at_most: int, budget: int = ROOT_LINK_BUDGET) -> DataFrame:
+    """node, root: the smallest number that each end is connected with; a node stands once.
 
-    In:  two columns of numbers, the ends; self links and doubles are welcome.
-    Out: node, root (the smallest node that it is connected with in this group); a node stands once per group.
+    In: two columns of numbers, the ends (self links and doubles are welcome); `at_most` so many rows. `keep` writes
+    rows under a name and reads them back.
     """
-    return links.mapInArrow(_stars_in_pieces, _STAR)
+    packed = links.mapInArrow(contraction.contract, PACKED)
+    if at_most <= min(budget, FEW):
+        return packed.repartition(1).mapInArrow(contraction.finishing(None, is_packed=False), _ROWS)
+    return labels_of(keep(packed, "components_stars"), keep, budget=budget)
 
 
-def finish(stars: DataFrame) -> DataFrame:
-    """The same over everything, on one executor: node, root; a node stands once. In: at most the budget's rows."""
-    return stars.repartition(1).mapInArrow(_stars_at_once, _STAR)
+def labels_of(packed: DataFrame, keep: Keep, *, budget: int = ROOT_LINK_BUDGET) -> DataFrame:
+    """The same of links that are packed and kept already."""
+    rounds: list[DataFrame] = []
+    left, bounds = _left(packed)
+    # Of the numbers, at most two a link, a task that looks labels up holds a quarter of the budget at a time.
+    bits = packing.bits_for(2 * left, budget // 4)
+    while left > budget:
+        if len(rounds) == MOST_ROUNDS:
+            raise TerminalError(
+                f"after {MOST_ROUNDS} rounds {left} links are left, wanted {budget} or less; "
+                "give one task more memory and raise --root-link-budget"
+            )
+        packed = keep(_contracted(packed, len(rounds), left, budget), f"components_round_{len(rounds)}")
+        rounds.append(packed)
+        before, (left, bounds) = left, _left(packed)
+        log.info("round %d: %d links of %d are left", len(rounds), left, before)
+    remainder = _of_kind(packed, LINKS).coalesce(1)
+    if not rounds:
+        return remainder.mapInArrow(contraction.finishing(bounds, is_packed=False), _ROWS)
+    found = keep(remainder.mapInArrow(contraction.finishing(bounds, is_packed=True), PACKED), "components_labels")
+    for number, merged in reversed(list(enumerate(rounds))):
+        asked = found.unionByName(_of_kind(merged, SETTLED)).mapInArrow(contraction.placing(bits), PACKED)
+        found = keep(_looked_up(asked), f"components_labels_{number}")
+    # Rounds go by salted numbers, so a label is some number of its component, and not yet the smallest.
+    named = _looked_up(found.mapInArrow(contraction.naming(bits), PACKED))
+    return named.mapInArrow(contraction.as_rows, _ROWS)
 
 
-def merge_by_vertex(stars: DataFrame) -> DataFrame:
-    """Bring together what the groups say of a node.
-
-    Out: is_link false: node, root (its smallest), every node once; is_link true: two roots that a node connects.
-    """
-    return stars.repartition("node").mapInArrow(_merge, _MERGED)
+def _contracted(packed: DataFrame, number: int, left: int, budget: int) -> DataFrame:
+    salt, bits = packing.salt_of(number), packing.bits_for(left, budget // 4)
+    spread = _of_kind(packed, LINKS).mapInArrow(contraction.spreading(salt, bits), PACKED)
+    return packing.by_bucket(spread).mapInArrow(contraction.settling(salt), PACKED)
 
 
-def assignments(merged: DataFrame) -> DataFrame:
-    """node, root of `merge_by_vertex`."""
-    return merged.where(~F.col("is_link")).select("node", "root")
+def _looked_up(asked: DataFrame) -> DataFrame:
+    return packing.by_bucket(asked).mapInArrow(contraction.look_up, PACKED)
 
 
-def root_links(merged: DataFrame) -> DataFrame:
-    """The links that are left between roots, those of one root together: the next round's input."""
-    return merged.where(F.col("is_link")).select("node", "root").repartition("root")
+def _of_kind(packed: DataFrame, kind: int) -> DataFrame:
+    return packed.where(F.col("kind") == kind)
 
 
-def relabelled(assigned: DataFrame, labels: DataFrame) -> DataFrame:
-    """Carry the labels of roots to the nodes of the round before: node, root."""
-    final = labels.select(F.col("node").alias("root"), F.col("root").alias("label"))
-    # labels has every node once, so this join cannot add rows; a root without links is its own label.
-    joined = assigned.join(final, on="root", how="left")
-    return joined.select("node", F.coalesce("label", "root").alias("root"))
-
-
-def _stars_in_pieces(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    from spark_jobs.identity.unionfind import stars  # noqa: PLC0415 - numba belongs to workers only
-
-    for a, b in in_pieces(batches, PIECE):
-        yield _batch(*stars(a, b))
-
-
-def _stars_at_once(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    from spark_jobs.identity.unionfind import stars  # noqa: PLC0415 - numba belongs to workers only
-
-    for a, b in in_pieces(batches, WHOLE):
-        yield _batch(*stars(a, b))
-
-
-def _merge(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    for nodes, roots in in_pieces(batches, WHOLE):
-        order = np.lexsort((roots, nodes))
-        node, root = nodes[order], roots[order]
-        begins = np.concatenate([[True], node[1:] != node[:-1]])
-        smallest = root[begins][np.cumsum(begins) - 1]
-        differs = root != smallest
-        yield pa.RecordBatch.from_arrays(
-            [
-                pa.array(np.concatenate([node[begins], root[differs]])),
-                pa.array(np.concatenate([root[begins], smallest[differs]])),
-                pa.array(np.concatenate([np.zeros(begins.sum(), bool), np.ones(differs.sum(), bool)])),
-            ],
-            names=["node", "root", "is_link"],
-        )
-
-
-def _batch(node: Numbers, root: Numbers) -> pa.RecordBatch:
-    return pa.RecordBatch.from_arrays([pa.array(node), pa.array(root)], names=["node", "root"])
+def _left(packed: DataFrame) -> tuple[int, tuple[int, int] | None]:
+    """How many links, and their lowest and highest number where these are close enough to give each number a place."""
+    sums = F.sum("rows").alias("links"), F.min("low").alias("low"), F.max("high").alias("high")
+    found = _of_kind(packed, LINKS).agg(*sums)
+    row = found.collect()[0]
+    links = int(row["links"] or 0)
+    if not links or row["high"] - row["low"] >= _DENSE * links:
+        return links, None
+    return links, (int(row["low"]), int(row["high"]))

@@ -5,7 +5,19 @@ from __future__ import annotations
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from spark_jobs.identity.rules import BLOCKED, NAMES_NOBODY, PARKED, SEPARATED, SUPER_NODE
+from spark_jobs.identity.rules import (
+    BLOCKED,
+    BLOCKLISTED,
+    HINT_ONLY,
+    LOCKED,
+    NAMES_NOBODY,
+    PARKED,
+    SEPARATED,
+    SUPER_NODE,
+    UNDECLARED,
+)
+
+_OF_GUARDS = ("a_barred", "b_barred", "a_hint", "b_hint")
 
 
 def super_nodes(links: DataFrame) -> DataFrame:
@@ -19,7 +31,9 @@ def super_nodes(links: DataFrame) -> DataFrame:
     Out: identifier_no, unique.
     """
     a_owns = F.col("a_priority") < F.col("b_priority")
-    owned = links.where(~F.col("is_separated") & ~F.col("a_sliced") & ~F.col("b_sliced")).select(
+    is_pair = ~F.col("a_sliced") & ~F.col("b_sliced")
+    is_open = ~F.col("is_separated") & F.coalesce("a_barred", "b_barred").isNull() & ~F.col("a_hint") & ~F.col("b_hint")
+    owned = links.where(is_pair & is_open).select(
         F.when(a_owns, F.col("identifier_b")).otherwise(F.col("identifier_a")).alias("identifier_no"),
         F.when(a_owns, F.col("b_limit")).otherwise(F.col("a_limit")).alias("limit"),
         F.when(a_owns, F.col("a_unique")).otherwise(F.col("b_unique")).alias("owned_by"),
@@ -46,14 +60,35 @@ def guarded(links: DataFrame) -> DataFrame:
     marked = links.join(a_hubs, on="identifier_a", how="left").join(b_hubs, on="identifier_b", how="left")
     verdict = (
         F.when(F.col("is_separated"), _verdict(BLOCKED, SEPARATED))
+        .when(_either("barred", BLOCKLISTED), _verdict(BLOCKED, BLOCKLISTED))
+        .when(_either("barred", UNDECLARED), _verdict(PARKED, UNDECLARED))
+        .when((F.col("a_hint") | F.col("b_hint")) & (F.col("decided") == 0), _verdict(PARKED, HINT_ONLY))
         .when(F.col("a_sliced") & F.col("b_sliced"), _verdict(PARKED, NAMES_NOBODY))
-        .when(F.coalesce("a_hub", "b_hub").isNotNull(), _verdict(PARKED, SUPER_NODE))
+        .when(_crosses_a_lock(), _verdict(PARKED, LOCKED))
+        .when(F.coalesce("a_hub", "b_hub").isNotNull() & (F.col("decided") == 0), _verdict(PARKED, SUPER_NODE))
     )
     return (
         marked.withColumn("verdict", verdict)
         .withColumns({"state": F.col("verdict.state"), "reason": F.col("verdict.reason")})
-        .drop("verdict", "a_hub", "b_hub", "is_separated")
+        .drop("verdict", "a_hub", "b_hub", "is_separated", "decided", *_OF_GUARDS)
     )
+
+
+def _crosses_a_lock() -> Column:
+    """True where one end is frozen and the other is not, or not by the same lock.
+
+    But for a device that is not frozen itself: whether it passes from person to person is known later (`sharing`).
+    """
+    free = [
+        F.col(f"{one}_sliced") & F.col(f"{one}_lock").isNull() & ~F.col(f"{other}_sliced")
+        for one, other in (("a", "b"), ("b", "a"))
+    ]
+    return ~F.col("a_lock").eqNullSafe(F.col("b_lock")) & ~free[0] & ~free[1]
+
+
+def _either(name: str, value: str) -> Column:
+    """True where one end has the value; a null is no value."""
+    return (F.col(f"a_{name}") == value) | (F.col(f"b_{name}") == value)
 
 
 def _verdict(state: str, reason: str) -> Column:

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from spark_jobs.identity.declared import Rules
 from spark_jobs.identity.numbering import numbered
-from spark_jobs.identity.rules import JOINING_KINDS, NEGATIVE, is_sliced, owner_limit, priority, unique_key
+from spark_jobs.identity.rules import (
+    FROZEN,
+    JOINED,
+    JOINING_KINDS,
+    NEGATIVE,
+    is_hint,
+    is_sliced,
+    owner_limit,
+    priority,
+    unique_key,
+)
 
 VALUE = ("type", "scope", "token")
+# Behind the priority of every type.
+_WEAKEST = 1_000_000
 
 
 def identifier_changes(observed: DataFrame, known: DataFrame) -> DataFrame:
@@ -25,11 +38,11 @@ def identifier_changes(observed: DataFrame, known: DataFrame) -> DataFrame:
     return both.where(is_changed).drop("known_since")
 
 
-def number_new(changes: DataFrame, *, after: int, run_id: str) -> DataFrame:
+def number_new(changes: DataFrame, rules: Rules, *, after: int, run_id: str) -> DataFrame:
     """New identifiers with their numbers: by first seen, then strength of type, scope and token."""
     new = changes.where(F.col("identifier_no").isNull()).drop("identifier_no", "run_id")
-    ranked = new.withColumn("rank", priority(F.col("type")))
-    ties = ("rank", "scope", "token")
+    ranked = new.withColumn("rank", priority(F.col("type"), rules))
+    ties = ("rank", "scope", "token", "type")
     placed = numbered(ranked, "identifier_no", moment="first_seen_at", ties=ties, after=after)
     return placed.withColumn("run_id", F.lit(run_id)).drop("rank")
 
@@ -84,34 +97,59 @@ def link_additions(links: DataFrame, ledger: DataFrame) -> DataFrame:
     )
 
 
-def exclusive(identifiers: DataFrame) -> DataFrame:
-    """Identifiers of types that belong to one person for ever."""
-    return identifiers.where(~is_sliced(F.col("type")))
+def exclusive(identifiers: DataFrame, rules: Rules) -> DataFrame:
+    """Identifiers that belong to one person for ever: neither of a type that passes on, nor barred."""
+    return identifiers.where(~is_sliced(F.col("type"), rules) & F.col("barred").isNull())
 
 
 def pairs_of(ledger: DataFrame) -> DataFrame:
-    """The ledger as a graph: one row per pair that anything joins; `is_separated` where a decision keeps it apart."""
+    """The ledger as a graph: one row per pair that anything joins.
+
+    `is_separated` where a decision keeps it apart; `decided` is more than 0 where one joins it, or holds it together.
+    """
     joins = F.col("kind").isin(*JOINING_KINDS)
     by_pair = ledger.groupBy("identifier_a", "identifier_b").agg(
         F.max(F.when(joins, F.col("authenticated"))).alias("authenticated"),
         F.min(F.when(joins, F.col("first_seen_at"))).alias("first_seen_at"),
         F.max(F.col("kind") == NEGATIVE).alias("is_separated"),
+        _decided().alias("decided"),
     )
     return by_pair.where(F.col("authenticated").isNotNull())
 
 
-def with_ends(pairs: DataFrame, identifiers: DataFrame) -> DataFrame:
+def _decided() -> Column:
+    """What was decided of a pair: 0 nothing, 1 to join it, 2 to keep it so, 3 the same where nothing else joins it."""
+    is_frozen, joins = F.col("kind") == FROZEN, F.col("kind").isin(*JOINING_KINDS)
+    return (
+        F.when(F.max(F.col("kind") == JOINED), F.lit(1))
+        .when(F.min(F.when(joins, is_frozen)), F.lit(3))
+        .when(F.max(is_frozen), F.lit(2))
+        .otherwise(F.lit(0))
+    )
+
+
+def separations_of(ledger: DataFrame) -> DataFrame:
+    """identifier_a, identifier_b of the pairs that a decision keeps apart, whether anything links them or not."""
+    is_one = (F.col("kind") == NEGATIVE) & (F.col("identifier_a") != F.col("identifier_b"))
+    return ledger.where(is_one).select("identifier_a", "identifier_b").dropDuplicates()
+
+
+def with_ends(pairs: DataFrame, identifiers: DataFrame, rules: Rules) -> DataFrame:
     """Add what the rules ask of both ends, and `strength`: the smaller, the stronger.
 
-    Out: a_/b_ priority, sliced, limit, unique; strength = (weaker end's priority, not authenticated, first seen,
-    tokens), which is total and knows nothing of the order in which anything arrived.
+    In:  rows of `pairs_of`; rows of `barred` with `lock`.
+    Out: a_/b_ priority, sliced, limit, unique, hint, barred, lock; strength = (weaker end's priority, not
+         authenticated, first seen, tokens), which is total and knows nothing of the order in which anything arrived.
     """
     end = identifiers.select(
         "identifier_no",
-        priority(F.col("type")).alias("priority"),
-        is_sliced(F.col("type")).alias("sliced"),
-        owner_limit(F.col("type")).alias("limit"),
-        unique_key(F.col("type"), F.col("scope")).alias("unique"),
+        priority(F.col("type"), rules).alias("priority"),
+        is_sliced(F.col("type"), rules).alias("sliced"),
+        owner_limit(F.col("type"), rules).alias("limit"),
+        unique_key(F.col("type"), F.col("scope"), rules).alias("unique"),
+        is_hint(F.col("type"), rules).alias("hint"),
+        "barred",
+        "lock",
         "token",
     )
     # identifier_no is unique: each join gives every pair exactly one row more of columns, never more rows.
@@ -119,7 +157,11 @@ def with_ends(pairs: DataFrame, identifiers: DataFrame) -> DataFrame:
         _side(end, "b"), on="identifier_b", how="inner"
     )
     strength = F.struct(
-        F.greatest("a_priority", "b_priority").alias("priority"),
+        # Who joins two by hand knows more than what was seen; a lock only fills in where what was seen joins no longer.
+        F.when(F.col("decided") == 1, F.lit(0))
+        .when(F.col("decided") == 3, F.lit(_WEAKEST))
+        .otherwise(F.greatest("a_priority", "b_priority"))
+        .alias("priority"),
         (~F.col("authenticated")).alias("unchecked"),
         F.col("first_seen_at"),
         F.concat(F.least("a_token", "b_token"), F.greatest("a_token", "b_token")).alias("tokens"),

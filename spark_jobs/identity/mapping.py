@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Sequence
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from spark_jobs.identity.ledger import VALUE
 from spark_jobs.identity.rules import ALWAYS, FOR_EVER
+from spark_jobs.people.system_time import moment
 
 MAPPED = ("identifier_no", *VALUE, "person_id", "person_no", "valid_from", "valid_to")
+# What makes two rows say the same: an identifier has no two spans that begin alike, a link no two states.
+SAME_SPAN = ("identifier_no", "valid_from", "valid_to", "person_id")
+SAME_STATE = ("identifier_a", "identifier_b", "state", "reason")
 
 
 def lasting(members: DataFrame, owners: DataFrame) -> DataFrame:
@@ -25,31 +29,15 @@ def lasting(members: DataFrame, owners: DataFrame) -> DataFrame:
     return held.withColumns(spans).select(*MAPPED)
 
 
-def open_rows(identity_map: DataFrame) -> DataFrame:
-    """What the map holds true now."""
-    return identity_map.where(F.col("system_to").isNull())
+def changes(wanted: DataFrame, known: DataFrame, *, same: Sequence[str], at_us: int, snapshot_id: str) -> DataFrame:
+    """Rows of a table with system time to close and to open, so that what it holds known says what `wanted` says.
 
-
-def lasting_holdings(identity_map: DataFrame) -> DataFrame:
-    """identifier_no, person_id of what the map holds for ever: the overlap with persons is counted over these."""
-    is_lasting = F.col("valid_from") == F.expr(ALWAYS)
-    return open_rows(identity_map).where(is_lasting).select("identifier_no", "person_id")
-
-
-def map_changes(wanted: DataFrame, identity_map: DataFrame, *, known_at: datetime, snapshot_id: str) -> DataFrame:
-    """Rows of `core.identity_map` to close and to open, so that its open rows say what `wanted` says.
-
-    In:  the columns of MAPPED; rows of `core.identity_map`; the run's moment of knowledge, UTC.
+    In:  rows as they should be and as they are known now (`system_to` null), both unique on the columns `same`; the
+         moment since when the change is known, microseconds.
     Out: rows with their contract key: closed ones have system_to, opened ones are new. Unchanged rows are not in it.
     """
-    same = ["identifier_no", "valid_from", "valid_to", "person_id"]
-    current = open_rows(identity_map)
-    # wanted and current are unique on `same`: an identifier has no two spans that begin alike.
-    closed = current.join(wanted.select(*same), on=same, how="left_anti").withColumn("system_to", F.lit(known_at))
-    opened = (
-        wanted.join(current.select(*same), on=same, how="left_anti")
-        .withColumn("system_from", F.lit(known_at))
-        .withColumn("system_to", F.lit(None).cast("timestamp"))
-        .withColumn("snapshot_id", F.lit(snapshot_id))
-    )
+    at = moment(at_us)
+    closed = known.join(wanted.select(*same), on=list(same), how="left_anti").withColumn("system_to", at)
+    news = {"system_from": at, "system_to": F.lit(None).cast("timestamp"), "snapshot_id": F.lit(snapshot_id)}
+    opened = wanted.join(known.select(*same), on=list(same), how="left_anti").withColumns(news)
     return closed.select(*opened.columns).unionByName(opened)

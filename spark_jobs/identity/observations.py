@@ -5,17 +5,19 @@ from __future__ import annotations
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from spark_jobs.contracts.identifiers import IDENTIFIER_TYPES
+from spark_jobs.identity.declared import Rules
 from spark_jobs.identity.rules import CO_OCCURRENCE, REGISTRATION, priority
 
 MEMBER_RECORDS = "members"
 _VALUE = ("rank", "scope", "token", "type", "kid")
+# Behind every declared type: what nobody declared is numbered and parked, and leads nobody beside anything else.
+_LAST = 1_000_000
 
 
-def sightings(events: DataFrame, members: DataFrame) -> DataFrame:
+def sightings(events: DataFrame, members: DataFrame, rules: Rules) -> DataFrame:
     """One row per event or member record: what it showed, when, and whether the source had checked who it was.
 
-    Out: kind, source, event_id, seen_at, authenticated, `seen` (identifiers of declared types, strongest first).
+    Out: kind, source, event_id, seen_at, authenticated, `seen` (identifiers, strongest first).
     """
     from_events = events.select(
         F.lit(CO_OCCURRENCE).alias("kind"),
@@ -23,7 +25,7 @@ def sightings(events: DataFrame, members: DataFrame) -> DataFrame:
         "event_id",
         F.col("occurred_at").alias("seen_at"),
         "authenticated",
-        _strongest_first().alias("seen"),
+        _strongest_first(rules).alias("seen"),
     )
     # A value that came onto the record later counts since then, not since the person registered.
     from_members = members.select(
@@ -32,12 +34,12 @@ def sightings(events: DataFrame, members: DataFrame) -> DataFrame:
         F.concat_ws("/", "origin", F.col("origin_position").cast("string")).alias("event_id"),
         F.greatest("registered_at", "valid_from").alias("seen_at"),
         F.lit(True).alias("authenticated"),
-        _strongest_first().alias("seen"),
+        _strongest_first(rules).alias("seen"),
     )
     return from_events.unionByName(from_members)
 
 
-def _strongest_first() -> Column:
+def _strongest_first(rules: Rules) -> Column:
     """The row's identifiers with its subject among them; order by priority, scope, token never depends on arrival."""
     subject = F.struct(
         F.col("subject_type").alias("type"),
@@ -50,13 +52,13 @@ def _strongest_first() -> Column:
     )
     is_listed = F.exists(listed, lambda i: (i["type"] == subject["type"]) & (i["token"] == subject["token"]))
     whole = F.when(is_listed, listed).otherwise(F.concat(listed, F.array(subject)))
-    good = F.filter(whole, lambda i: i["type"].isin(*IDENTIFIER_TYPES) & i["token"].isNotNull())
-    return F.array_sort(F.array_distinct(F.transform(good, _ranked)))
+    good = F.filter(whole, lambda i: i["type"].isNotNull() & i["token"].isNotNull())
+    return F.array_sort(F.array_distinct(F.transform(good, lambda i: _ranked(i, rules))))
 
 
-def _ranked(identifier: Column) -> Column:
+def _ranked(identifier: Column, rules: Rules) -> Column:
     values = {
-        "rank": priority(identifier["type"]),
+        "rank": F.coalesce(priority(identifier["type"], rules), F.lit(_LAST)),
         "scope": F.coalesce(identifier["scope"], F.lit("")),
         "token": identifier["token"],
         "type": identifier["type"],

@@ -8,6 +8,8 @@ from functools import reduce
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from spark_jobs.identity.rules import BLOCKLISTED, SHARED, SUPER_NODE, UNDECLARED
+
 LINKS = "links "
 
 
@@ -19,7 +21,9 @@ def counts(states: DataFrame, members: DataFrame, wanted: DataFrame) -> DataFram
     parts = (
         links,
         counted(members, "identifiers"),
-        _one(members.agg(F.count("reason").alias("number")), "identifiers shared"),
+        _of_reasons(members, "identifiers shared", SHARED, SUPER_NODE),
+        _of_reasons(members, "identifiers on the blocklist", BLOCKLISTED),
+        _of_reasons(members, "identifiers of undeclared types", UNDECLARED),
         _one(wanted.agg(F.count_distinct("person_no").alias("number")), "persons"),
         _one(wanted.agg(F.count_distinct(is_member).alias("number")), "persons with a member number"),
     )
@@ -46,6 +50,11 @@ def changes(registry: DataFrame, mapped: DataFrame) -> DataFrame:
     )
 
 
+def rows_of(tables: Mapping[str, DataFrame]) -> DataFrame:
+    """name, number: how many rows each table gets."""
+    return reduce(DataFrame.unionByName, (counted(rows, name) for name, rows in tables.items()))
+
+
 def together(groups: Mapping[str, DataFrame]) -> DataFrame:
     """group, name, number: several counts as one, so that one query answers them."""
     return reduce(DataFrame.unionByName, (rows.withColumn("group", F.lit(name)) for name, rows in groups.items()))
@@ -59,6 +68,10 @@ def counted(rows: DataFrame, name: str) -> DataFrame:
 def largest(rows: DataFrame, column: str) -> DataFrame:
     """The column's name and its largest number, 0 where there are no rows."""
     return _one(rows.agg(F.coalesce(F.max(column), F.lit(0)).alias("number")), column)
+
+
+def _of_reasons(members: DataFrame, name: str, *reasons: str) -> DataFrame:
+    return _one(members.agg(F.count_if(F.col("reason").isin(*reasons)).alias("number")), name)
 
 
 def _one(total: DataFrame, name: str) -> DataFrame:

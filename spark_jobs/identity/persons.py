@@ -7,9 +7,12 @@ from pyspark.sql import functions as F
 
 from spark_jobs.identity.numbering import numbered
 from spark_jobs.identity.rules import MASTER_ID_NAMESPACE
+from spark_jobs.people.system_time import moment
 from spark_jobs.people.uuids import uuid5_column
 
-KEPT, MERGED, REVIVED, MINTED = "kept", "merged", "revived", "minted"
+KEPT, MERGED, MINTED = "kept", "merged", "minted"
+REGISTERED = ("person_id", "person_no", "seed_identifier_no", "generation", "first_seen_at", "survivor_id")
+CLAIMED = ("label", "person_id", "person_no", "role")
 
 
 def seeds(members: DataFrame) -> DataFrame:
@@ -22,35 +25,29 @@ def seeds(members: DataFrame) -> DataFrame:
     return grouped.select("label", "seed.*")
 
 
-def claims(members: DataFrame, seeded: DataFrame, held: DataFrame, registry: DataFrame) -> DataFrame:
+def claims(members: DataFrame, seeded: DataFrame, homes: DataFrame, registry: DataFrame) -> DataFrame:
     """Which persons of the registry claim which component.
 
-    A person goes where most of its identifiers went (ties: the older, then the smaller seed); of several in one
-    component the oldest survives. A component nobody came to takes back a person that was seeded by one of its
-    identifiers and holds nothing now.
+    A person goes where most of the identifiers went whose home it is (ties: the older, then the smaller seed); of
+    several in one component the oldest survives. Homes outlive merges, so a split brings former persons back; what the
+    map holds now decides nothing.
 
-    In:  members and rows of `seeds`; identifier_no, person_id of the open map; rows of `core.persons`.
-    Out: label, person_id, person_no, role (kept, merged or revived).
+    In:  members and rows of `seeds`; identifier_no, person_id of homes; the newest row of each person.
+    Out: label, person_id, person_no, role (kept or merged); a person stands once.
     """
-    ages = registry.select("person_id", "person_no", F.col("first_seen_at").alias("born_at"), "seed_identifier_no")
+    ages = registry.select("person_id", "person_no", F.col("first_seen_at").alias("born_at"))
     mine = members.where(F.col("label").isNotNull()).select("identifier_no", "label")
-    # A map holds an exclusive identifier once, so a row of the overlap is one identifier.
-    overlap = mine.join(held, on="identifier_no", how="inner").groupBy("person_id", "label")
-    sized = overlap.agg(F.count(F.lit(1)).alias("size"))
-    ranked = sized.join(seeded.select("label", "first_seen_at", "token"), on="label", how="inner")
-    best = Window.partitionBy("person_id").orderBy(F.desc("size"), "first_seen_at", "token")
-    awarded = ranked.withColumn("place", F.row_number().over(best)).where("place = 1").select("person_id", "label")
-    eldest = Window.partitionBy("label").orderBy("born_at", "person_id")
-    role = F.when(F.row_number().over(eldest) == 1, F.lit(KEPT)).otherwise(F.lit(MERGED))
-    claimed = awarded.join(ages, on="person_id", how="inner").withColumn("role", role)
-    idle = ages.join(held.select("person_id"), on="person_id", how="left_anti")
-    seeded_here = idle.join(mine.withColumnRenamed("identifier_no", "seed_identifier_no"), on="seed_identifier_no")
-    free = seeded_here.join(claimed.select("label"), on="label", how="left_anti")
-    revived = (
-        free.withColumn("place", F.row_number().over(eldest)).where("place = 1").withColumn("role", F.lit(REVIVED))
+    # An identifier has one home, so a row of the overlap is one identifier.
+    sized = (
+        mine.join(homes, on="identifier_no", how="inner").groupBy("person_id", "label").agg(F.count("*").alias("size"))
     )
-    columns = ("label", "person_id", "person_no", "role")
-    return claimed.select(*columns).unionByName(revived.select(*columns))
+    ranked = sized.join(seeded.select("label", "first_seen_at", "token"), on="label", how="inner")
+    best = Window.partitionBy("person_id").orderBy(F.desc("size"), "first_seen_at", "token", "label")
+    awarded = ranked.withColumn("place", F.row_number().over(best)).where("place = 1").select("person_id", "label")
+    # Of persons seen first at one moment, the one that was registered first: who was split off later never takes over.
+    eldest = Window.partitionBy("label").orderBy("born_at", "person_no")
+    role = F.when(F.row_number().over(eldest) == 1, F.lit(KEPT)).otherwise(F.lit(MERGED))
+    return awarded.join(ages, on="person_id", how="inner").withColumn("role", role).select(*CLAIMED)
 
 
 def no_claims(seeded: DataFrame) -> DataFrame:
@@ -99,27 +96,28 @@ def owners(assignment: DataFrame) -> DataFrame:
     return assignment.where(F.col("role") != MERGED).select("label", "person_id", "person_no")
 
 
-def living(assignment: DataFrame, registry: DataFrame) -> DataFrame:
-    """person_id of all persons that will resolve to themselves once the assignment stands in the registry."""
-    lost = assignment.where(F.col("role") == MERGED).select("person_id")
-    alive = registry.where(F.col("survivor_id") == F.col("person_id")).select("person_id")
-    risen = assignment.where(F.col("role").isin(MINTED, REVIVED)).select("person_id")
-    # Someone who lived and held nothing is revived as well: the same id twice.
-    return alive.join(lost, on="person_id", how="left_anti").unionByName(risen).dropDuplicates()
+def registry_changes(assignment: DataFrame, registry: DataFrame, *, at_us: int, snapshot_id: str) -> DataFrame:
+    """Rows of `core.persons` to add: the new, and who resolves to somebody else now; every id resolves in one step.
+
+    In:  rows of `assigned`; the newest row of each person; the moment since when it is known, microseconds.
+    """
+    survivors = owners(assignment).select("label", F.col("person_id").alias("survivor_id"))
+    # A label has one owner, so this join cannot add rows.
+    resolved = assignment.join(survivors, on="label", how="inner")
+    new = resolved.where(F.col("role") == MINTED)
+    now = resolved.where(F.col("role") != MINTED).select("person_id", F.col("survivor_id").alias("own"))
+    # Who holds nothing by itself resolves to whom its survivor resolves to.
+    of_survivor = now.select(F.col("person_id").alias("survivor_id"), F.col("own").alias("inherited"))
+    # A person is awarded once, so neither join can add rows.
+    known = registry.join(now, on="person_id", how="left").join(of_survivor, on="survivor_id", how="left")
+    survivor = F.coalesce("own", "inherited", "survivor_id")
+    moved = known.withColumn("before", F.col("survivor_id")).withColumn("survivor_id", survivor)
+    rows = moved.where(F.col("before") != F.col("survivor_id")).select(*REGISTERED).unionByName(new.select(*REGISTERED))
+    return rows.withColumns({"system_from": moment(at_us), "snapshot_id": F.lit(snapshot_id)})
 
 
-def registry_changes(assignment: DataFrame, registry: DataFrame, snapshot_id: str) -> DataFrame:
-    """Rows of `core.persons` to insert or to point elsewhere; every id resolves in one step, for ever."""
-    new = assignment.where(F.col("role") == MINTED).withColumn("survivor_id", F.col("person_id"))
-    survivors = owners(assignment).select("label", F.col("person_id").alias("new_survivor"))
-    lost = assignment.where(F.col("role") == MERGED).select("label", F.col("person_id").alias("survivor_id"))
-    back = assignment.where(F.col("role") == REVIVED).select("person_id", F.col("person_id").alias("new_survivor"))
-    # A person is awarded once and a label has one owner, so `lost` is unique and these joins cannot add rows.
-    redirected = registry.join(lost.join(survivors, on="label"), on="survivor_id", how="inner").join(
-        back.select("person_id"), on="person_id", how="left_anti"
-    )
-    returned = registry.join(back, on="person_id", how="inner").where(F.col("survivor_id") != F.col("person_id"))
-    columns = [name for name in registry.columns if name not in ("survivor_id", "snapshot_id")]
-    changed = redirected.select(*columns, "new_survivor").unionByName(returned.select(*columns, "new_survivor"))
-    rows = changed.withColumnRenamed("new_survivor", "survivor_id").unionByName(new.select(*columns, "survivor_id"))
-    return rows.withColumn("snapshot_id", F.lit(snapshot_id))
+def with_changes(registry: DataFrame, changed: DataFrame) -> DataFrame:
+    """person_id, survivor_id of everybody, once the changes stand in the registry."""
+    columns = ("person_id", "survivor_id")
+    rest = registry.join(changed, on="person_id", how="left_anti").select(*columns)
+    return rest.unionByName(changed.select(*columns))

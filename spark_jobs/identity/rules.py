@@ -1,24 +1,23 @@
-"""The rules that a snapshot depends on besides its input, and the words in which it is judged."""
+"""What the rules say of a column of types, and the words in which links are judged."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import uuid
+from collections.abc import Sequence
 
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
-from spark_jobs.contracts.identifiers import IDENTIFIER_TYPES
+from spark_jobs.identity.declared import Rules
 
 # Random, fixed for ever: another value would give every person another id.
 MASTER_ID_NAMESPACE = uuid.UUID("0f4b8a2e-6c1d-4b0a-9a55-7c8f2e9d3b16")
 
-# Raised by hand when code changes what follows from the same links.
-REVISION = 1
-
 CO_OCCURRENCE, REGISTRATION, ALIAS, NEGATIVE = "co_occurrence", "registration", "alias", "negative"
-JOINING_KINDS = (CO_OCCURRENCE, REGISTRATION, ALIAS)
+# Of decisions: two that were joined, two of a person that was locked.
+JOINED, FROZEN = "join", "lock"
+DECIDED_KINDS = (JOINED, FROZEN)
+JOINING_KINDS = (CO_OCCURRENCE, REGISTRATION, ALIAS, *DECIDED_KINDS)
 
 USED, REDUNDANT, PARKED, BLOCKED = "used", "redundant", "parked", "blocked"
 
@@ -30,42 +29,52 @@ SHARED = "shared by several persons"
 NAMES_NOBODY = "names nobody: no exclusive identifier"
 UNIQUENESS = "unique value taken"
 SEPARATED = "separated by decision"
+KEPT_APART = "would join what a decision separates"
+BLOCKLISTED = "value on the blocklist"
+UNDECLARED = "undeclared identifier type"
+HINT_ONLY = "only a hint"
+LOCKED = "person is locked"
 
 # Before every event, and a moment that every client can hold; year 1 is out of Python's range in some zones.
 ALWAYS = "TIMESTAMP '1900-01-01 00:00:00'"
 FOR_EVER = "TIMESTAMP '9999-12-31 00:00:00'"
 
 
-def rule_version() -> str:
-    """16 hex digits that change when a rule does: limits, priorities, uniqueness, sharing, or the code's revision."""
-    declared = [
-        [kind.name, kind.owner_limit, kind.unique_per_person, kind.priority, kind.sharing]
-        for kind in sorted(IDENTIFIER_TYPES.values(), key=lambda kind: kind.name)
-    ]
-    return hashlib.sha256(json.dumps([REVISION, declared]).encode()).hexdigest()[:16]
-
-
-def priority(type_name: Column) -> Column:
+def priority(type_name: Column, rules: Rules) -> Column:
     """1 for the strongest type; null for an undeclared one."""
-    return _by_type("priority", type_name)
+    return _by_type("priority", type_name, rules)
 
 
-def owner_limit(type_name: Column) -> Column:
+def owner_limit(type_name: Column, rules: Rules) -> Column:
     """Owners above which an identifier is a super-node."""
-    return _by_type("owner_limit", type_name)
+    return _by_type("owner_limit", type_name, rules)
 
 
-def is_sliced(type_name: Column) -> Column:
+def is_declared(type_name: Column, rules: Rules) -> Column:
+    """True for types that the rules name."""
+    return type_name.isin(*rules.names)
+
+
+def is_sliced(type_name: Column, rules: Rules) -> Column:
     """True for types that pass from person to person in time."""
-    return type_name.isin(*[kind.name for kind in IDENTIFIER_TYPES.values() if kind.sharing == "sliced"])
+    return _is_one_of(type_name, [kind.name for kind in rules.types if kind.sharing == "sliced"])
 
 
-def unique_key(type_name: Column, scope: Column) -> Column:
+def is_hint(type_name: Column, rules: Rules) -> Column:
+    """True for types whose links join nobody."""
+    return _is_one_of(type_name, [kind.name for kind in rules.types if kind.trust == "hint"])
+
+
+def unique_key(type_name: Column, scope: Column, rules: Rules) -> Column:
     """A number for (type, scope) of which a person may hold one value; 0 for types without that rule."""
-    unique = [kind.name for kind in IDENTIFIER_TYPES.values() if kind.unique_per_person]
-    return F.when(type_name.isin(*unique), F.xxhash64(type_name, scope)).otherwise(F.lit(0))
+    unique = _is_one_of(type_name, [kind.name for kind in rules.types if kind.unique_per_person])
+    return F.when(unique, F.xxhash64(type_name, scope)).otherwise(F.lit(0))
 
 
-def _by_type(attribute: str, type_name: Column) -> Column:
-    pairs = [F.lit(part) for kind in IDENTIFIER_TYPES.values() for part in (kind.name, getattr(kind, attribute))]
+def _is_one_of(type_name: Column, names: Sequence[str]) -> Column:
+    return type_name.isin(*names) if names else F.lit(False)
+
+
+def _by_type(attribute: str, type_name: Column, rules: Rules) -> Column:
+    pairs = [F.lit(part) for kind in rules.types for part in (kind.name, getattr(kind, attribute))]
     return F.create_map(*pairs)[type_name]

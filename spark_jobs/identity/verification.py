@@ -14,6 +14,8 @@ from pyspark.sql.types import LongType, StringType, StructField, StructType
 
 from spark_jobs.errors import TerminalError
 from spark_jobs.identity.batches import Numbers, in_whole_groups
+from spark_jobs.identity.declared import Rules
+from spark_jobs.identity.reasons import groundless
 from spark_jobs.identity.rules import ALWAYS, REDUNDANT, USED, unique_key
 
 _COUNT = StructType([StructField("name", StringType()), StructField("number", LongType())])
@@ -21,26 +23,36 @@ _COUNT = StructType([StructField("name", StringType()), StructField("number", Lo
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """What a run wants to publish, as committed: links to judge, their states, identifiers, map rows, live persons."""
+    """What a run wants to publish, as committed: links to judge, decisions, states, rows of `barred`, map rows.
+
+    `survivors`: person_id, survivor_id of everybody who was ever minted.
+    """
 
     pairs: DataFrame
+    separations: DataFrame
     states: DataFrame
     identifiers: DataFrame
     unheld: DataFrame
     wanted: DataFrame
-    person_ids: DataFrame
+    survivors: DataFrame
+    rules: Rules
 
 
 def violations(candidate: Candidate) -> DataFrame:
     """name, number of each rule that is broken; all numbers are 0 where everything holds."""
     lasting = candidate.wanted.where(F.col("valid_from") == F.expr(ALWAYS))
     checks = {
-        "persons with two values of a unique type": _twice_unique(lasting),
+        "persons with two values of a unique type": _twice_unique(lasting, candidate.rules),
         "links without exactly one state": _misjudged(candidate.pairs, candidate.states),
         "joining links between two persons": _torn(candidate.states, lasting),
+        "separations whose ends one person holds": _together(candidate.separations, lasting),
+        "links that join nobody, for a reason that does not hold": groundless(
+            candidate.states, candidate.separations, candidate.identifiers, lasting, rules=candidate.rules
+        ),
         "spans of one identifier that overlap": _overlapping(candidate.wanted),
         "identifiers neither held by one person nor shared": _displaced(candidate, lasting),
         "map rows of persons that are not in the registry": _unregistered(candidate),
+        "ids that do not resolve to a living person in one step": _astray(candidate.survivors),
     }
     return reduce(DataFrame.unionByName, (_counted(rows, name) for name, rows in checks.items()))
 
@@ -66,12 +78,17 @@ def connections(candidate: Candidate) -> DataFrame:
     )
 
 
-def certify(broken: dict[str, int], connected: dict[str, int]) -> dict[str, int]:
-    """The certificate; TerminalError where a rule is broken: nothing may be published then."""
+def problems_of(broken: dict[str, int], connected: dict[str, int]) -> list[str]:
+    """What of `violations` and `connections` may not be."""
     problems = [f"{number} {name}" for name, number in broken.items() if number]
     if len(set(connected.values())) != 1:
         problems.append("; ".join(f"{number} {name}" for name, number in connected.items()) + ", wanted equal numbers")
-    if problems:
+    return problems
+
+
+def certify(broken: dict[str, int], connected: dict[str, int]) -> dict[str, int]:
+    """The certificate; TerminalError where a rule is broken: nothing may be published then."""
+    if problems := problems_of(broken, connected):
         raise TerminalError(
             f"identity is not published, its verifier found: {'; '.join(problems)}; the tables still hold the former "
             "snapshot; keep the ledger as it is and report this with the run's row of ops.runs"
@@ -83,8 +100,8 @@ def _counted(rows: DataFrame, name: str) -> DataFrame:
     return rows.agg(F.count(F.lit(1)).alias("number")).select(F.lit(name).alias("name"), "number")
 
 
-def _twice_unique(lasting: DataFrame) -> DataFrame:
-    keyed = lasting.withColumn("unique", unique_key(F.col("type"), F.col("scope"))).where("unique != 0")
+def _twice_unique(lasting: DataFrame, rules: Rules) -> DataFrame:
+    keyed = lasting.withColumn("unique", unique_key(F.col("type"), F.col("scope"), rules)).where("unique != 0")
     return keyed.groupBy("person_id", "unique").agg(F.count(F.lit(1)).alias("values")).where("values > 1")
 
 
@@ -105,6 +122,13 @@ def _torn(states: DataFrame, lasting: DataFrame) -> DataFrame:
     return ends.where(~F.coalesce(F.col("a_person") == F.col("b_person"), F.lit(False)))
 
 
+def _together(separations: DataFrame, lasting: DataFrame) -> DataFrame:
+    a = lasting.select(F.col("identifier_no").alias("identifier_a"), F.col("person_id").alias("a_person"))
+    b = lasting.select(F.col("identifier_no").alias("identifier_b"), F.col("person_id").alias("b_person"))
+    ends = separations.join(a, on="identifier_a", how="inner").join(b, on="identifier_b", how="inner")
+    return ends.where(F.col("a_person") == F.col("b_person"))
+
+
 def _overlapping(wanted: DataFrame) -> DataFrame:
     sliced = wanted.where(F.col("valid_from") != F.expr(ALWAYS))
     following = F.lead("valid_from").over(Window.partitionBy("identifier_no").orderBy("valid_from", "valid_to"))
@@ -122,7 +146,16 @@ def _displaced(candidate: Candidate, lasting: DataFrame) -> DataFrame:
 
 
 def _unregistered(candidate: Candidate) -> DataFrame:
-    return candidate.wanted.join(candidate.person_ids, on="person_id", how="left_anti")
+    return candidate.wanted.join(_living(candidate.survivors), on="person_id", how="left_anti")
+
+
+def _astray(survivors: DataFrame) -> DataFrame:
+    living = _living(survivors).withColumnRenamed("person_id", "survivor_id")
+    return survivors.join(living, on="survivor_id", how="left_anti")
+
+
+def _living(survivors: DataFrame) -> DataFrame:
+    return survivors.where(F.col("person_id") == F.col("survivor_id")).select("person_id")
 
 
 def _reached(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
+from spark_jobs import brokers
 from spark_jobs.errors import RetryableError
-from spark_jobs.ingest import door
 from spark_jobs.settings import Settings
 
 Offsets = Mapping[int, int]  # by partition: of the next message
@@ -22,7 +22,7 @@ def ends(settings: Settings, topic: str) -> dict[int, int]:
     """Where the topic ends now; RetryableError where no broker answers."""
     servers = settings.kafka_bootstrap_servers
     try:
-        options = door.client_options(settings.kafka_account)
+        options = brokers.client_options(settings.kafka_account)
         with contextlib.closing(KafkaConsumer(bootstrap_servers=servers.split(","), **options)) as consumer:
             places = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
             found = {place.partition: offset for place, offset in consumer.end_offsets(places).items()}

@@ -19,13 +19,14 @@ from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.streaming.query import StreamingQuery
 
+from spark_jobs import brokers
 from spark_jobs.contracts.core import EVENTS, ORDER_LINES, ORDERS
 from spark_jobs.contracts.operations import QUARANTINE_ROWS, RAW_EVENTS
 from spark_jobs.contracts.schema import Table
 from spark_jobs.contracts.tables import STREAMED
 from spark_jobs.contracts.topics import EVENTS_TOPIC
 from spark_jobs.errors import RetryableError, TerminalError
-from spark_jobs.ingest import backlog, door, systemd
+from spark_jobs.ingest import backlog, systemd
 from spark_jobs.ingest.messages import parse_messages
 from spark_jobs.ingest.purchases import lines_from_purchases, orders_from_lines
 from spark_jobs.ingest.rows import event_rows, first_of_each_event, not_yet_known, raw_rows, refused_rows
@@ -95,7 +96,7 @@ def run(spark: SparkSession, settings: Settings, args: argparse.Namespace) -> di
         workspaces=tuple(workspace.name for workspace in settings.workspaces),
         key_file=settings.root_key_file,
     )
-    query = _start(stream, door.spark_options(settings), checkpoint, args)
+    query = _start(stream, brokers.spark_options(settings), checkpoint, args)
     systemd.tell(systemd.RUNNING)
     _wait(query)
     return {

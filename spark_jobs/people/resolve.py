@@ -9,7 +9,8 @@ from pyspark.sql import functions as F
 def with_person(rows: DataFrame, identity_map: DataFrame, *, at: str = "occurred_at") -> DataFrame:
     """Add `person_id` and `person_no`; both are null where nobody held the identifier at that moment.
 
-    In:  rows with subject_type, subject_scope, subject_token and the UTC instant `at`; rows of `core.identity_map`.
+    In:  rows with subject_type, subject_scope, subject_token and the UTC instant `at`; rows of `core.identity_map`
+         as one snapshot holds them.
     Out: the same rows, no more and no fewer. Null means: no subject, an identifier that no run has seen yet, or a
          shared device at a moment outside every slice (nobody is guessed).
     """

@@ -11,14 +11,13 @@ from pyspark.sql import functions as F
 
 from spark_jobs.contracts.core import EVENTS
 from spark_jobs.contracts.derived import SESSIONS
-from spark_jobs.contracts.identity import IDENTITY_MAP
 from spark_jobs.errors import TerminalError
 from spark_jobs.people.resolve import with_person
 from spark_jobs.sessions.sessionize import count_resolved, sessionize
 from spark_jobs.settings import Settings
 from spark_jobs.storage import delta, runs
 from spark_jobs.storage.delta import Lake
-from spark_jobs.storage.snapshots import published_snapshot_id
+from spark_jobs.storage.snapshots import published_map, published_snapshot
 
 ALL_WORKSPACES = "all"
 # A visit may cross midnight: events of the day before tell whether one began there, of the day after where it ends.
@@ -39,15 +38,18 @@ def run(spark: SparkSession, settings: Settings, args: argparse.Namespace) -> di
     lake, began = Lake(spark, settings.storage_root), time.monotonic()
     delta.ensure(lake, EVENTS)
     with runs.recorded(lake, "sessions", ALL_WORKSPACES) as recorded:
-        snapshot_id = published_snapshot_id(lake)
+        snapshot = published_snapshot(lake)
+        snapshot_id, people = snapshot.snapshot_id, published_map(lake, snapshot)
         # The stream goes on: what is cut and what is counted are the same events.
         version = delta.current_version(lake, EVENTS)
-        events = _resolved_events(lake, args.since - MARGIN, args.until + MARGIN, version)
+        events = _events(lake, args.since - MARGIN, args.until + MARGIN, version).transform(with_person, people)
         is_in_range = f"session_date >= DATE '{args.since}' AND session_date < DATE '{args.until}'"
         sessions = sessionize(events).where(is_in_range).withColumn("snapshot_id", F.lit(snapshot_id))
         # Few files a day, and no task with all of a big day.
         delta.replace_where(sessions.hint("rebalance", "session_date"), lake, SESSIONS, is_in_range)
-        counted = count_resolved(_resolved_events(lake, args.since, args.until, version)).collect()[0]
+        counted = count_resolved(
+            _events(lake, args.since, args.until, version).transform(with_person, people)
+        ).collect()[0]
         written = delta.read(lake, SESSIONS).where(is_in_range).count()
         recorded.rows_in, recorded.rows_out = int(counted["events"]), int(written)
         unresolved = int(counted["events"] - counted["resolved"])
@@ -61,6 +63,5 @@ def run(spark: SparkSession, settings: Settings, args: argparse.Namespace) -> di
     }
 
 
-def _resolved_events(lake: Lake, since: date, until: date, version: int) -> DataFrame:
-    events = delta.read_days(lake, EVENTS, since=since, until=until, version=version)
-    return events.transform(with_person, delta.read(lake, IDENTITY_MAP))
+def _events(lake: Lake, since: date, until: date, version: int) -> DataFrame:
+    return delta.read_days(lake, EVENTS, since=since, until=until, version=version)

@@ -115,7 +115,7 @@ class Append:
             self._removed.add(file.removeWithTimestamp(moment, True))
         if not touched.isEmpty():
             rest = self._rows_in(self._convert().asScala(touched).toSeq()).alias("old")
-            self.write(self._packed(rest.join(gone.alias("gone"), _same(on), "left_anti")))
+            self.write(packed(rest.join(gone.alias("gone"), _same(on), "left_anti"), self._table))
 
     def take_out_all(self, name: str, value: str) -> None:
         """Take out the rows that have this value in a column of texts; once in a transaction."""
@@ -161,11 +161,6 @@ class Append:
         rows = self._log.createDataFrame(self._transaction.snapshot(), files, False, self._none)
         return DataFrame(rows, self._lake.spark)
 
-    def _packed(self, rows: DataFrame) -> DataFrame:
-        """The rows of a partition together, so that few files come of them."""
-        columns = map(F.col, self._table.partition_by)
-        return rows.hint("rebalance", *columns) if self._table.partition_by else rows
-
     def _delete(self, file: Any) -> None:  # noqa: ANN401 - a Java object
         try:
             path = file.absolutePath(self._log)
@@ -194,6 +189,11 @@ class Append:
 
     def _convert(self) -> Any:  # noqa: ANN401 - a Java object
         return self._java.scala.jdk.javaapi.CollectionConverters
+
+
+def packed(rows: DataFrame, table: Table) -> DataFrame:
+    """The rows of a partition of the table together, so that few files come of them."""
+    return rows.hint("rebalance", *map(F.col, table.partition_by)) if table.partition_by else rows
 
 
 def _same(names: Iterable[str]) -> Column:

@@ -1,4 +1,4 @@
-"""Delta tables by path: create, read, append once, replace, merge; every write can be repeated."""
+"""Delta tables by path: create, read, append once, replace; every write can be repeated."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from pyspark.sql.types import StructType
 from spark_jobs.contracts.schema import Table
 from spark_jobs.errors import TerminalError
 from spark_jobs.storage.conflicts import until_committed
+from spark_jobs.storage.evolution import evolve
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,27 +40,20 @@ class Transaction:
     version: int
 
 
-@dataclass(frozen=True, slots=True)
-class Merged:
-    """How many rows a merge put in, wrote anew and took out."""
-
-    inserted: int = 0
-    updated: int = 0
-    deleted: int = 0
-
-    def __add__(self, other: Merged) -> Merged:
-        """Both together."""
-        return Merged(self.inserted + other.inserted, self.updated + other.updated, self.deleted + other.deleted)
-
-
 def exists(lake: Lake, table: Table) -> bool:
     """True where the table has been created."""
     return bool(DeltaTable.isDeltaTable(lake.spark, lake.path_of(table)))
 
 
 def ensure(lake: Lake, table: Table) -> None:
-    """Create the table by its contract where it is not there yet."""
+    """Create the table by its contract where it is not there yet; add columns that came into the contract since.
+
+    TerminalError where it differs in more than columns that may be null (`evolution.py`).
+    """
     if exists(lake, table):
+        until_committed(
+            lambda: evolve(lake.spark, lake.path_of(table), table, _schema_of(table)), f"altering {table.name}"
+        )
         return
     _create(lake, table)
 
@@ -141,25 +135,13 @@ def replace_where(
     writer.save(lake.path_of(table))
 
 
-def merge_changes(changes: DataFrame, lake: Lake, table: Table, *, within: str) -> Merged:
-    """Put rows in place by the contract's key, and take out those of which the key alone is named, in one commit.
-
-    In: rows unique on the key; `is_gone` where the row must leave. `within` is a SQL condition on `old`: rows beyond it
-    match nothing, whatever their key, and it keeps Delta from reading every partition.
-    """
-    target = DeltaTable.forPath(lake.spark, lake.path_of(table)).alias("old")
-    condition = " AND ".join([*(f"old.`{name}` <=> new.`{name}`" for name in table.key), within])
-    values: dict[str, str | SparkColumn] = {name: F.col(f"new.{name}") for name in table.column_names}
-    merge = target.merge(changes.alias("new"), condition)
-    merge = merge.whenMatchedDelete("new.is_gone").whenMatchedUpdate(set=values)
-    done = merge.whenNotMatchedInsert("NOT new.is_gone", values=values).execute().collect()[0]
-    return Merged(*(int(done[f"num_{what}_rows"]) for what in ("inserted", "updated", "deleted")))
-
-
 def current_version(lake: Lake, table: Table) -> int:
-    """The newest committed version."""
-    history = DeltaTable.forPath(lake.spark, lake.path_of(table)).history(1)
-    return int(history.collect()[0]["version"])
+    """The newest committed version of a table that is there."""
+    # Delta's history would read the commit itself in a job of Spark; its number is known from the log's list.
+    java: Any = lake.spark._jvm  # noqa: SLF001 - PySpark has no name for it
+    session, none = lake.spark._jsparkSession, java.scala.Option.empty()  # noqa: SLF001
+    log = java.org.apache.spark.sql.delta.DeltaLog.forTable(session, lake.path_of(table))
+    return int(log.update(False, none, none).version())
 
 
 def table_id(lake: Lake, table: Table) -> str:

@@ -67,13 +67,24 @@ def added(one: Parts, other: Parts) -> Parts:
 
 def aggregates(digest: Column, prefix: str = "") -> list[Column]:
     """The aggregates over a digest column, named `prefix` and PARTS."""
-    pieces = (
-        F.shiftright(digest, 2 * _PIECE),
-        F.shiftright(digest, _PIECE).bitwiseAND(F.lit(_MASK)),
-        digest.bitwiseAND(F.lit(_MASK)),
-    )
-    found = (F.count(digest), F.bit_xor(digest), *map(F.sum, pieces))
+    found = (F.count(digest), F.bit_xor(digest), *map(F.sum, _pieces(digest)))
     return [column.alias(f"{prefix}{name}") for column, name in zip(found, PARTS, strict=True)]
+
+
+def parts_of_one(digest: Column) -> list[Column]:
+    """PARTS of one row, which `together` adds up with those of others."""
+    found = (F.lit(1).cast("bigint"), digest, *_pieces(digest))
+    return [column.alias(name) for column, name in zip(found, PARTS, strict=True)]
+
+
+def together(name: str) -> Column:
+    """The aggregate that adds up one of PARTS, whatever stands before its name; null where there is nothing."""
+    return (F.bit_xor if name.endswith(PARTS[1]) else F.sum)(name).alias(name)
+
+
+def _pieces(digest: Column) -> tuple[Column, ...]:
+    high, middle = F.shiftright(digest, 2 * _PIECE), F.shiftright(digest, _PIECE).bitwiseAND(F.lit(_MASK))
+    return high, middle, digest.bitwiseAND(F.lit(_MASK))
 
 
 def of_row(row: Row | Mapping[str, int | None], prefix: str = "") -> Fingerprint:

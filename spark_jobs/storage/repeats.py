@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, groupby
+from operator import itemgetter
 
 import numpy as np
 import pyarrow as pa
@@ -70,7 +71,7 @@ def repeated(rows: DataFrame, name: str) -> DataFrame:
     """
 
     def kernel(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        return (pa.RecordBatch.from_arrays([pa.array(found)], names=[name]) for found in repeated_of(batches))
+        return (pa.RecordBatch.from_arrays([pa.array(found)], names=[name]) for _, found in repeated_of(batches))
 
     return by_bucket(pieces_of(rows, name)).mapInArrow(kernel, f"`{name}` bigint")
 
@@ -85,16 +86,12 @@ def by_bucket(pieces: DataFrame) -> DataFrame:
     return pieces.repartition("bucket").sortWithinPartitions("bucket")
 
 
-def repeated_of(batches: Iterable[pa.RecordBatch]) -> Iterator[Hashes]:
-    """Of each bucket, the hashes that stand more than once. In: rows of PIECES, `by_bucket`."""
-    pieces: list[Hashes] = []
-    current = None
-    for bucket, piece in chain.from_iterable(map(_rows, batches)):
-        if bucket != current:
-            yield from _doubled(pieces)
-            current, pieces = bucket, []
-        pieces.append(piece)
-    yield from _doubled(pieces)
+def repeated_of(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, Hashes]]:
+    """Each bucket that has hashes which stand more than once, and these. In: rows of PIECES, `by_bucket`."""
+    for bucket, rows in groupby(chain.from_iterable(map(_rows, batches)), key=itemgetter(0)):
+        hashes = np.sort(np.concatenate([piece for _, piece in rows]))
+        if len(found := np.unique(hashes[1:][hashes[1:] == hashes[:-1]])):
+            yield bucket, found
 
 
 def _piled(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -107,11 +104,3 @@ def _piled(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 def _rows(batch: pa.RecordBatch) -> Iterator[tuple[int, Hashes]]:
     for bucket, piece in zip(batch.column(0).to_pylist(), batch.column(1), strict=True):
         yield bucket, np.frombuffer(piece.as_buffer(), dtype=np.int64)
-
-
-def _doubled(pieces: list[Hashes]) -> Iterator[Hashes]:
-    if len(pieces) == 0:
-        return
-    bucket = np.sort(np.concatenate(pieces))
-    if len(found := np.unique(bucket[1:][bucket[1:] == bucket[:-1]])):
-        yield found

@@ -32,22 +32,30 @@ class Run:
 
 @contextmanager
 def recorded(lake: Lake, job: str, workspace_id: str) -> Iterator[Run]:
-    """Record the run of the block, failed or not; the block's error goes on."""
+    """Record the run of the block, failed or not; the block's error goes on, also where it cannot be recorded."""
     run, started = Run(run_id=str(uuid.uuid4())), datetime.now(UTC)
-    state = "failed"
+    facts = {"job": job, "workspace_id": workspace_id, "started_at": started}
     try:
         yield run
-        state = "succeeded"
-    finally:
-        ended = datetime.now(UTC)
-        facts = {"job": job, "workspace_id": workspace_id, "started_at": started, "ended_at": ended, "state": state}
-        counts = {
-            name: getattr(run, name) for name in ("run_id", "rows_in", "rows_out", "rows_quarantined", "rows_duplicate")
-        }
-        row = {**facts, **counts, "detail": json.dumps(run.detail, sort_keys=True)}
-        record(lake, row, once=Transaction(f"run/{run.run_id}", 1))
-        seconds = (ended - started).total_seconds()
-        log.info("%s %s: %d rows in, %d out in %.1f s", job, state, run.rows_in, run.rows_out, seconds)
+    except BaseException:
+        try:
+            _note(lake, run, {**facts, "state": "failed"})
+        except Exception as error:  # noqa: BLE001 - Spark may be what failed; why the run failed must still be heard
+            log.warning("%s failed, and ops.runs could not be told: %s", job, type(error).__name__)
+        raise
+    _note(lake, run, {**facts, "state": "succeeded"})
+
+
+def _note(lake: Lake, run: Run, facts: Mapping[str, object]) -> None:
+    ended, started = datetime.now(UTC), facts["started_at"]
+    assert isinstance(started, datetime)
+    counts = {
+        name: getattr(run, name) for name in ("run_id", "rows_in", "rows_out", "rows_quarantined", "rows_duplicate")
+    }
+    row = {**facts, **counts, "ended_at": ended, "detail": json.dumps(run.detail, sort_keys=True)}
+    record(lake, row, once=Transaction(f"run/{run.run_id}", 1))
+    seconds = (ended - started).total_seconds()
+    log.info("%s %s: %d rows in, %d out in %.1f s", facts["job"], facts["state"], run.rows_in, run.rows_out, seconds)
 
 
 def record(lake: Lake, row: Mapping[str, object], *, once: Transaction) -> None:

@@ -16,6 +16,7 @@ from pyspark.sql import SparkSession
 from spark_jobs.errors import RetryableError, TerminalError
 from spark_jobs.jvm import LATE_OPTIMISING
 from spark_jobs.settings import SparkSettings
+from spark_jobs.storage import progress
 
 # Two partitions for state and shuffles serve two cores; a cluster's settings file will say more.
 _FIXED = {
@@ -62,7 +63,8 @@ def session(settings: SparkSettings, name: str) -> Iterator[SparkSession]:
     spark = None
     try:
         spark = start_session(settings, name)
-        yield spark
+        with progress.told(spark):
+            yield spark
     except (PySparkException, Py4JError) as error:
         said = _said(error)
         full = f" (where the lake lies, or {settings.local_dir}, where Spark shuffles)" if _FULL in said else ""

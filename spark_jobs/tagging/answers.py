@@ -1,4 +1,4 @@
-"""The second kernel: features of persons in, answers out: levels, unknowns and when time alone may change them."""
+"""The kernel: facts of whole persons in, answers out: levels, unknowns and when time alone may change them."""
 
 from __future__ import annotations
 
@@ -9,52 +9,62 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from spark_jobs.tagging.aggregation import Texts
+from spark_jobs.tagging.aggregation import FrameFeatures
 from spark_jobs.tagging.columns import Column, People
 from spark_jobs.tagging.definitions import UNKNOWN, Rule, Tag
 from spark_jobs.tagging.dependencies import measures_of
-from spark_jobs.tagging.frames import Booleans, Integers
+from spark_jobs.tagging.features import Features
+from spark_jobs.tagging.frames import Codes, Integers, frame_of, whole_persons
+from spark_jobs.tagging.limits import Limits, Moved
 from spark_jobs.tagging.measured import column_of, columns_of
 from spark_jobs.tagging.measures import Measure
 from spark_jobs.tagging.moment import NEVER, Moment
 from spark_jobs.tagging.plan import Plan, Ranked
 from spark_jobs.tagging.ranking import buckets_of
+from spark_jobs.tagging.rows import PERSONS, RowsOut
 from spark_jobs.tagging.truth import truth_of
 from spark_jobs.tagging.vocabulary import type_of
 
-ANSWERS_DDL = "tag int, person_no bigint, person_id string, value string, next_change_at bigint"
-BUCKETS_DDL = "ranked int, bucket bigint, persons bigint"
-
-# Stands in the column `tag` for the earliest change of any of a person's tags.
-TIMER = -1
-
-Limits = dict[Ranked, tuple[int, ...]]
 Kernel = Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """One tag for many persons: the value of each, and when time alone may change it (NEVER where it cannot)."""
+    """One tag for many persons: the value of each, and when time alone may change it (NEVER where it cannot).
 
-    values: Texts
+    codes: 0 is the tag's `otherwise` value, others stand for the labels at that place.
+    """
+
+    codes: Integers
+    labels: tuple[str, ...]
     next_at: Integers
+
+    @property
+    def values(self) -> npt.NDArray[np.object_]:
+        """The value of each person as text."""
+        return np.array(self.labels, dtype=object)[self.codes]
 
 
 def bucket_kernel(plan: Plan, moment: Moment) -> Kernel:
-    """A function for `mapInArrow`: features to persons per bucket of each quantile, to be added up."""
+    """A function for `mapInArrow`: facts to persons per bucket of each quantile, and all persons, to be added up."""
 
     def kernel(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for batch in batches:
-            people = people_of(batch, plan, moment, {})
+        for table in whole_persons(batches):
+            people = People(moment, FrameFeatures(frame_of(table, plan, moment)), {})
+            yield _buckets(PERSONS, np.zeros(people.count, dtype=np.int64))
             for number, ranked in enumerate(plan.ranked):
-                buckets, persons = np.unique(_ranked_values(ranked, people), return_counts=True)
-                numbers = np.full(len(buckets), number, dtype=np.int32)
-                yield pa.RecordBatch.from_arrays(
-                    [pa.array(numbers), pa.array(buckets), pa.array(persons.astype(np.int64))],
-                    names=["ranked", "bucket", "persons"],
-                )
+                yield _buckets(number, _ranked_values(ranked, people))
 
     return kernel
+
+
+def _buckets(number: int, values: Integers) -> pa.RecordBatch:
+    buckets, persons = np.unique(values, return_counts=True)
+    numbers = np.full(len(buckets), number, dtype=np.int32)
+    return pa.RecordBatch.from_arrays(
+        [pa.array(numbers), pa.array(buckets), pa.array(persons.astype(np.int64))],
+        names=["ranked", "bucket", "persons"],
+    )
 
 
 def _ranked_values(ranked: Ranked, people: People) -> Integers:
@@ -63,30 +73,31 @@ def _ranked_values(ranked: Ranked, people: People) -> Integers:
     return buckets_of(column.low[counted])
 
 
-def answer_kernel(plan: Plan, moment: Moment, limits: Limits) -> Kernel:
-    """A function for `mapInArrow`: features to rows of ANSWERS_DDL.
+def answer_kernel(plan: Plan, moment: Moment, limits: Limits, moved: Moved | None = None) -> Kernel:
+    """A function for `mapInArrow`: facts to rows of `rows.ANSWERS_DDL`.
 
-    Persons with a tag's `otherwise` value get no row of that tag; the row TIMER says when to look at a person again.
+    Persons with a tag's `otherwise` value get no row of that tag; a row TIMER says when to look at a person again, and
+    which tags without a row wait for what moment. Rows UNMOVED answer under the limits that were in force before.
     """
+    numbers = {tag.name: number for number, tag in enumerate(plan.tags)}
 
     def kernel(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for batch in batches:
-            people = people_of(batch, plan, moment, limits)
-            earliest = np.full(people.count, NEVER, dtype=np.int64)
-            for number, (tag, answers) in enumerate(answers_of_all(plan, people)):
-                earliest = np.minimum(earliest, answers.next_at)
-                yield _rows(batch, number, answers, shown=answers.values != tag.rule.otherwise)
-            nothing = np.full(people.count, "", dtype=object)
-            yield _rows(batch, TIMER, Answers(nothing, earliest), shown=earliest != NEVER)
+        for table in whole_persons(batches):
+            frame = frame_of(table, plan, moment)
+            features, rows = FrameFeatures(frame), RowsOut(frame.person_no, frame.person_id)
+            for tag, answers in answers_of_all(plan, People(moment, features, limits)):
+                rows.add(numbers[tag.name], answers.codes, answers.labels, next_at=answers.next_at)
+            for tag, answers in _unmoved(features, moment, moved):
+                rows.add_unmoved(numbers[tag.name], answers.codes, answers.labels)
+            yield from rows.batches()
 
     return kernel
 
 
-def people_of(batch: pa.RecordBatch, plan: Plan, moment: Moment, limits: Limits) -> People:
-    """The persons of a batch of features."""
-    numbers = batch.column("numbers").flatten().to_numpy().reshape(batch.num_rows, len(plan.numbers))
-    texts = batch.column("texts").flatten().to_numpy(zero_copy_only=False).astype(object)
-    return People(moment, numbers, texts.reshape(batch.num_rows, len(plan.texts)), limits, plan.positions)
+def _unmoved(features: Features, moment: Moment, moved: Moved | None) -> Iterator[tuple[Tag, Answers]]:
+    if moved is not None:
+        people = People(moment, features, moved.limits)
+        yield from ((tag, given) for tag, given in answers_of_all(moved.plan, people) if tag.name in moved.tags)
 
 
 def answers_of_all(plan: Plan, people: People) -> Iterator[tuple[Tag, Answers]]:
@@ -100,9 +111,9 @@ def answers_of_all(plan: Plan, people: People) -> Iterator[tuple[Tag, Answers]]:
 
 
 def _as_column(answers: Answers) -> Column:
-    nothing = np.zeros(len(answers.values), dtype=np.int64)
-    exists = np.asarray(answers.values != UNKNOWN, dtype=np.bool_)
-    return Column(nothing, nothing, exists, np.ones_like(exists), answers.next_at, answers.values)
+    nothing, texts = np.zeros(len(answers.codes), dtype=np.int64), Codes(answers.codes, answers.labels)
+    exists = texts.where(lambda value: value != UNKNOWN)
+    return Column(nothing, nothing, exists, np.ones_like(exists), answers.next_at, texts)
 
 
 def answers_of(rule: Rule, people: People) -> Answers:
@@ -113,47 +124,40 @@ def answers_of(rule: Rule, people: People) -> Answers:
         answers = _own_value(rule, rule.value, columns[rule.value])
     else:
         answers = first_match(rule, columns, people.moment, people.count)
+    if rule.among == "everyone":
+        return answers
     belongs = people.among(rule.among)
-    values = np.where(belongs, answers.values, rule.otherwise)
-    return Answers(values, np.where(belongs, answers.next_at, NEVER))
+    return Answers(answers.codes * belongs, answers.labels, np.where(belongs, answers.next_at, NEVER))
 
 
 def first_match(rule: Rule, columns: Mapping[Measure, Column], moment: Moment, count: int) -> Answers:
     """The levels in declared order over columns of `count` persons."""
-    values = np.full(count, rule.otherwise, dtype=object)
+    labels = tuple(dict.fromkeys([rule.otherwise, UNKNOWN, *(level.value for level in rule.levels)]))
+    codes = np.zeros(count, dtype=np.int64)
     is_open = np.ones(count, dtype=np.bool_)
     next_at = np.full(count, NEVER, dtype=np.int64)
     for level in rule.levels:
         truth = truth_of(level.when, columns, moment)
         # A level below one that certainly holds by nature of time cannot matter before that one changes.
         next_at = np.where(is_open, np.minimum(next_at, truth.next_at), next_at)
-        values[is_open & truth.possible] = UNKNOWN
-        values[is_open & truth.certain] = level.value
+        codes[is_open & truth.possible] = labels.index(UNKNOWN)
+        codes[is_open & truth.certain] = labels.index(level.value)
         is_open = is_open & ~truth.possible
-    return Answers(values, next_at)
+    return Answers(codes, labels, next_at)
 
 
 def _own_value(rule: Rule, measure: Measure, column: Column) -> Answers:
     is_number = type_of(measure) == "number"
-    texts = column.low.astype(str).astype(object) if is_number or column.texts is None else column.texts
-    absent = np.where(column.may_exist, UNKNOWN, rule.otherwise)
+    texts = _as_texts(column.low) if is_number or column.texts is None else column.texts
+    labels = tuple(dict.fromkeys([rule.otherwise, UNKNOWN, *texts.values]))
+    place = {label: number for number, label in enumerate(labels)}
+    own = np.array([*(place[value] for value in texts.values), 0], dtype=np.int64)[texts.codes]
+    absent = np.where(column.may_exist, place[UNKNOWN], 0)
     # A number of which only bounds are known is not known.
     is_open = column.exists & (column.low != column.high) if is_number else np.zeros_like(column.exists)
-    return Answers(np.where(is_open, UNKNOWN, np.where(column.exists, texts, absent)).astype(object), column.next_at)
+    return Answers(np.where(is_open, place[UNKNOWN], np.where(column.exists, own, absent)), labels, column.next_at)
 
 
-def _rows(
-    batch: pa.RecordBatch, number: int, answers: Answers, *, shown: npt.NDArray[np.bool_] | Booleans
-) -> pa.RecordBatch:
-    positions = np.flatnonzero(shown)
-    next_at = answers.next_at[positions]
-    return pa.RecordBatch.from_arrays(
-        [
-            pa.array(np.full(len(positions), number, dtype=np.int32)),
-            batch.column("person_no").take(pa.array(positions)),
-            batch.column("person_id").take(pa.array(positions)),
-            pa.array(answers.values[positions], type=pa.string()),
-            pa.array(next_at, mask=next_at == NEVER),
-        ],
-        names=["tag", "person_no", "person_id", "value", "next_change_at"],
-    )
+def _as_texts(numbers: Integers) -> Codes:
+    values, codes = np.unique(numbers, return_inverse=True)
+    return Codes(codes.astype(np.int64), tuple(map(str, values.tolist())))

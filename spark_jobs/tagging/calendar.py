@@ -131,6 +131,25 @@ def start_of_day(day: date, zone: ZoneInfo) -> datetime:
     return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
 
 
+def day_of(text: str) -> date:
+    """The date of `2018-01-01`; TerminalError where the text names none."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise TerminalError(f"--day is {text!r}, wanted a date such as 2018-01-01") from error
+
+
+def instant_of(text: str) -> datetime:
+    """The instant of `2018-01-01T03:00:00+00:00`; TerminalError where the text names none."""
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise TerminalError(f"--as-of is {text!r}, wanted an instant such as 2018-01-01T03:00:00+00:00") from error
+    if instant.tzinfo is None:
+        raise TerminalError(f"--as-of is {text!r}, wanted an instant with its offset, such as {text}+00:00")
+    return instant
+
+
 def base_of(text: str, zone: ZoneInfo) -> datetime:
     """The base time of `2018-01-01T00:00`, a wall time of the workspace, as an instant; TerminalError where it is none.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
@@ -11,32 +13,82 @@ from spark_jobs.tagging.versions import State
 _KEY = ("tag", "person_id")
 
 
-def changes_between(old: DataFrame, new: DataFrame, before: State | None, after: State) -> DataFrame:
+@dataclass(frozen=True, slots=True)
+class Before:
+    """The state in force until now: its rows of `tags.person_tags` and `tags.timers`, and what it followed from."""
+
+    values: DataFrame
+    timers: DataFrame
+    state: State
+
+
+@dataclass(frozen=True, slots=True)
+class Unmoved:
+    """Tags of which a limit moved, and rows (tag, person_id, value): what they would say had none moved."""
+
+    tags: frozenset[str]
+    values: DataFrame
+
+
+def changes_between(before: Before | None, new: DataFrame, after: State, unmoved: Unmoved) -> DataFrame:
     """One row per person and tag whose value is not what it was.
 
-    In:  rows of `tags.person_tags` of one workspace at two commits, and what the commits say of themselves.
-    Out: rows of `tags.changes`. The cause is `first` where the tag is new, `rule` where its rule is, `time` where
-         ageing was due or nothing else can have done it, `identity` where only identity changed, else `events`.
+    In:  the state before, None for the first; rows of `tags.person_tags` of the state to come.
+    Out: rows of `tags.changes`. The cause is `first` where the tag is new, `rule` where its rule is, `limits` where
+         only the limits of bands moved, `time` where ageing was due or nothing else can have done it, `identity` where
+         only identity changed, else `events`.
     """
-    # Both sides are unique on (workspace, tag, person), so a row meets at most one other.
+    old = new.where(F.lit(False)) if before is None else before.values
+    # Both sides are unique on (tag, person) within a workspace's state, so a row meets at most one other.
     meeting = [F.col(f"old.{name}") == F.col(f"new.{name}") for name in _KEY]
     both = old.alias("old").join(new.alias("new"), meeting, "full")
     either = {name: F.coalesce(f"new.{name}", f"old.{name}") for name in (*_KEY, "person_no")}
-    return both.where(~F.col("old.value").eqNullSafe(F.col("new.value"))).select(
-        F.lit(after.workspace).alias("workspace_id"),
+    changed = both.where(~F.col("old.value").eqNullSafe(F.col("new.value"))).select(
         *[column.alias(name) for name, column in either.items()],
         F.col("old.value").alias("old_value"),
         F.col("new.value").alias("new_value"),
-        _cause(either["tag"], before, after).alias("cause"),
+        F.col("old.next_change_at").alias("due_at"),
+    )
+    known = before.state if before else None
+    return _judged(changed, before, after, unmoved).select(
+        F.lit(after.workspace).alias("workspace_id"),
+        *either,
+        "old_value",
+        "new_value",
+        _cause(known, after).alias("cause"),
         F.lit(moment_of(after.base)).alias("base_at"),
-        _version(either["tag"], before, after).alias("version"),
+        _of_tag(known, after, "version").alias("version"),
+        _of_tag(known, after, "classes").alias("classes"),
         F.lit(after.snapshot_id).alias("snapshot_id"),
     )
 
 
-def _cause(tag: Column, before: State | None, after: State) -> Column:
+def _judged(changed: DataFrame, before: Before | None, after: State, unmoved: Unmoved) -> DataFrame:
+    """The changes, with whether ageing was due, and whether without moved limits nothing would have changed."""
+    if before is None:
+        return changed.withColumns({"is_due": F.lit(False), "is_moved": F.lit(False)})
+    base = F.lit(moment_of(after.base))
+    # A tag that had the `otherwise` value has no row: the person's timer says what it waited for.
+    waited = before.timers.where(F.col("next_change_at") <= base).select("person_id", F.explode("waiting").alias("w"))
+    waited = waited.where(F.col("w.at") <= after.base).select("person_id", F.col("w.tag"))
+    # A person has one timer, which names a tag once, and one answer of a tag: neither join adds rows.
+    joined = changed.join(waited.withColumn("has_waited", F.lit(True)), [*_KEY], "left")
+    would_be = unmoved.values.select(*_KEY, F.col("value").alias("would_be"))
+    joined = joined.join(would_be, [*_KEY], "left")
+    # Of a tag whose limits did not move nothing is known here, which is not the same as the value `otherwise`.
+    is_asked = F.col("tag").isin(*unmoved.tags)
+    return joined.withColumns(
+        {
+            "is_due": F.coalesce(F.col("due_at") <= base, F.col("has_waited"), F.lit(False)),
+            "is_moved": is_asked & F.col("would_be").eqNullSafe(F.col("old_value")),
+        }
+    )
+
+
+def _cause(before: State | None, after: State) -> Column:
     if before is None:
         return F.lit("first")
+    tag = F.col("tag")
     new = [name for name in after.tags if name not in before.tags]
     # A tag that left the catalogue has no rule any more.
     ruled = [name for name in before.tags if name not in after.tags or before.tags[name].rule != after.tags[name].rule]
@@ -44,18 +96,18 @@ def _cause(tag: Column, before: State | None, after: State) -> Column:
         name for name in after.tags if name in before.tags and before.tags[name].basis == after.tags[name].basis
     ]
     same_people = F.lit(before.snapshot_id == after.snapshot_id)
-    is_due = F.col("old.next_change_at") <= F.lit(moment_of(after.base))
     return (
         F.when(tag.isin(*new), "first")
         .when(tag.isin(*ruled), "rule")
-        .when(is_due | (tag.isin(*same_data) & same_people), "time")
+        .when(F.col("is_moved"), "limits")
+        .when(F.col("is_due") | (tag.isin(*same_data) & same_people), "time")
         .when(tag.isin(*same_data), "identity")
         .otherwise("events")
     )
 
 
-def _version(tag: Column, before: State | None, after: State) -> Column:
+def _of_tag(before: State | None, after: State, field: str) -> Column:
     # What a tag that left the catalogue lost, it lost with the last version it had.
     versions = {**(before.tags if before else {}), **after.tags}
-    pairs = [F.lit(text) for name, known in versions.items() for text in (name, known.version)]
-    return F.create_map(*pairs)[tag]
+    pairs = [F.lit(text) for name, known in versions.items() for text in (name, getattr(known, field))]
+    return F.create_map(*pairs)[F.col("tag")]

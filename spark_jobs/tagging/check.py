@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from spark_jobs.errors import TerminalError
 from spark_jobs.settings import Settings, Workspace
-from spark_jobs.tagging.calendar import base_of
+from spark_jobs.tagging.calendar import base_of, day_of, instant_of, start_of_day
 from spark_jobs.tagging.checking import check_catalogue
 from spark_jobs.tagging.definitions import Catalogue, Tag
 from spark_jobs.tagging.dependencies import measures_of
@@ -29,7 +30,7 @@ def preflight(settings: Settings, args: argparse.Namespace) -> dict[str, object]
     """The whole check; it needs no Spark, so this is all that the verb does."""
     workspace = settings.workspace(args.workspace)
     catalogue = catalogue_of(args.catalogue, workspace.name)
-    notes = check_catalogue(catalogue, moment_of_run(None, workspace, catalogue))
+    notes = check_catalogue(catalogue, moment_of_run(Asked(), workspace, catalogue))
     return {
         "workspace": workspace.name,
         "tags": [described(tag, catalogue) for tag in catalogue.tags],
@@ -65,11 +66,30 @@ def catalogue_of(folder: Path | None, workspace: str) -> Catalogue:
     return catalogue
 
 
-def moment_of_run(base: str | None, workspace: Workspace, catalogue: Catalogue) -> Moment:
-    """The moment of `--base`, else of the last midnight of the workspace; TerminalError where it is none yet."""
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """For which moment a run's tags shall hold; at most one is given, none means the last midnight.
+
+    `base` is a time on the workspace's clocks, `day` one that begins then, `as_of` an instant behind a midnight.
+    """
+
+    base: str | None = None
+    day: str | None = None
+    as_of: str | None = None
+
+
+def moment_of_run(asked: Asked, workspace: Workspace, catalogue: Catalogue) -> Moment:
+    """The moment that was asked for; TerminalError where there is none."""
     now, zone = datetime.now(UTC), workspace.zone
-    midnight = now.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None)
-    moment = base_of(base or midnight.isoformat(), zone)
+    if asked.base:
+        moment = base_of(asked.base, zone)
+    elif asked.day:
+        moment = start_of_day(day_of(asked.day), zone)
+    else:
+        until = now if asked.as_of is None else instant_of(asked.as_of)
+        # Where clocks change at midnight, the day begins later, or with the first of two: it begins all the same.
+        moment = start_of_day(until.astimezone(zone).date(), zone)
     if moment > now:
-        raise TerminalError(f"--base is {base}, which has not come yet; give a moment up to now")
+        given = next(one for one in (asked.base, asked.day, asked.as_of) if one)
+        raise TerminalError(f"the tags of {given} are wanted, which has not come yet; give a moment up to now")
     return moment_at(moment, zone, complete_since=workspace.history_complete_since, catalogue=catalogue)

@@ -13,16 +13,17 @@ from itertools import combinations, product
 from math import prod
 
 import numpy as np
+import pyarrow as pa
 
 from spark_jobs.errors import TerminalError
-from spark_jobs.tagging.aggregation import ABSENT
+from spark_jobs.findings import listed
 from spark_jobs.tagging.answers import answers_of_all
 from spark_jobs.tagging.calendar import DAY_US, Calendar, moment_of
 from spark_jobs.tagging.columns import Column, People
 from spark_jobs.tagging.definitions import Catalogue, Comparison, Tag
 from spark_jobs.tagging.dependencies import comparisons_of
-from spark_jobs.tagging.findings import listed
-from spark_jobs.tagging.frames import Booleans
+from spark_jobs.tagging.features import ABSENT, NoTexts
+from spark_jobs.tagging.frames import Booleans, Codes
 from spark_jobs.tagging.measures import (
     Attribute,
     Count,
@@ -67,9 +68,9 @@ def _of_nobody(catalogue: Catalogue, moment: Moment) -> list[str]:
     # Persons without any row have no row in the result, which says `otherwise`: so that must be their answer.
     plan = compile_plan(catalogue)
     numbers = [0 if isinstance(feature, Count | Sum | Days) else ABSENT for feature in plan.numbers]
-    texts = np.full((1, len(plan.texts)), None, dtype=object)
     limits: dict[Ranked, tuple[int, ...]] = dict.fromkeys(plan.ranked, ())
-    nobody = People(moment, np.array([numbers], dtype=np.int64), texts, limits, plan.positions)
+    features = NoTexts(1, {of: np.array([number]) for of, number in zip(plan.numbers, numbers, strict=True)})
+    nobody = People(moment, features, limits)
     answers = {tag.name: (given.values[0], tag.rule.otherwise) for tag, given in answers_of_all(plan, nobody)}
     return [
         f"{name}: persons of whom nothing is known would be '{value}', wanted '{otherwise}': "
@@ -159,7 +160,7 @@ def _column(measure: Measure, values: list[Cell], tag: Tag) -> Column:
     never = np.full(len(values), NEVER, dtype=np.int64)
     if type_of(measure) == "text":
         nothing = np.zeros(len(values), dtype=np.int64)
-        return Column(nothing, nothing, exists, may_exist, never, np.array(values, dtype=object))
+        return Column(nothing, nothing, exists, may_exist, never, Codes.of(pa.array(values, type=pa.string())))
     if isinstance(measure, Ratio):
         unit = Fraction(10) ** ((decimals_of(measure.part) or 0) - (decimals_of(measure.whole) or 0))
         pairs = [(Fraction(value) * unit).as_integer_ratio() for value in values if isinstance(value, int | Decimal)]

@@ -10,14 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
-from spark_jobs.tagging.aggregation import ABSENT, Texts
 from spark_jobs.tagging.definitions import Among
-from spark_jobs.tagging.frames import Booleans, Integers
+from spark_jobs.tagging.features import ABSENT, Features
+from spark_jobs.tagging.frames import Booleans, Codes, Integers
+from spark_jobs.tagging.limits import Limits
 from spark_jobs.tagging.measures import Selection
 from spark_jobs.tagging.moment import NEVER, Moment
-from spark_jobs.tagging.plan import BOUGHT, REGISTERED, Feature, NumberFeature, Ranked, TextFeature
+from spark_jobs.tagging.plan import BOUGHT, REGISTERED, NumberFeature, TextFeature
 
 LOWEST, HIGHEST = ABSENT, NEVER
 
@@ -35,36 +35,42 @@ class Column:
     exists: Booleans
     may_exist: Booleans
     next_at: Integers
-    texts: Texts | None = None
+    texts: Codes | None = None
     per: Integers | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class People:
-    """Features of many persons, as the first kernel returns them, with the limits of quantile bands."""
+    """Features of many persons with the limits of quantile bands; what several rules ask for is kept."""
 
     moment: Moment
-    numbers: npt.NDArray[np.int64]
-    texts: Texts
-    limits: dict[Ranked, tuple[int, ...]]
-    positions: dict[Feature, int]
+    features: Features
+    limits: Limits
     answered: dict[str, Column] = field(default_factory=dict)  # of tags that others look at
+    groups: dict[Among, Booleans] = field(default_factory=dict)
+    complete: dict[int, Booleans] = field(default_factory=dict)  # since when each was registered late enough
+    leaving: dict[Selection, Integers] = field(default_factory=dict)
 
     @property
     def count(self) -> int:
         """How many persons."""
-        return len(self.numbers)
+        return self.features.count
 
     def number(self, feature: NumberFeature) -> Integers:
         """A number feature of the plan."""
-        return self.numbers[:, self.positions[feature]]
+        return self.features.number(feature)
 
-    def text(self, feature: TextFeature) -> Texts:
+    def text(self, feature: TextFeature) -> Codes:
         """A text feature of the plan."""
-        return self.texts[:, self.positions[feature]]
+        return self.features.text(feature)
 
     def among(self, group: Among) -> Booleans:
         """Who belongs to a group: everyone, registered members, or members and whoever bought."""
+        if group not in self.groups:
+            self.groups[group] = self._among(group)
+        return self.groups[group]
+
+    def _among(self, group: Among) -> Booleans:
         if group == "everyone":
             return np.ones(self.count, dtype=np.bool_)
         is_member = self.number(REGISTERED) != ABSENT
@@ -74,11 +80,12 @@ class People:
     def is_complete(self, selection: Selection) -> Booleans:
         """For whom all rows of a selection are known: the window, or the person's registration, is young enough."""
         since = self.moment.complete_since[selection.source]
-        if selection.source == "members":
-            return np.ones(self.count, dtype=np.bool_)  # the register holds everybody
-        if selection.window is not None and self.moment.start_of(selection.window) >= since:
-            return np.ones(self.count, dtype=np.bool_)
-        return np.asarray(self.number(REGISTERED) >= since, dtype=np.bool_)
+        is_young = selection.window is not None and self.moment.start_of(selection.window) >= since
+        if is_young or selection.source == "members":
+            return self.among("everyone")  # the register holds everybody
+        if since not in self.complete:
+            self.complete[since] = self.number(REGISTERED) >= since
+        return self.complete[since]
 
 
 def known_column(values: Integers, exists: Booleans, next_at: Integers) -> Column:
@@ -103,5 +110,6 @@ def unknown_column(people: People) -> Column:
     """A column of which nothing is known of anybody."""
     nobody, everyone = np.zeros(people.count, dtype=np.bool_), np.ones(people.count, dtype=np.bool_)
     low, high = (np.full(people.count, bound, dtype=np.int64) for bound in (LOWEST, HIGHEST))
-    texts = np.full(people.count, None, dtype=object)
-    return Column(low, high, nobody, everyone, never(people), texts, np.ones(people.count, dtype=np.int64))
+    return Column(
+        low, high, nobody, everyone, never(people), Codes.nothing(people.count), np.ones(people.count, dtype=np.int64)
+    )

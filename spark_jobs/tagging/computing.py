@@ -1,33 +1,27 @@
-"""The three passes over people: features from facts, persons per bucket for quantiles, answers from features.
+"""The passes over people: facts, persons per bucket for quantiles, answers.
 
-Rules are evaluated in Arrow kernels, not as Spark expressions: hundreds of conditional aggregates in one GROUP BY fall
-out of the processor's cache and of the JIT's limit, a plan of a few columns and one kernel grows with the rows.
+Rules are evaluated in an Arrow kernel, not as Spark expressions: hundreds of conditional aggregates in one GROUP BY
+fall out of the processor's cache and of the JIT's limit, a plan of a few columns and one kernel grows with the rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from pyspark.sql import DataFrame, Row, Window
 from pyspark.sql import functions as F
 
-from spark_jobs.tagging.aggregation import FEATURES_DDL, feature_kernel
-from spark_jobs.tagging.answers import ANSWERS_DDL, BUCKETS_DDL, TIMER, Limits, answer_kernel, bucket_kernel
-from spark_jobs.tagging.facts import facts_of
+from spark_jobs.tagging.answers import answer_kernel, bucket_kernel
+from spark_jobs.tagging.limits import Limits, Moved
 from spark_jobs.tagging.moment import Moment
 from spark_jobs.tagging.plan import Plan
 from spark_jobs.tagging.ranking import limits_of
+from spark_jobs.tagging.rows import ANSWERS_DDL, BUCKETS_DDL, PERSONS
 
 
-def features_from(tables: Mapping[str, DataFrame], plan: Plan, moment: Moment, *, workspace: str) -> DataFrame:
-    """One row of features per person of whom any source knows something."""
-    facts = facts_of(tables, plan, moment, workspace=workspace)
-    return facts.mapInArrow(feature_kernel(plan, moment), FEATURES_DDL)
-
-
-def buckets_from(features: DataFrame, plan: Plan, moment: Moment) -> DataFrame:
-    """Persons per bucket of each quantile: as many rows as buckets, however many persons."""
-    counted = features.mapInArrow(bucket_kernel(plan, moment), BUCKETS_DDL)
+def buckets_from(facts: DataFrame, plan: Plan, moment: Moment) -> DataFrame:
+    """Persons per bucket of each quantile, and PERSONS: as many rows as buckets, however many persons."""
+    counted = facts.mapInArrow(bucket_kernel(plan, moment), BUCKETS_DDL)
     return counted.groupBy("ranked", "bucket").agg(F.sum("persons").alias("persons"))
 
 
@@ -35,8 +29,15 @@ def limits_from(buckets: Iterable[Row], plan: Plan) -> Limits:
     """The limits of each quantile's bands."""
     counts: list[dict[int, int]] = [{} for _ in plan.ranked]
     for row in buckets:
+        if row["ranked"] == PERSONS:
+            continue
         counts[row["ranked"]][row["bucket"]] = row["persons"]
     return {ranked: limits_of(counts[number], ranked.quantile.bands) for number, ranked in enumerate(plan.ranked)}
+
+
+def persons_from(buckets: Iterable[Row]) -> int:
+    """How many persons any source knows something of."""
+    return sum(row["persons"] for row in buckets if row["ranked"] == PERSONS)
 
 
 def populations_from(answers: DataFrame, *, most: int) -> DataFrame:
@@ -44,7 +45,7 @@ def populations_from(answers: DataFrame, *, most: int) -> DataFrame:
 
     Out: tag, value, count; of each tag one row without a value, which counts them all.
     """
-    counted = answers.where(F.col("tag") != TIMER).groupBy("tag", "value").count()
+    counted = answers.where(F.col("tag") >= 0).groupBy("tag", "value").count()
     # Each partition keeps `most` values of a tag before they meet: a tag may have as many values as persons.
     by_count = Window.partitionBy("tag").orderBy(F.desc("count"), "value")
     frequent = counted.withColumn("place", F.row_number().over(by_count)).where(F.col("place") <= most).drop("place")
@@ -52,6 +53,11 @@ def populations_from(answers: DataFrame, *, most: int) -> DataFrame:
     return frequent.unionByName(whole)
 
 
-def answers_from(features: DataFrame, plan: Plan, moment: Moment, limits: Limits) -> DataFrame:
-    """Rows of ANSWERS_DDL: every answer that is not `otherwise`, and one timer per person."""
-    return features.mapInArrow(answer_kernel(plan, moment, limits), ANSWERS_DDL)
+def answers_from(
+    facts: DataFrame, plan: Plan, moment: Moment, limits: Limits, *, moved: Moved | None = None
+) -> DataFrame:
+    """Rows of ANSWERS_DDL: every answer that is not `otherwise`, and one timer per person.
+
+    With `moved`, tags whose bands have other limits than before are answered under those as well.
+    """
+    return facts.mapInArrow(answer_kernel(plan, moment, limits, moved), ANSWERS_DDL)

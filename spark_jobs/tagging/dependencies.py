@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
 
+from spark_jobs.findings import listed
 from spark_jobs.tagging.definitions import (
     UNKNOWN,
     AllOf,
@@ -19,7 +20,6 @@ from spark_jobs.tagging.definitions import (
     Sensitivity,
     Tag,
 )
-from spark_jobs.tagging.findings import listed
 from spark_jobs.tagging.measures import (
     Attribute,
     Distribution,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from string import Template
 
-from spark_jobs.tagging.findings import Findings, listed, shown
+from spark_jobs.findings import Findings, listed, shown
 
 EACH = "each"
 VARIABLE = "[a-z][a-z0-9_]*"

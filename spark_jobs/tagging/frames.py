@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from spark_jobs.tagging.measures import Filter, Selection
+from spark_jobs.tagging.dispatch import Classes, classes_of
+from spark_jobs.tagging.measures import Selection, Span
 from spark_jobs.tagging.moment import Moment
-from spark_jobs.tagging.plan import Plan, SourcePlan
+from spark_jobs.tagging.plan import Plan
 from spark_jobs.tagging.vocabulary import SOURCE_NUMBERS
 
 Integers = npt.NDArray[np.int64]
 Positions = npt.NDArray[np.intp]
 Booleans = npt.NDArray[np.bool_]
+
+# Rules cost a few calls each per piece of work, whatever its size: so a piece is large.
+_ROWS_AT_ONCE = 200_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +37,45 @@ class Codes:
         hits = np.array([passes(value) for value in (*self.values, None)], dtype=np.bool_)
         return np.asarray(hits[self.codes])  # -1 is the last entry
 
+    @classmethod
+    def of(cls, texts: pa.Array) -> Codes:
+        """The codes of a text column."""
+        encoded = texts.dictionary_encode()
+        values = encoded.dictionary.to_pylist()
+        order = np.argsort(np.array(values, dtype=object), kind="stable") if values else np.zeros(0, dtype=np.intp)
+        ranks = np.empty(len(values) + 1, dtype=np.int64)
+        ranks[order] = np.arange(len(values))
+        ranks[-1] = -1
+        codes = pc.fill_null(encoded.indices.cast(pa.int64()), -1).to_numpy(zero_copy_only=False)
+        return cls(ranks[codes], tuple(values[position] for position in order))
 
-@dataclass(slots=True)
+    @classmethod
+    def nothing(cls, count: int) -> Codes:
+        """A column without any value."""
+        return cls(np.full(count, -1, dtype=np.int64), ())
+
+    def take(self, count: int, at: Positions, rows: Positions) -> Codes:
+        """A column of `count` in which the places `at` have the values of these rows."""
+        codes = np.full(count, -1, dtype=np.int64)
+        codes[at] = self.codes[rows]
+        return Codes(codes, self.values)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Rows of one selection in order of persons: whose they are, and where each person's begin."""
+
+    found: Positions
+    starts: Positions
+    people: Positions
+
+
+@dataclass
 class Frame:
-    """Facts of whole persons; `person` numbers them from 0, ascending. Rows of a selection are found once and kept."""
+    """Facts of whole persons; `person` numbers them from 0, ascending. What is found is kept for the next rule."""
 
+    plan: Plan
+    moment: Moment
     person_no: Integers
     person_id: pa.Array
     person: Positions
@@ -48,61 +86,87 @@ class Frame:
     last_at: Integers
     texts: tuple[Codes, ...]
     numbers: tuple[Integers, ...]
-    found: dict[Selection, Positions] = field(default_factory=dict)
+    _classes: dict[str, Classes] = field(default_factory=dict)
+    _groups: dict[Selection, Group] = field(default_factory=dict)
+    _by_value: dict[tuple[Selection, int], Positions] = field(default_factory=dict)
+    _windows: dict[Span, Booleans] = field(default_factory=dict)
 
     @property
     def persons(self) -> int:
         """How many persons the frame holds."""
         return len(self.person_no)
 
-    def select(self, selection: Selection, plan: Plan, moment: Moment) -> Positions:
+    @cached_property
+    def dates(self) -> Integers:
+        """The workspace's date of each row."""
+        return self.moment.dates(self.last_at)
+
+    def select(self, selection: Selection) -> Positions:
         """Positions of a selection's rows, in order of persons."""
-        if selection not in self.found:
-            mask = self._of_source(selection.source)
-            source = plan.source(selection.source)
-            for wanted in selection.where:
-                mask = mask & self._passing(wanted, source)
-            if selection.window is not None:
-                # A row's day, order or moment lies wholly before or after the start: days begin at the base's hour.
-                mask = mask & (self.last_at >= moment.start_of(selection.window))
-            self.found[selection] = np.flatnonzero(mask)
-        return self.found[selection]
+        return self.group(selection).found
 
-    def _passing(self, wanted: Filter, source: SourcePlan) -> Booleans:
-        if not wanted.is_number:
-            return self.texts[source.texts.index(wanted.field)].where(partial(passes_text, wanted))
-        slot = next(n for n, bins in enumerate(source.bins) if bins.field == wanted.field)
-        # Slots are shared: texts of other sources stand in them, too.
-        passing = source.bins[slot].passing(wanted)
-        return self.texts[len(source.texts) + slot].where(lambda position: position in passing)
+    def group(self, selection: Selection) -> Group:
+        """A selection's rows by person."""
+        if selection not in self._groups:
+            if selection.window is None:
+                found = self._of(selection.source).passing(selection.where)
+            else:
+                found = self.select(replace(selection, window=None))
+                found = found[self._since(selection.window)[found]]
+            people = self.person[found]
+            starts = starts_of(people)
+            self._groups[selection] = Group(found, starts, people[starts])
+        return self._groups[selection]
 
-    def _of_source(self, source: str) -> Booleans:
-        mask = self.source == SOURCE_NUMBERS[source]
-        if source == "purchase_lines":
-            # The hash is of buyer, order and store, and only orders that count are here.
-            orders = np.unique(self.part[self.source == SOURCE_NUMBERS["purchases"]])
-            mask = mask & np.isin(self.part, orders)
-        return np.asarray(mask, dtype=np.bool_)
+    def by_value(self, selection: Selection, slot: int) -> Positions:
+        """A selection's rows that have a value in a text slot, by person and value."""
+        whole = replace(selection, window=None)
+        if (whole, slot) not in self._by_value:
+            found, codes = self.select(whole), self.texts[slot].codes
+            found = found[codes[found] >= 0]
+            keys = self.person[found] * (len(self.texts[slot].values) + 1) + codes[found]
+            self._by_value[whole, slot] = found[np.argsort(keys, kind="stable")]
+        found = self._by_value[whole, slot]
+        return found if selection.window is None else found[self._since(selection.window)[found]]
+
+    def _since(self, window: Span) -> Booleans:
+        # A row's day, order or moment lies wholly before or after the start: days begin at the base's hour.
+        if window not in self._windows:
+            self._windows[window] = self.last_at >= self.moment.start_of(window)
+        return self._windows[window]
+
+    def _of(self, source: str) -> Classes:
+        if source not in self._classes:
+            rows = self.source == SOURCE_NUMBERS[source]
+            if source == "purchase_lines":
+                # The hash is of buyer, order and store, and only orders that count are here.
+                orders = np.unique(self.part[self.source == SOURCE_NUMBERS["purchases"]])
+                rows = rows & np.isin(self.part, orders)
+            columns = [(codes.codes, codes.values) for codes in self.texts]
+            self._classes[source] = classes_of(np.flatnonzero(rows), columns, self.plan.source(source))
+        return self._classes[source]
 
 
-def passes_text(wanted: Filter, value: str | None) -> bool:
-    """Whether a text, or None for none, passes a filter."""
-    match wanted.kind:
-        case "in":
-            return value in wanted.operands
-        case "not_in":
-            return value not in wanted.operands
-        case _:
-            return (value is not None) is wanted.operands[0]
+def starts_of(*keys: Integers | Positions) -> Positions:
+    """Where a new group begins in rows that are sorted by the keys."""
+    if not len(keys[0]):
+        return np.empty(0, dtype=np.intp)
+    is_new = np.ones(len(keys[0]), dtype=np.bool_)
+    is_new[1:] = keys[0][1:] != keys[0][:-1]
+    for key in keys[1:]:
+        is_new[1:] |= key[1:] != key[:-1]
+    return np.flatnonzero(is_new)
 
 
-def frame_of(table: pa.Table, plan: Plan) -> Frame:
+def frame_of(table: pa.Table, plan: Plan, moment: Moment) -> Frame:
     """The frame of facts of whole persons, sorted by person."""
     person_no = table["person_no"].to_numpy()
     is_first = np.ones(len(person_no), dtype=np.bool_)
     is_first[1:] = person_no[1:] != person_no[:-1]
     firsts = np.flatnonzero(is_first)
     return Frame(
+        plan,
+        moment,
         person_no=person_no[firsts],
         person_id=table["person_id"].take(pa.array(firsts)).combine_chunks(),
         person=np.cumsum(is_first) - 1,
@@ -111,39 +175,28 @@ def frame_of(table: pa.Table, plan: Plan) -> Frame:
         rows=table["rows"].to_numpy(),
         first_at=table["first_at"].to_numpy(),
         last_at=table["last_at"].to_numpy(),
-        texts=tuple(_codes(table[f"t{n}"]) for n in range(plan.text_slots)),
+        texts=tuple(Codes.of(table[f"t{n}"].combine_chunks()) for n in range(plan.text_slots)),
         numbers=tuple(pc.fill_null(table[f"x{n}"], 0).to_numpy() for n in range(plan.number_slots)),
     )
 
 
-def _codes(column: pa.ChunkedArray) -> Codes:
-    encoded = column.combine_chunks().dictionary_encode()
-    values = encoded.dictionary.to_pylist()
-    order = np.argsort(np.array(values, dtype=object), kind="stable") if values else np.zeros(0, dtype=np.intp)
-    ranks = np.empty(len(values) + 1, dtype=np.int64)
-    ranks[order] = np.arange(len(values))
-    ranks[-1] = -1
-    codes = pc.fill_null(encoded.indices.cast(pa.int64()), -1).to_numpy(zero_copy_only=False)
-    return Codes(ranks[codes], tuple(values[position] for position in order))
+def whole_persons(batches: Iterable[pa.RecordBatch], *, least: int = _ROWS_AT_ONCE) -> Iterator[pa.Table]:
+    """Batches put together, and cut at borders between persons, so that no person is in two pieces.
 
-
-def whole_persons(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
-    """Batches cut at borders between persons, so that no person is in two of them.
-
-    In:  batches sorted by person_no, empty ones allowed. Out: the same rows in the same order.
+    In:  batches sorted by person_no, empty ones allowed. Out: the same rows in the same order, some `least` at once.
     """
     held: list[pa.RecordBatch] = []
+    count = 0
     for batch in batches:
         if batch.num_rows == 0:
             continue
-        persons = batch.column("person_no").to_numpy()
-        start = int(np.searchsorted(persons, persons[-1], side="left"))
-        if start == 0 and held and held[-1].column("person_no")[0].as_py() == persons[0]:
-            held.append(batch)  # one person fills the whole batch, and the one before
-            continue
-        ready = [*held, batch.slice(0, start)]
-        if any(part.num_rows for part in ready):
-            yield pa.Table.from_batches(ready)
-        held = [batch.slice(start)]
+        held.append(batch)
+        count += batch.num_rows
+        if count >= least:
+            persons = batch.column("person_no").to_numpy()
+            border = int(np.searchsorted(persons, persons[-1], side="left"))
+            if border:  # else one person fills the whole batch, and goes on perhaps
+                yield pa.Table.from_batches([*held[:-1], batch.slice(0, border)])
+                held, count = [batch.slice(border)], batch.num_rows - border
     if held:
         yield pa.Table.from_batches(held)

@@ -1,43 +1,56 @@
-"""Compute the tags of every person of a workspace at one base time, publish them in one commit, record the changes."""
+"""Compute the tags of every person of a workspace at one base time, record the changes, publish all in one commit."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
-from pyspark.sql import DataFrame, Row, SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from spark_jobs.contracts.derived import PERSON_TAGS, TAG_CHANGES, TAG_TIMERS, TAG_VERSIONS
+from spark_jobs.contracts.derived import PERSON_TAGS, TAG_CHANGES, TAG_PUBLICATIONS, TAG_TIMERS, TAG_VERSIONS
+from spark_jobs.contracts.identity import IDENTITY_MAP
+from spark_jobs.contracts.schema import Table
 from spark_jobs.contracts.tables import table_named
 from spark_jobs.errors import TerminalError
 from spark_jobs.settings import Settings, Workspace
-from spark_jobs.storage import delta, runs
-from spark_jobs.storage.commits import Commit, newest_commits
+from spark_jobs.storage import delta, generations, runs
+from spark_jobs.storage.commits import newest_commits
 from spark_jobs.storage.delta import Lake, Transaction
-from spark_jobs.storage.snapshots import published_snapshot_id
-from spark_jobs.tagging.answers import TIMER
+from spark_jobs.storage.snapshots import Snapshot, published_map, published_snapshot
+from spark_jobs.tagging import publications
 from spark_jobs.tagging.calendar import moment_of
-from spark_jobs.tagging.changes import changes_between
-from spark_jobs.tagging.check import catalogue_of, moment_of_run
+from spark_jobs.tagging.changes import Before, Unmoved, changes_between
+from spark_jobs.tagging.check import Asked, catalogue_of, moment_of_run
 from spark_jobs.tagging.checking import check_catalogue
-from spark_jobs.tagging.computing import answers_from, buckets_from, features_from, limits_from, populations_from
+from spark_jobs.tagging.computing import answers_from, buckets_from, limits_from, persons_from, populations_from
 from spark_jobs.tagging.definitions import Catalogue, digest
+from spark_jobs.tagging.facts import facts_of
+from spark_jobs.tagging.limits import moved_since, named
 from spark_jobs.tagging.moment import Moment
 from spark_jobs.tagging.plan import Plan, compile_plan
-from spark_jobs.tagging.versions import State, definition_text, state_from, state_of, tables_read, watermark
+from spark_jobs.tagging.publications import (
+    Kind,
+    Labels,
+    Publication,
+    generation_of,
+    kind_of,
+    populations_of,
+    publication_from,
+)
+from spark_jobs.tagging.rows import TIMER, UNMOVED
+from spark_jobs.tagging.versions import State, state_of, tables_read
 
 log = logging.getLogger(__name__)
 
-# Commits of other workspaces and of upkeep may lie between two of one workspace.
-COMMITS_LOOKED_AT = 500
 MOST_VALUES_SHOWN = 100
+OWN_TABLES = (PERSON_TAGS, TAG_CHANGES, TAG_TIMERS, TAG_VERSIONS, TAG_PUBLICATIONS)
 
 
 @dataclass(slots=True)
@@ -56,27 +69,45 @@ class Clock:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What every step of a run needs."""
+    """What every step of a run needs; `before` is the state in force, None for the workspace's first."""
 
     lake: Lake
     catalogue: Catalogue
     plan: Plan
     moment: Moment
-    snapshot_id: str
-    stamps: Mapping[str, str]
+    snapshot: Snapshot
+    stamps: dict[str, str]
+    state: State
+    before: Publication | None
+    generation: str
     clock: Clock
 
     @property
-    def state(self) -> State:
-        """What the run is about to write."""
-        return state_of(self.catalogue, self.moment, snapshot_id=self.snapshot_id, stamps=self.stamps)
+    def kind(self) -> Kind:
+        """Whether what is computed replaces the state in force."""
+        return kind_of(self.state, self.before)
+
+    @property
+    def number(self) -> int:
+        """The number that the run aims at."""
+        return self.before.number + 1 if self.before else 1
+
+    @property
+    def labels(self) -> Labels:
+        """What the run's rows carry."""
+        return Labels(self.generation, self.state, tuple(tag.name for tag in self.catalogue.tags))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Whose tags, by which definitions, for which moment."""
     parser.add_argument("--workspace", required=True, metavar="NAME", help="workspace whose tags are computed")
-    parser.add_argument(
+    moments = parser.add_mutually_exclusive_group()
+    moments.add_argument(
         "--base", metavar="TIME", help="moment for which they hold, on the workspace's clocks; default: last midnight"
+    )
+    moments.add_argument("--day", metavar="DATE", help="the moment at which this date begins on the workspace's clocks")
+    moments.add_argument(
+        "--as-of", metavar="INSTANT", help="the last midnight before this instant (with its offset), whenever it runs"
     )
     parser.add_argument("--catalogue", metavar="DIR", type=Path, help="tag definitions; default: the shipped ones")
 
@@ -85,32 +116,41 @@ def preflight(settings: Settings, args: argparse.Namespace) -> None:
     """Refuse, before Spark starts, everything that is wrong with catalogue and base time."""
     workspace = settings.workspace(args.workspace)
     catalogue = catalogue_of(args.catalogue, workspace.name)
-    check_catalogue(catalogue, moment_of_run(args.base, workspace, catalogue))
+    check_catalogue(catalogue, moment_of_run(Asked(args.base, args.day, args.as_of), workspace, catalogue))
 
 
 def run(spark: SparkSession, settings: Settings, args: argparse.Namespace) -> dict[str, object]:
-    """Compute, publish in one commit, then append what changed; each may be repeated."""
+    """Compute and write, then publish in one commit; a run that finds nothing new publishes nothing."""
     lake, clock = Lake(spark, settings.storage_root), Clock()
     workspace = settings.workspace(args.workspace)
     with runs.recorded(lake, "tags", workspace.name) as record:
         with clock.step("prepare"):
-            work = _prepared(lake, args, workspace, clock)
-            _settle(lake, workspace.name)
-        facts = _compute(work)
-        record.rows_in, record.rows_out = _count(facts["persons"]), _count(facts["rows"])
-        record.detail = {"base_at": str(facts["base_at"]), "version": str(facts["version"])}
-    log.info("tags of %s: %d persons, %d rows", workspace.name, record.rows_in, record.rows_out)
-    return {**facts, "seconds": clock.seconds}
+            work = _prepared(lake, args, workspace, run_id=record.run_id, clock=clock)
+        standing = _standing(work)
+        done = standing or _compute(work)
+        with clock.step("clean"):
+            _forget(work)
+        record.rows_in, record.rows_out = done.persons, done.rows
+        facts = {"base_at": moment_of(done.state.base).isoformat(), "version": digest(done.state.as_facts())}
+        record.detail = {**facts, "generation": done.generation, "kind": done.kind}
+    log.info("tags of %s: %d persons, %d rows", workspace.name, done.persons, done.rows)
+    return {
+        **record.detail,
+        "workspace": workspace.name,
+        "snapshot_id": done.state.snapshot_id,
+        "changed": standing is None,
+        "persons": done.persons,
+        "rows": done.rows,
+        "changes": 0 if standing else done.changes,
+        "populations": done.populations_shown,
+        "versions": {name: version.version for name, version in done.state.tags.items()},
+        "seconds": clock.seconds,
+    }
 
 
-def _count(number: object) -> int:
-    assert isinstance(number, int)
-    return number
-
-
-def _prepared(lake: Lake, args: argparse.Namespace, workspace: Workspace, clock: Clock) -> Work:
+def _prepared(lake: Lake, args: argparse.Namespace, workspace: Workspace, *, run_id: str, clock: Clock) -> Work:
     catalogue = catalogue_of(args.catalogue, workspace.name)
-    moment = moment_of_run(args.base, workspace, catalogue)
+    moment = moment_of_run(Asked(args.base, args.day, args.as_of), workspace, catalogue)
     check_catalogue(catalogue, moment)
     plan = compile_plan(catalogue)
     names = tables_read(plan.sources)
@@ -119,126 +159,141 @@ def _prepared(lake: Lake, args: argparse.Namespace, workspace: Workspace, clock:
             f"{lake.root}: found no tables {missing}; run migration, ingest and identity first, or say under `history`"
             " of the catalogue that a source is not recorded (none)"
         )
-    snapshot_id = published_snapshot_id(lake)
+    # Before the versions: the map's newest version holds every snapshot that was published before it.
+    snapshot = published_snapshot(lake)
     stamps = {name: next(newest_commits(lake, table_named(name))).stamp for name in names}
-    for table in (PERSON_TAGS, TAG_CHANGES, TAG_TIMERS, TAG_VERSIONS):
+    for table in OWN_TABLES:
         delta.ensure(lake, table)
-    return Work(lake, catalogue, plan, moment, snapshot_id, stamps, clock)
+    state = state_of(catalogue, moment, snapshot_id=snapshot.snapshot_id, stamps=stamps)
+    before = _in_force(lake, workspace.name)
+    generation = generation_of(kind_of(state, before), before.number + 1 if before else 1, run_id)
+    return Work(lake, catalogue, plan, moment, snapshot, stamps, state, before, generation, clock)
 
 
-def _compute(work: Work) -> dict[str, object]:
-    state, clock, workspace = work.state, work.clock, work.catalogue.workspace
-    tables = {name: delta.read(work.lake, table_named(name), version=_version(s)) for name, s in work.stamps.items()}
-    features = features_from(tables, work.plan, work.moment, workspace=workspace).persist()
-    with clock.step("features"):
-        persons = features.count()
-        limits = limits_from(buckets_from(features, work.plan, work.moment).collect(), work.plan)
-    answers = answers_from(features, work.plan, work.moment, limits).persist()
+def _in_force(lake: Lake, workspace: str) -> Publication | None:
+    rows = delta.read(lake, TAG_PUBLICATIONS).where(_states_of(workspace))
+    newest = rows.orderBy(F.desc("number")).limit(1).collect()
+    return publication_from(newest[0]) if newest else None
+
+
+def _standing(work: Work) -> Publication | None:
+    """What is published of just this state, in force or beside it; a run that is repeated finds its own."""
+    if work.kind == "current":
+        return work.before if work.before and work.before.state == work.state else None
+    published = delta.read(work.lake, TAG_PUBLICATIONS).where(publications.looked_at(work.state, datetime.now(UTC)))
+    found = map(publication_from, published.orderBy("generation").collect())
+    return next((one for one in found if one.state == work.state), None)
+
+
+def _states_of(workspace: str) -> str:
+    return f"workspace_id = '{workspace}' AND kind = 'current'"
+
+
+def _compute(work: Work) -> Publication:
+    clock = work.clock
+    tables = {name: _read_from(work, name, _version(stamp)) for name, stamp in work.stamps.items()}
+    facts = facts_of(tables, work.plan, work.moment, workspace=work.state.workspace).persist()
+    with clock.step("facts"):
+        buckets = buckets_from(facts, work.plan, work.moment).collect()
+        persons, limits = persons_from(buckets), limits_from(buckets, work.plan)
+    is_state = work.before is not None and work.kind == "current"
+    moved = moved_since(work.before.limits, limits, work.plan) if work.before and is_state else None
+    answers = answers_from(facts, work.plan, work.moment, limits, moved=moved).persist()
     try:
         with clock.step("answers"):
             counted = populations_from(answers, most=MOST_VALUES_SHOWN).collect()
-        with clock.step("publish"):
-            _publish(answers, work, state)
+        with clock.step("write"):
+            _write(answers, work)
         with clock.step("changes"):
-            changes = _settle(work.lake, workspace)
+            unmoved = Unmoved(moved.tags if moved else frozenset(), work.labels.unmoved(answers, UNMOVED))
+            changes = _write_changes(work, unmoved) if work.kind == "current" else 0
     finally:
         answers.unpersist()
-        features.unpersist()
-    return {
-        "workspace": workspace,
-        "base_at": moment_of(work.moment.base).isoformat(),
-        "snapshot_id": work.snapshot_id,
-        "version": digest(state.as_facts()),
-        "persons": persons,
-        "rows": sum(row["count"] for row in counted if row["value"] is None),
-        "changes": changes,
-        "populations": _populations(work, counted, persons),
-        "versions": {name: version.version for name, version in state.tags.items()},
-    }
+        facts.unpersist()
+    done = Publication(
+        work.generation,
+        work.number,
+        work.kind,
+        work.state,
+        named(limits),
+        populations_of(work.catalogue, counted, persons, most=MOST_VALUES_SHOWN),
+        persons=persons,
+        rows=sum(row["count"] for row in counted if row["value"] is None),
+        changes=changes,
+    )
+    with clock.step("publish"):
+        _publish(done, work)
+    return done
+
+
+def _read_from(work: Work, name: str, version: int) -> DataFrame:
+    if name == IDENTITY_MAP.name:
+        return published_map(work.lake, work.snapshot, version=version)
+    return delta.read(work.lake, table_named(name), version=version)
 
 
 def _version(stamp: str) -> int:
     return int(stamp.partition("@")[0])
 
 
-def _populations(work: Work, counted: list[Row], persons: int) -> dict[str, dict[str, int]]:
-    """Tag to value to persons, the `otherwise` value included; of many values the most frequent."""
-    populations: dict[str, dict[str, int]] = {}
-    for number, tag in enumerate(work.catalogue.tags):
-        values = {row["value"]: row["count"] for row in counted if row["tag"] == number}
-        values[tag.rule.otherwise] = persons - values.pop(None, 0)
-        shown = sorted(values.items(), key=lambda item: (-item[1], item[0]))[:MOST_VALUES_SHOWN]
-        populations[tag.name] = dict(shown)
-    return populations
-
-
-def _publish(answers: DataFrame, work: Work, state: State) -> None:
-    """Versions first, so that no row ever names an unknown one; then all tags in one commit; then the timers."""
-    lake, where = work.lake, f"workspace_id = '{state.workspace}'"
-    _append_versions(work, state)
-    tags = [F.lit(tag.name) for tag in work.catalogue.tags]
-    versions = [F.lit(state.tags[tag.name].version) for tag in work.catalogue.tags]
-    number = F.col("tag") + 1
-    shared = {
-        "workspace_id": F.lit(state.workspace),
-        "next_change_at": F.timestamp_micros("next_change_at"),
-        "base_at": F.lit(moment_of(state.base)),
-        "snapshot_id": F.lit(state.snapshot_id),
-    }
-    rows = answers.where(F.col("tag") != TIMER).withColumns(
-        {**shared, "version": F.element_at(F.array(*versions), number), "tag": F.element_at(F.array(*tags), number)}
-    )
+def _write(answers: DataFrame, work: Work) -> None:
+    """Versions first, so that no row ever names an unknown one; then values and timers, which nobody sees yet."""
+    lake, labels = work.lake, work.labels
+    versions = labels.versions(work.catalogue, work.stamps)
+    made = lake.spark.createDataFrame(versions, TAG_VERSIONS.ddl).coalesce(1)
+    known = delta.read(lake, TAG_VERSIONS).select(*TAG_VERSIONS.key)
+    once = Transaction(f"tags/versions/{digest(work.state.as_facts())}", 1)
+    delta.append(made.join(known, list(TAG_VERSIONS.key), "left_anti"), lake, TAG_VERSIONS, once=once)
     # A tag is a partition: its rows go to as few files as its size asks for.
-    delta.replace_where(rows.hint("rebalance", "tag"), lake, PERSON_TAGS, where, facts=state.as_facts())
-    timers = answers.where(F.col("tag") == TIMER).withColumns(shared)
-    delta.replace_where(timers.hint("rebalance"), lake, TAG_TIMERS, where)
+    once = Transaction(f"tags/generation/{work.generation}", 1)
+    delta.append(labels.values(answers).hint("rebalance", "tag"), lake, PERSON_TAGS, once=once)
+    delta.append(labels.timers(answers, TIMER).hint("rebalance"), lake, TAG_TIMERS, once=once)
 
 
-def _append_versions(work: Work, state: State) -> None:
-    base_at, rows = moment_of(state.base), []
-    for tag in work.catalogue.tags:
-        mine = state.tags[tag.name]
-        read = json.dumps(watermark(tag, work.catalogue, work.stamps), sort_keys=True)
-        rows.append(
-            (state.workspace, tag.name, mine.version, mine.rule, base_at, state.snapshot_id, read, definition_text(tag))
-        )
-    made = work.lake.spark.createDataFrame(rows, TAG_VERSIONS.ddl).coalesce(1)
-    known = delta.read(work.lake, TAG_VERSIONS).select(*TAG_VERSIONS.key)
-    once = Transaction(f"tags/versions/{digest(state.as_facts())}", 1)
-    delta.append(made.join(known, list(TAG_VERSIONS.key), "left_anti"), work.lake, TAG_VERSIONS, once=once)
-
-
-def _settle(lake: Lake, workspace: str) -> int:
-    """Append the changes that the workspace's newest state brought, once; how many there are.
-
-    The transaction is the version of the state's own commit, so a run that died between the two is made good by the
-    next one, and a repeated one changes nothing.
-    """
-    states = _states(lake, workspace)
-    if not states:
-        return 0
-    (commit, after), before = states[0], states[1][1] if len(states) > 1 else None
-    settled = {"workspace": workspace, "state_version": commit.version}
-    if any(done.facts == settled for done in newest_commits(lake, TAG_CHANGES, limit=COMMITS_LOOKED_AT)):
-        return 0
-    is_mine = F.col("workspace_id") == workspace
-    old, new = (
-        delta.read(lake, PERSON_TAGS, version=version).where(is_mine)
-        for version in (commit.version - 1, commit.version)
-    )
-    changes = changes_between(old, new, before, after).withColumn("state_version", F.lit(commit.version)).persist()
-    once = Transaction(f"tags/changes/{workspace}/{delta.table_id(lake, PERSON_TAGS)}", commit.version)
-    delta.append(changes, lake, TAG_CHANGES, once=once, facts=settled)
+def _write_changes(work: Work, unmoved: Unmoved) -> int:
+    """What differs from the state in force; how many rows."""
+    before = None
+    if work.before is not None:
+        values, timers = (_rows(work, table, work.before.generation) for table in (PERSON_TAGS, TAG_TIMERS))
+        before = Before(values, timers, work.before.state)
+    changes = changes_between(before, _rows(work, PERSON_TAGS, work.generation), work.state, unmoved)
+    carried = {"state_version": F.lit(work.number), "generation": F.lit(work.generation)}
+    changes = changes.withColumns(carried).persist()
+    delta.append(changes, work.lake, TAG_CHANGES, once=Transaction(f"tags/generation/{work.generation}", 1))
     count = changes.count()
     changes.unpersist()
     return count
 
 
-def _states(lake: Lake, workspace: str) -> list[tuple[Commit, State]]:
-    """The newest two states of a workspace, newest first, with their commits."""
-    found = []
-    for commit in newest_commits(lake, PERSON_TAGS, limit=COMMITS_LOOKED_AT):
-        state = state_from(commit.facts)
-        if state is not None and state.workspace == workspace:
-            found.append((commit, state))
-    return found[:2]
+def _rows(work: Work, table: Table, generation: str) -> DataFrame:
+    return delta.read(work.lake, table).where(publications.exactly(work.state.workspace, [generation]))
+
+
+def _publish(done: Publication, work: Work) -> None:
+    """All that was written counts from this commit on; RetryableError where another run took the number."""
+    row = work.lake.spark.createDataFrame([done.as_row(datetime.now(UTC))], TAG_PUBLICATIONS.ddl)
+    if done.kind == "as_of":  # it takes no number, and whoever takes one meanwhile is nothing to it
+        once = Transaction(f"tags/as_of/{done.generation}", 1)
+        delta.append(row, work.lake, TAG_PUBLICATIONS, once=once)
+        return
+    within, writer = _states_of(done.state.workspace), f"tags/publications/{done.state.workspace}"
+    generations.publish(row, work.lake, TAG_PUBLICATIONS, within=within, writer=writer)
+
+
+def _forget(work: Work) -> None:
+    """Delete what no reader needs any more, and what runs that died or lost left behind.
+
+    Kept are the state in force, the one before it, which somebody may be reading, and as-of answers for a week.
+    """
+    workspace = work.state.workspace
+    published = delta.read(work.lake, TAG_PUBLICATIONS).where(F.col("workspace_id") == workspace)
+    states = published.where("kind = 'current'").orderBy(F.desc("number")).limit(2).collect()
+    kept, newest = [row["generation"] for row in states], states[0]["number"]
+    gone = publications.leftovers(workspace, newest, kept, now=datetime.now(UTC))
+    for table in (PERSON_TAGS, TAG_TIMERS):
+        generations.forget(work.lake, table, gone)
+    late = (F.col("state_version") > newest - publications.NUMBERS_LOOKED_AT) & (F.col("state_version") <= newest)
+    found = delta.read(work.lake, TAG_CHANGES).where((F.col("workspace_id") == workspace) & late)
+    lost = found.select("generation").distinct().join(published, "generation", "left_anti").collect()
+    if dead := [row["generation"] for row in lost if row["generation"] is not None]:
+        generations.forget(work.lake, TAG_CHANGES, publications.exactly(workspace, dead))

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from spark_jobs.tagging.aggregation import ABSENT
 from spark_jobs.tagging.calendar import DAY_US
 from spark_jobs.tagging.columns import (
     HIGHEST,
@@ -20,6 +19,7 @@ from spark_jobs.tagging.columns import (
     unknown_column,
 )
 from spark_jobs.tagging.definitions import Among
+from spark_jobs.tagging.features import ABSENT
 from spark_jobs.tagging.frames import Integers
 from spark_jobs.tagging.measures import (
     Attribute,
@@ -105,14 +105,24 @@ def _in_time(measure: First | Last | Recency | Since | Rhythm | Sequence | Then,
 
 def _leaving(selection: Selection, people: People) -> Integers:
     """When the earliest row leaves the window, or the window leaves the time of which history is not complete."""
+    if selection not in people.leaving:
+        people.leaving[selection] = _leaves(selection, people)
+    return people.leaving[selection]
+
+
+def _leaves(selection: Selection, people: People) -> Integers:
+    leaves = never(people)
     if selection.window is None:
-        return never(people)
+        return leaves
     first = people.number(First(selection))
-    leaves = people.moment.leaves(np.where(first == ABSENT, 0, first), selection.window)
+    known = np.flatnonzero(first != ABSENT)
+    leaves[known] = people.moment.leaves(first[known], selection.window)
+    is_complete = people.is_complete(selection)
+    if is_complete.all():
+        return leaves
     since = people.moment.complete_since[selection.source]
     completes = people.moment.leaves(np.array([since - 1]), selection.window)[0]
-    leaves = np.where(first == ABSENT, NEVER, leaves)
-    return np.where(people.is_complete(selection), leaves, np.minimum(leaves, completes))
+    return np.where(is_complete, leaves, np.minimum(leaves, completes))
 
 
 def _amount(measure: Count | Sum | Days | Between | Score, people: People) -> Column:
@@ -167,19 +177,21 @@ def _days_since(selection: Selection, people: People) -> Column:
 
 def _aged(instants: Integers, people: People) -> tuple[Integers, Integers]:
     """Days back to each instant, and when it will be one more; ABSENT and NEVER where there is none."""
-    moment, exists = people.moment, instants != ABSENT
-    days = moment.base_day - moment.days(np.where(exists, instants, moment.base - 1))
-    value = np.where(exists, days, ABSENT)
-    known = np.where(exists, instants, 0)
-    older = moment.calendar.earliest(moment.calendar.wall(known) + value * exists * DAY_US) + 1
-    return value, np.where(exists, moment.later(older), NEVER)
+    moment, calendar = people.moment, people.moment.calendar
+    value, next_at = np.full(people.count, ABSENT, dtype=np.int64), never(people)
+    known = np.flatnonzero(instants != ABSENT)
+    found = instants[known]
+    value[known] = moment.base_day - moment.days(found)
+    next_at[known] = moment.later(calendar.earliest(calendar.wall(found) + value[known] * DAY_US) + 1)
+    return value, next_at
 
 
 def _sequence(measure: Sequence | Then, people: People) -> Column:
     value = people.number(measure)
     exists = value != ABSENT
     window = measure.first.window or Span(1, "days")
-    leaves = np.where(exists, people.moment.leaves(np.where(exists, value, 0), window), NEVER)
+    leaves = never(people)
+    leaves[exists] = people.moment.leaves(value[exists], window)
     if isinstance(measure, Then):
         return known_column(value, exists, leaves)
     pending = people.number(Pending(measure))
@@ -188,7 +200,7 @@ def _sequence(measure: Sequence | Then, people: People) -> Column:
 
 def _text(measure: Preference | Distribution | Attribute | Given, people: People) -> Column:
     texts = people.text(measure)
-    exists = np.array([text is not None for text in texts], dtype=np.bool_)
+    exists = texts.codes >= 0
     next_at = _leaving(measure.of, people) if isinstance(measure, Preference | Distribution) else never(people)
     nothing = np.zeros(people.count, dtype=np.int64)
     return replace(known_column(nothing, exists, next_at), texts=texts)

@@ -125,11 +125,6 @@ class Plan:
     sources: tuple[SourcePlan, ...]
 
     @property
-    def positions(self) -> dict[Feature, int]:
-        """Where each feature stands among those of its kind."""
-        return {feature: n for features in (self.numbers, self.texts) for n, feature in enumerate(features)}
-
-    @property
     def attributes(self) -> tuple[str, ...]:
         """Attributes of the member's record that any tag asks for."""
         return tuple(sorted({feature.name for feature in self.texts if isinstance(feature, Attribute)}))

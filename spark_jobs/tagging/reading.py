@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import cast
 
-import yaml
-
+from spark_jobs.documents import parsed
 from spark_jobs.errors import TerminalError
+from spark_jobs.findings import Findings, Keys, shown
 from spark_jobs.tagging.definitions import UNKNOWN, Among, Catalogue, Head, Level, Rule, Sensitivity, Tag
 from spark_jobs.tagging.dependencies import put_together
 from spark_jobs.tagging.expanding import EACH, expanded, file_of
-from spark_jobs.tagging.findings import Findings, Keys, shown
 from spark_jobs.tagging.measures import Between, Count, Days, Measure, Quantile, Recency, Since
 from spark_jobs.tagging.reading_conditions import read_levels
 from spark_jobs.tagging.reading_head import HEAD_FILE, SENSITIVITIES, read_head
@@ -45,21 +44,6 @@ MISSING_KEYS: Keys = {"answer": True, "because": True}
 TAG_NAME = "[a-z0-9_]{1,64}"
 
 
-class _StrictLoader(yaml.SafeLoader):
-    """SafeLoader that refuses a key that stands twice, of which YAML would silently keep the last."""
-
-
-def _strict_mapping(loader: _StrictLoader, node: yaml.MappingNode) -> dict[Hashable, object]:
-    keys = [key.value for key, _ in node.value]
-    twice = sorted({str(key) for key in keys if keys.count(key) > 1})
-    if twice:
-        raise yaml.constructor.ConstructorError(None, None, f"key stands twice: {', '.join(twice)}", node.start_mark)
-    return loader.construct_mapping(node, deep=True)
-
-
-_StrictLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _strict_mapping)
-
-
 def read_catalogue(folder: Path) -> Catalogue:
     """The catalogue of a folder: `_catalogue.yaml` and one file per tag, or per tags of one kind.
 
@@ -69,7 +53,7 @@ def read_catalogue(folder: Path) -> Catalogue:
     if not files:
         raise TerminalError(f"catalogue {folder}: found no tag files (*.yaml); check --catalogue")
     problems: list[str] = []
-    head = read_head(_parsed(folder / HEAD_FILE, problems), problems)
+    head = read_head(parsed(folder / HEAD_FILE, problems), problems)
     tags = [tag for path in files for tag in _read_file(path, head, problems)]
     catalogue = put_together(head, tags, problems)
     if problems:
@@ -78,21 +62,9 @@ def read_catalogue(folder: Path) -> Catalogue:
     return catalogue
 
 
-def _parsed(path: Path, problems: list[str]) -> object:
-    try:
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=_StrictLoader)  # noqa: S506 - a SafeLoader
-    except OSError as error:
-        problems.append(f"{path.name}: cannot be read: {error.strerror}")
-    except UnicodeDecodeError as error:
-        problems.append(f"{path.name}: not UTF-8 at byte {error.start}")
-    except yaml.YAMLError as error:
-        problems.append(f"{path.name}: not valid YAML: {' '.join(str(error).split())}")
-    return None
-
-
 def _read_file(path: Path, head: Head, problems: list[str]) -> Iterator[Tag]:
     findings = Findings(path.name)
-    raw = _parsed(path, findings.problems)
+    raw = parsed(path, findings.problems)
     if raw is not None or not findings.problems:
         if isinstance(raw, dict) and isinstance(raw.get("tag"), str) and file_of(raw["tag"]) != path.stem:
             findings.add("tag", f"found '{raw['tag']}', wanted the file's name '{path.stem}'")

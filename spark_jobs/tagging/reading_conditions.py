@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from spark_jobs.findings import Findings, Keys, listed, shown
 from spark_jobs.tagging.definitions import (
     UNKNOWN,
     AllOf,
@@ -14,7 +15,6 @@ from spark_jobs.tagging.definitions import (
     Level,
     NotOf,
 )
-from spark_jobs.tagging.findings import Findings, Keys, listed, shown
 from spark_jobs.tagging.measures import Count, Distribution, Filter, Measure, Ratio, Selection, Sum
 from spark_jobs.tagging.reading_where import WINDOW_UNITS, Context, in_order, read_span
 from spark_jobs.tagging.vocabulary import MeasureType, decimals_of, type_of

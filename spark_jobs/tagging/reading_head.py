@@ -6,8 +6,8 @@ import re
 from collections import Counter
 from datetime import date
 
+from spark_jobs.findings import Findings, Keys, shown
 from spark_jobs.tagging.definitions import Head, Property, Sensitivity
-from spark_jobs.tagging.findings import Findings, Keys, shown
 from spark_jobs.tagging.vocabulary import ALWAYS_RECORDED, SOURCES
 
 HEAD_FILE = "_catalogue.yaml"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from spark_jobs.findings import Keys, listed, shown
 from spark_jobs.tagging.definitions import Sensitivity
-from spark_jobs.tagging.findings import Keys, listed, shown
 from spark_jobs.tagging.measures import (
     Attribute,
     Between,

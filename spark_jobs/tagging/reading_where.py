@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from spark_jobs.findings import Findings, Keys, listed, shown
 from spark_jobs.tagging.definitions import Head
-from spark_jobs.tagging.findings import Findings, Keys, listed, shown
 from spark_jobs.tagging.measures import Filter, FilterKind, Measure, Selection, Span, Unit
 from spark_jobs.tagging.vocabulary import Source, Sources, counted
 

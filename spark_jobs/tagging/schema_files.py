@@ -6,21 +6,17 @@ whether a comparison fits its measure) is left to it.
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
+from spark_jobs.documents import DRAFT, Schema, object_of, text_of
 from spark_jobs.tagging import reading, reading_conditions, reading_head, reading_measures, reading_where
 from spark_jobs.tagging.expanding import EACH, VARIABLE
-from spark_jobs.tagging.findings import Keys
 from spark_jobs.tagging.reading_measures import KINDS
 from spark_jobs.tagging.vocabulary import SOURCES, counted
 
 FOLDER = Path(__file__).with_name("schemas")
-_DRAFT = "https://json-schema.org/draft/2020-12/schema"
-Schema = dict[str, Any]
 
 TEXT: Schema = {"type": "string", "minLength": 1}
 NUMBER: Schema = {"type": "number"}
@@ -38,16 +34,6 @@ _FIELD: Schema = {"type": "string", "pattern": r"^[a-z_]+\..+$", "description": 
 def either(*choices: Schema) -> Schema:
     """One of these, or a name that `each` fills in."""
     return {"anyOf": [*choices, FILLED]}
-
-
-def object_of(keys: Keys, notes: Mapping[str, Schema]) -> Schema:
-    """An object with exactly these keys, with what is noted of each."""
-    return {
-        "type": "object",
-        "properties": {key: notes.get(key, {}) for key in keys},
-        "required": [key for key, is_required in keys.items() if is_required],
-        "additionalProperties": False,
-    }
 
 
 def list_of(item: Schema, *, least: int = 1, most: int | None = None) -> Schema:
@@ -144,7 +130,7 @@ def tag_schema() -> Schema:
     one = object_of(reading.FILE_KEYS, {**TAG_NOTES, EACH: _each()})
     comparisons = dict(_comparisons())
     return {
-        "$schema": _DRAFT,
+        "$schema": DRAFT,
         "title": "Tag",
         **one,
         "oneOf": [{"required": ["levels"]}, {"required": ["value"]}],
@@ -178,7 +164,7 @@ def head_schema() -> Schema:
     """The schema of `_catalogue.yaml`."""
     classed = {"type": "object", "propertyNames": _NAME, "additionalProperties": _CLASS}
     return {
-        "$schema": _DRAFT,
+        "$schema": DRAFT,
         "title": "Catalogue of tags",
         **object_of(reading_head.HEAD_KEYS, HEAD_NOTES),
         "$defs": {"names": {"anyOf": [list_of(_NAME, least=0), classed]}},
@@ -222,11 +208,6 @@ def _comparisons() -> Iterator[tuple[str, Schema]]:
 
 
 SCHEMAS = {"tag.json": tag_schema, "catalogue.json": head_schema}
-
-
-def text_of(schema: Schema) -> str:
-    """A schema as it stands in its file."""
-    return json.dumps(schema, indent=1, ensure_ascii=False) + "\n"
 
 
 def main() -> int:

@@ -61,7 +61,7 @@ def _compared(comparison: Comparison, columns: Mapping[Measure, Column], moment:
             return truth if comparison.operands[0] else Truth(~truth.possible, ~truth.certain, truth.next_at)
         case "equals" | "in":
             assert column.texts is not None
-            hits = np.isin(column.texts.astype(str), np.array(comparison.operands, dtype=str)) & column.exists
+            hits = column.texts.where(lambda value: value in comparison.operands) & column.exists
             return Truth(hits, hits | (column.may_exist & ~column.exists), column.next_at)
         case "within" | "older_than":
             span = comparison.operands[0]

@@ -17,16 +17,20 @@ _LOOKED_UP = {"purchase_lines": "core.products", "campaign_targets": "core.campa
 
 @dataclass(frozen=True, slots=True)
 class TagVersion:
-    """One version of one tag. basis: hash of what it was computed on, apart from rule and base time and snapshot."""
+    """One version of one tag. basis: hash of what it was computed on, apart from rule and base time and snapshot.
+
+    classes: the tag's sensitive classes, joined by commas; they stand on its rows, and are no part of the version.
+    """
 
     rule: str
     basis: str
     version: str
+    classes: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What one run wrote: versions by tag, with the base time (microseconds) and identity snapshot they share."""
+    """What one run writes: versions by tag, with the base time (microseconds) and identity snapshot they share."""
 
     workspace: str
     base: int
@@ -34,14 +38,12 @@ class State:
     tags: dict[str, TagVersion]
 
     def as_facts(self) -> dict[str, Any]:
-        """The state as a commit carries it."""
+        """The state as a publication carries it."""
         return asdict(self)
 
 
-def state_from(facts: Mapping[str, Any]) -> State | None:
-    """The state that a commit carries; None where it carries none."""
-    if set(facts) != {"workspace", "base", "snapshot_id", "tags"}:
-        return None
+def state_from(facts: Mapping[str, Any]) -> State:
+    """The state that a publication carries."""
     tags = {name: TagVersion(**version) for name, version in facts["tags"].items()}
     return State(facts["workspace"], facts["base"], facts["snapshot_id"], tags)
 
@@ -55,7 +57,7 @@ def state_of(catalogue: Catalogue, moment: Moment, *, snapshot_id: str, stamps: 
         basis = digest([watermark(tag, catalogue, stamps), since, moment.zone])
         # The calendar beside the zone: days and clock changes to come decide what is next.
         parts = [tag.name, tag.rule_hash, moment.base, moment.calendar.fingerprint, snapshot_id, basis]
-        tags[tag.name] = TagVersion(tag.rule_hash, basis, digest(parts))
+        tags[tag.name] = TagVersion(tag.rule_hash, basis, digest(parts), ",".join(tag.classes))
     return State(catalogue.workspace, moment.base, snapshot_id, tags)
 
 

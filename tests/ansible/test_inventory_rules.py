@@ -126,6 +126,21 @@ def test_heaps_have_the_defaults_of_their_roles_and_fit_into_what_components_nee
         assert problems({name: ["h1"]}, host_memory_mb=needs[name]) == []
 
 
+def test_as_many_drivers_as_the_pool_has_slots_fit_beside_airflow() -> None:
+    placed, driver = {"airflow": ["h1"]}, {"platform_driver_memory_mb": 1024}
+    assert problems(placed) == []
+    assert problems(placed, **driver, airflow_spark_slots=2, databank_memory_mb={"airflow": 3584}) == []
+    too_many = problems(placed, **driver, airflow_spark_slots=3, databank_memory_mb={"airflow": 3584})
+    assert too_many == ["airflow has 3584 MB for airflow_spark_slots 3"]
+    defaults = {
+        name: value
+        for role in ("airflow", "platform")
+        for name, value in yaml.safe_load((ANSIBLE / "roles" / role / "defaults" / "main.yml").read_text()).items()
+    }
+    named = {"airflow_spark_slots": 2, "platform_driver_memory_mb": 2048}
+    assert {name: defaults[name] for name in named} == named  # what the rules take where an inventory says nothing
+
+
 def test_an_executor_that_no_worker_can_give_is_refused() -> None:
     placed = {"spark_worker": ["h1"], "kafka": ["h1"]}
     assert problems(placed, platform_executor_memory_mb=1536, spark_worker_memory_mb=1536) == []

@@ -32,6 +32,7 @@ INVENTORY = {
                 "datanode": 512,
                 "metastore": 640,
                 "spark_worker": 2048,
+                "airflow": 3584,
             },
             "kafka_heap_mb": 384,
             "hdfs_namenode_heap_mb": 384,

@@ -11,9 +11,12 @@ from zoneinfo import ZoneInfo
 
 from spark_jobs.contracts.core import EVENTS, MEMBERS
 from spark_jobs.contracts.identifiers import IDENTIFIER_TYPES
+from spark_jobs.contracts.identity import IDENTIFIERS, IDENTITY_HOMES, IDENTITY_LINK_STATES, IDENTITY_LINKS, PERSONS
+from spark_jobs.people.system_time import known_at, newest_at
 from spark_jobs.settings import Settings, SparkSettings, Workspace
 from spark_jobs.storage import delta
 from spark_jobs.storage.delta import Lake, Transaction
+from spark_jobs.storage.snapshots import published_map, published_snapshot
 
 NOON = datetime(2017, 11, 1, 12, tzinfo=UTC)
 SCOPES = {"member_no": "grocery", "login": "shop", "device": "web", "cookie": "site", "unionid": "wx", "openid": "app1"}
@@ -67,6 +70,18 @@ def put(lake: Lake, events: list[tuple[Any, ...]], members: list[tuple[Any, ...]
             delta.append(frame, lake, table, once=Transaction("test", version))
 
 
+def decide_apart(lake: Lake, *pairs: tuple[str, str]) -> None:
+    """Write into the ledger that the two of each pair are not one person."""
+    numbers = {row.token: row.identifier_no for row in delta.read(lake, IDENTIFIERS).collect()}
+    rows = []
+    for names in pairs:
+        a, b = sorted(numbers[identifier(name)[2]] for name in names)
+        said = ("person", "-".join(names), 1, NOON, NOON, "a reviewer", "two people", "r", "manual")
+        rows.append((f"apart {a} {b}", a, b, "negative", True, *said))
+    frame = lake.spark.createDataFrame(rows, IDENTITY_LINKS.ddl)
+    delta.append(frame, lake, IDENTITY_LINKS, once=Transaction(f"decisions {pairs}", 1))
+
+
 def settings(lake: Lake) -> Settings:
     workspace = Workspace("grocery", ZoneInfo("America/New_York"), date(2017, 1, 1))
     spark = SparkSettings("local[2]", 1024, "unused", ())
@@ -78,5 +93,21 @@ def resolve(lake: Lake, **given: Any) -> dict[str, Any]:
     from spark_jobs.identity import job
     from spark_jobs.identity.components import ROOT_LINK_BUDGET
 
-    args = Namespace(**{"rebuild": False, "root_link_budget": ROOT_LINK_BUDGET, **given})
+    args = Namespace(**{"rebuild": False, "rules": None, "root_link_budget": ROOT_LINK_BUDGET, **given})
     return job.run(lake.spark, settings(lake), args)
+
+
+def seen_by_readers(lake: Lake) -> dict[str, set[Any]]:
+    """What readers see of the newest snapshot, without the moments and numbers of runs, which differ."""
+    snapshot = published_snapshot(lake)
+    names = delta.read(lake, IDENTIFIERS).select("identifier_no", "token")
+    homes = newest_at(delta.read(lake, IDENTITY_HOMES), ["identifier_no"], snapshot.at_us)
+    states = known_at(delta.read(lake, IDENTITY_LINK_STATES), snapshot.at_us)
+    persons = newest_at(delta.read(lake, PERSONS), ["person_id"], snapshot.at_us)
+    frames = {
+        "map": published_map(lake, snapshot).drop("identifier_no", "system_from", "snapshot_id"),
+        "persons": persons.select("person_id", "person_no", "survivor_id"),
+        "homes": homes.join(names, on="identifier_no").select("token", "person_id"),
+        "states": states.groupBy("state", "reason").count(),
+    }
+    return {name: {tuple(row) for row in rows.collect()} for name, rows in frames.items()}

@@ -49,7 +49,10 @@ AT_FIRST = [
     event("e1", 0, "login:eve", "device:e1"),
     event("e2", 5, "phone:eve", "openid:eve"),
     event("f1", 0, "login:fay", "device:f1"),
-    event("f2", 5, "phone:fay", "openid:fay"),
+    event("f2", 5, "phone:fay", "openid:fay", "device:f2"),
+    # One person of three identifiers, of whom two turn out to be somebody else's.
+    event("h1", 0, "login:hal", "phone:hal"),
+    event("h2", 5, "phone:hal", "unionid:hal"),
 ]
 LATER = [event("e3", -30 * 24 * 60, "login:eve", "phone:eve"), event("f3", 9, "login:fay", "phone:fay")]
 

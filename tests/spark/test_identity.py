@@ -6,8 +6,6 @@ a run left is read once, before the next one changes it.
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -15,84 +13,26 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from spark_jobs.contracts.core import EVENTS
-from spark_jobs.contracts.identity import IDENTIFIERS, IDENTITY_LINK_STATES, IDENTITY_LINKS, IDENTITY_MAP, PERSONS
+from spark_jobs.contracts.identity import (
+    IDENTIFIERS,
+    IDENTITY_HOMES,
+    IDENTITY_LINK_STATES,
+    IDENTITY_LINKS,
+    IDENTITY_MAP,
+    PERSONS,
+)
 from spark_jobs.contracts.operations import RUNS
 from spark_jobs.errors import TerminalError
 from spark_jobs.identity import mapping
-from spark_jobs.people.resolve import with_person
 from spark_jobs.storage import delta
 from spark_jobs.storage.delta import Lake
 from spark_jobs.storage.fingerprints import fingerprint
-from tests.spark.identity_rows import identifier, put, resolve
+from tests.spark.identity_found import Found, found, named, numbers
+from tests.spark.identity_rows import decide_apart, identifier, put, resolve
 from tests.spark.identity_stories import AT_FIRST, KIOSK, LATER, MEMBERS_AT_FIRST, put_kiosk
 
 HONEST = mapping.lasting
-TABLES = (IDENTIFIERS, IDENTITY_LINKS, PERSONS, IDENTITY_MAP, IDENTITY_LINK_STATES)
-
-
-@dataclass(frozen=True)
-class Found:
-    """What a run said and left."""
-
-    facts: dict[str, Any]
-    people: dict[str, set[str]]  # person_id: identifiers that it holds for ever
-    attributed: dict[str, str | None]  # event_id: person_id
-    states: dict[tuple[str, str], str]  # names of both ends of a link: its state and reason
-    survivors: dict[str, str]  # person_id: survivor_id
-    first_seen: dict[str, Any]
-    numbers: dict[str, set[Any]]
-
-    def holder(self, name: str) -> str:
-        """The person that holds `type:value` for ever; '' where nobody does."""
-        return next((person for person, held in self.people.items() if named(name) in held), "")
-
-    def states_of(self, *names: str) -> dict[str, int]:
-        """How many links of these identifiers are in which state."""
-        wanted = {named(name) for name in names}
-        return dict(Counter(state for ends, state in self.states.items() if wanted & set(ends)))
-
-
-def named(name: str) -> str:
-    kind, scope, value, _ = identifier(name)
-    return f"{kind}@{scope}/{value.hex()}"
-
-
-def found(lake: Lake, facts: dict[str, Any]) -> Found:
-    names = {
-        row.identifier_no: (f"{row.type}@{row.scope}/{row.token.hex()}", row.first_seen_at)
-        for row in delta.read(lake, IDENTIFIERS).collect()
-    }
-    people: dict[str, set[str]] = {}
-    lasting = delta.read(lake, IDENTITY_MAP).where("system_to IS NULL AND valid_from = TIMESTAMP '1900-01-01'")
-    for row in lasting.collect():
-        people.setdefault(row.person_id, set()).add(names[row.identifier_no][0])
-    rows = with_person(delta.read(lake, EVENTS), delta.read(lake, IDENTITY_MAP)).collect()
-    assert len(rows) == delta.read(lake, EVENTS).count()
-    return Found(
-        facts=facts,
-        people=people,
-        attributed={row.event_id: row.person_id for row in rows},
-        states={
-            (names[row.identifier_a][0], names[row.identifier_b][0]): f"{row.state}: {row.reason}"
-            for row in delta.read(lake, IDENTITY_LINK_STATES).collect()
-        },
-        survivors={row.person_id: row.survivor_id for row in delta.read(lake, PERSONS).collect()},
-        first_seen=dict(names.values()),
-        numbers=numbers(lake),
-    )
-
-
-def numbers(lake: Lake) -> dict[str, set[Any]]:
-    """Rows of the tables that give ids and numbers, without what differs from run to run."""
-    return {
-        table.name: set(
-            delta.read(lake, table)
-            .select(*[name for name in table.column_names if name not in ("run_id", "system_from")])
-            .collect()
-        )
-        for table in (IDENTIFIERS, PERSONS, IDENTITY_MAP)
-    }
+TABLES = (IDENTIFIERS, IDENTITY_LINKS, PERSONS, IDENTITY_HOMES, IDENTITY_MAP, IDENTITY_LINK_STATES)
 
 
 def published(lake: Lake) -> dict[str, Any]:
@@ -140,10 +80,7 @@ def merged(shared_lake: Lake, refused: object) -> Found:
 
 @pytest.fixture(scope="module")
 def separated(shared_lake: Lake, merged: Found) -> Found:
-    link = delta.read(shared_lake, IDENTITY_LINKS).where("event_id = 'f3'")
-    negative = {"kind": "negative", "link_id": "n", "author": "x", "reason": "two people", "run_id": "manual"}
-    apart = link.withColumns({name: F.lit(value) for name, value in negative.items()})
-    delta.append(apart, shared_lake, IDENTITY_LINKS, once=delta.Transaction("manual", 1))
+    decide_apart(shared_lake, ("login:fay", "phone:fay"), ("login:hal", "unionid:hal"))
     return found(shared_lake, resolve(shared_lake))
 
 
@@ -154,8 +91,8 @@ def test_a_login_joins_what_was_done_before(first: Found) -> None:
     assert first.holder("cookie:c1") not in {ann, ""}
     assert first.attributed["anonymous"] == ann
     # ann, cat and a cookie; two people, a device and a cookie alone; six of the hotline; two of the shared phone; two
-    # before the television; 5,000 of the kiosk; twice two who are one.
-    assert first.facts["persons"] == 3 + 4 + 6 + 2 + 2 + 5000 + 4
+    # before the television; 5,000 of the kiosk; twice two who are one; hal.
+    assert first.facts["persons"] == 3 + 4 + 6 + 2 + 2 + 5000 + 4 + 1
     assert (first.facts["persons with a member number"], first.facts["changed"]) == (9, True)
 
 
@@ -199,6 +136,7 @@ def test_a_kiosk_of_5000_logins_leaves_5000_persons(first: Found, shared_lake: L
     assert delta.read(shared_lake, IDENTITY_MAP).where(of_kiosk).count() == 0
 
 
+@pytest.mark.thorough
 def test_a_corrupted_row_stops_publication(refused: tuple[str, dict[str, Any], dict[str, Any]], merged: Found) -> None:
     said, before, after = refused
     assert "not published" in said
@@ -207,6 +145,7 @@ def test_a_corrupted_row_stops_publication(refused: tuple[str, dict[str, Any], d
         assert after[table.name] == before[table.name]
 
 
+@pytest.mark.thorough
 def test_a_run_that_failed_is_on_record(shared_lake: Lake, merged: Found) -> None:
     states = [row.state for row in delta.read(shared_lake, RUNS).orderBy("ended_at").collect()]
     assert states[:3] == ["succeeded", "failed", "succeeded"]
@@ -218,12 +157,12 @@ def test_a_late_link_merges_and_the_older_id_survives_and_both_resolve(
     older, younger = first.holder("login:eve"), first.holder("phone:eve")
     assert older != younger
     assert {merged.holder(name) for name in ("login:eve", "phone:eve", "openid:eve")} == {older}
-    # Of each of the two pairs: phone and OpenID change hands, one person is merged into another.
+    # Of each of the two pairs: phone and OpenID change hands, and one device; one person is merged into another.
     facts = merged.facts
-    assert (facts["map rows opened"], facts["map rows closed"], facts["registry rows changed"]) == (4, 4, 2)
+    assert (facts["map rows opened"], facts["map rows closed"], facts["registry rows changed"]) == (5, 5, 2)
     assert merged.survivors[younger] == older == merged.survivors[older]
-    numbers = [row.person_no for row in delta.read(shared_lake, PERSONS).collect()]
-    assert len(set(numbers)) == len(numbers)
+    numbered = {(row.person_no, row.person_id) for row in delta.read(shared_lake, PERSONS).collect()}
+    assert len({number for number, _ in numbered}) == len(numbered) == len(merged.survivors)
     past = delta.read(shared_lake, IDENTITY_MAP).where("system_to IS NOT NULL").collect()
     assert {row.person_id for row in past} >= {younger}
     assert older not in {row.person_id for row in past}
@@ -231,17 +170,30 @@ def test_a_late_link_merges_and_the_older_id_survives_and_both_resolve(
     assert seen[named("login:eve")] == seen[named("phone:eve")] < seen[named("openid:eve")]
 
 
+@pytest.mark.thorough
 def test_a_decision_keeps_two_identifiers_apart_and_gives_former_ids_back(
     first: Found, merged: Found, separated: Found
 ) -> None:
     login, phone = first.holder("login:fay"), first.holder("phone:fay")
     assert merged.holder("login:fay") == merged.holder("phone:fay") == login
     assert separated.facts["links blocked: separated by decision"] == 1
-    assert separated.holder("login:fay") == login
-    assert separated.holder("phone:fay") == separated.holder("openid:fay") == phone
+    assert separated.holder("login:fay") == separated.holder("device:f1") == login
+    # The older id does not follow the larger side: every identifier goes home.
+    assert {separated.holder(name) for name in ("phone:fay", "openid:fay", "device:f2")} == {phone}
     assert {separated.survivors[login], separated.survivors[phone]} == {login, phone}
 
 
+@pytest.mark.thorough
+def test_a_decision_holds_however_the_two_would_meet(first: Found, separated: Found) -> None:
+    # Nothing links the two directly: the weaker of the links between them gives way.
+    hal = first.holder("login:hal")
+    assert first.holder("unionid:hal") == first.holder("phone:hal") == hal
+    assert separated.facts["links parked: would join what a decision separates"] == 1
+    assert separated.holder("login:hal") == hal != separated.holder("unionid:hal") != ""
+    assert separated.facts["persons"] == first.facts["persons"]  # eve is one now, hal two, fay was merged in between
+
+
+@pytest.mark.thorough
 def test_a_rerun_changes_nothing(shared_lake: Lake, separated: Found) -> None:
     before = published(shared_lake)
     assert resolve(shared_lake)["changed"] is False
@@ -250,6 +202,7 @@ def test_a_rerun_changes_nothing(shared_lake: Lake, separated: Found) -> None:
     assert published(shared_lake) == before
 
 
+@pytest.mark.thorough
 def test_ids_and_numbers_follow_from_the_input_alone(first: Found, lake: Lake) -> None:
     put_kiosk(lake)
     put(lake, AT_FIRST[::-1][:12], MEMBERS_AT_FIRST[::-1])

@@ -10,7 +10,7 @@ import yaml
 from pyspark.sql import functions as F
 
 from migration.copying import copy_all
-from migration.deriving import derive
+from migration.deriving import Changed, derive
 from migration.healing import heal
 from migration.requeueing import requeue
 from migration.settling import settle
@@ -20,9 +20,9 @@ from spark_jobs.contracts.core import EVENTS, ORDER_LINES, ORDERS
 from spark_jobs.contracts.events import purchase_event_id
 from spark_jobs.contracts.schema import Table
 from spark_jobs.errors import TerminalError
-from spark_jobs.ingest.purchases import orders_from_lines, purchase_events
+from spark_jobs.ingest.purchases import PAID, orders_from_lines, purchase_events
 from spark_jobs.storage import delta
-from spark_jobs.storage.delta import Merged, Transaction
+from spark_jobs.storage.delta import Transaction
 from tests.migration_files import TOUCHPOINT, OldSystem, line, old_system, planned
 
 BASKETS = ("1", "2", "3")
@@ -71,14 +71,27 @@ def test_history_becomes_orders_and_purchase_events_beside_the_stream_s(work) ->
     delta.append(live, work.lake, ORDERS, once=Transaction("stream", 1))
     delta.append(purchase_events(live, app="x", terminal="y"), work.lake, EVENTS, once=Transaction("stream", 1))
     found = derive(work)
-    assert (found.orders, found.rows, found.replaced) == (3, Merged(inserted=6), 2)
+    assert (found.orders, found.rows, found.replaced) == (3, Changed(inserted=6), 2)
     as_lines_say(work)
     assert {row.event_id for row in delta.read(work.lake, EVENTS).collect()} == {
         purchase_event_id("grocery", basket, "330") for basket in BASKETS
     }
     versions = [delta.current_version(work.lake, table) for table in (ORDERS, EVENTS)]
-    assert derive(work).rows == Merged()
+    assert derive(work).rows == Changed()
     assert [delta.current_version(work.lake, table) for table in (ORDERS, EVENTS)] == versions
+
+
+@pytest.mark.thorough
+def test_an_order_that_history_itself_brought_is_not_derived_beside_it(work) -> None:
+    lines = delta.read(work.lake, ORDER_LINES).where("order_id = '3'")
+    brought = orders_from_lines(lines).withColumns({"origin": F.lit("migration/core.orders/a"), "status": F.lit("x")})
+    delta.append(brought, work.lake, ORDERS, once=Transaction("history", 1))
+    assert derive(work).rows == Changed(inserted=5)
+    assert {row.order_id: row.status for row in delta.read(work.lake, ORDERS).collect()} == {
+        **dict.fromkeys(BASKETS, PAID),
+        "3": "x",
+    }
+    verify_table(work, work.mappings[0])
 
 
 @pytest.mark.thorough
@@ -98,7 +111,7 @@ def test_a_requeued_line_of_a_derived_order_is_in_its_sums(work, old) -> None:
         TerminalError, match=r"core\.orders: 1 differ\n  core\.events: 1 differ\nrun `migration derive`"
     ):
         verify_table(mended, mended.mappings[0])
-    assert derive(mended).rows == Merged(updated=2)
+    assert derive(mended).rows == Changed(updated=2)
     as_lines_say(mended)
     (first,) = delta.read(work.lake, ORDERS).where("order_id = '1'").collect()
     assert (first["lines"], str(first["sales_value"]), first["ordered_at"].hour) == (2, "0.50", 9)
@@ -109,20 +122,20 @@ def test_a_requeued_line_of_a_derived_order_is_in_its_sums(work, old) -> None:
 @pytest.mark.parametrize(
     ("damage", "wanted"),
     [
-        pytest.param("DELETE FROM {lines} WHERE order_id = '3'", Merged(deleted=2), id="an order lost its lines"),
+        pytest.param("DELETE FROM {lines} WHERE order_id = '3'", Changed(deleted=2), id="an order lost its lines"),
         pytest.param(
             "UPDATE {lines} SET ordered_at = ordered_at - INTERVAL 40 DAYS, ordered_date = ordered_date - 40 "
             "WHERE order_id = '3'",
-            Merged(updated=2),
+            Changed(updated=2),
             id="another day",
         ),
-        pytest.param("UPDATE {orders} SET quantity = 9 WHERE order_id = '3'", Merged(updated=1), id="a wrong sum"),
+        pytest.param("UPDATE {orders} SET quantity = 9 WHERE order_id = '3'", Changed(updated=1), id="a wrong sum"),
         pytest.param(
             "INSERT INTO {orders} SELECT * FROM {orders} WHERE order_id = '3'",
-            Merged(inserted=1, deleted=2),
+            Changed(updated=1, deleted=1),
             id="an order twice",
         ),
-        pytest.param("DELETE FROM {lines}", Merged(deleted=6), id="no line is left"),
+        pytest.param("DELETE FROM {lines}", Changed(deleted=6), id="no line is left"),
     ],
 )
 def test_derived_rows_become_what_the_lines_say(work, damage, wanted) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from pyspark.sql import functions as F
 
+from migration.commits import derive_facts
 from migration.deriving import derive
 from migration.gate import check_green, verified_versions
 from migration.jobfile import Switch, Touchpoint
@@ -18,7 +19,9 @@ from migration.work import Work
 from spark_jobs.contracts.core import EVENTS, ORDER_LINES, ORDERS, PRODUCTS
 from spark_jobs.errors import TerminalError
 from spark_jobs.storage import delta
+from spark_jobs.storage.appending import Append
 from spark_jobs.storage.delta import Transaction
+from spark_jobs.storage.upserts import upsert
 from tests.migration_files import TOUCHPOINT
 from tests.settled_history import chunks
 from trino_catalog.connection import Trino
@@ -58,13 +61,15 @@ def work(at_rest: Work) -> Work:
 
 
 def put(work: Work, order_id: str, *, origin: str, live: int = 0) -> None:
-    """Another order beside those that are there, by a merge as `derive` does it or by the live stream."""
+    """Another order beside those that are there, by `derive` or by the live stream."""
     one = delta.read(work.lake, ORDERS).limit(1)
     row = one.withColumns({"order_id": F.lit(order_id), "origin": F.lit(origin)})
     if live:
         delta.append(row, work.lake, ORDERS, once=Transaction("stream", live))
     else:
-        delta.merge_changes(row.withColumn("is_gone", F.lit(False)), work.lake, ORDERS, within="true")
+        with Append(work.lake, ORDERS) as transaction:
+            transaction.write(row)
+            transaction.commit(facts=derive_facts(work.plan.plan_id, work.job.name, {}, run_id="another"))
 
 
 def test_what_was_derived_or_read_must_be_as_it_was_compared(work) -> None:
@@ -77,13 +82,13 @@ def test_what_was_derived_or_read_must_be_as_it_was_compared(work) -> None:
     values = dict.fromkeys(PRODUCTS.column_names) | {"workspace_id": "grocery", "product_id": "p"}
     values |= {"origin": "x", "origin_position": 1}
     row = work.lake.spark.createDataFrame([tuple(values.values())], PRODUCTS.ddl)
-    delta.merge_changes(row.withColumn("is_gone", F.lit(False)), work.lake, PRODUCTS, within="true")
+    upsert(row, work.lake, PRODUCTS, updated=["category"])
     with pytest.raises(TerminalError, match=r"before what the views read was changed: core\.products: 1 merges"):
         check_green(work)
     shadow(work, Trino("", Silent()), versions=versions)
     check_green(work)
     put(work, "of history", origin=chunks(work)[0].origin)
     with pytest.raises(
-        TerminalError, match=r"core\.orders was changed after it was verified .*: 1 merges; nothing was"
+        TerminalError, match=r"core\.orders was changed after it was verified .*: 1 commits of a migration; nothing was"
     ):
         check_green(work)

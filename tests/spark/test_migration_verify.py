@@ -114,10 +114,22 @@ def test_a_red_chunk_stays_red_until_it_is_repaired(at_rest) -> None:
 
 
 @pytest.mark.thorough
-def test_lost_refused_lines_turn_verification_red_until_they_are_repaired(at_rest) -> None:
-    at_rest.lake.spark.sql(f"DELETE FROM delta.`{at_rest.lake.path_of(QUARANTINE_ROWS)}`")
-    with pytest.raises(TerminalError, match="quarantine holds 0 records, the source has 1 bad ones"):
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        pytest.param("DELETE FROM {q}", "quarantine holds 0 records, the source has 1 bad ones", id="lost"),
+        pytest.param(
+            "UPDATE {q} SET position = position - 1",
+            "quarantine holds other records than the 1 bad ones of the source",
+            id="exchanged",
+        ),
+    ],
+)
+def test_damage_to_the_quarantine_turns_verification_red_until_it_is_repaired(at_rest, damage, says) -> None:
+    at_rest.lake.spark.sql(damage.format(q=f"delta.`{at_rest.lake.path_of(QUARANTINE_ROWS)}`"))
+    with pytest.raises(TerminalError, match=says):
         verify(at_rest)
+    assert states(at_rest) == {"a": "verified", "b": "failed", "c": "verified"}
     repair_chunk(at_rest, chunks(at_rest)[1].chunk_id)
     settled(at_rest)
     verify(at_rest)

@@ -1,4 +1,4 @@
-"""Delta by contract: properties, appends that happen once, merges, fingerprints."""
+"""Delta by contract: properties, appends that happen once, replacements."""
 
 from __future__ import annotations
 
@@ -9,14 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 import pandas as pd
 import pytest
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
 from spark_jobs.contracts.core import PRODUCTS
 from spark_jobs.contracts.derived import SESSIONS
 from spark_jobs.contracts.tables import TABLES
 from spark_jobs.errors import TerminalError
 from spark_jobs.storage import delta
-from spark_jobs.storage.delta import Lake, Merged, Transaction
+from spark_jobs.storage.delta import Lake, Transaction
 
 
 def products(lake: Lake, *numbers: int) -> DataFrame:
@@ -69,17 +68,6 @@ def test_an_append_that_another_writer_overtook_is_computed_anew(lake, tmp_path,
         slow.result()
     assert "appending to core.products met a concurrent commit, attempt 1" in caplog.text
     assert sorted(row.product_id for row in delta.read(lake, PRODUCTS).collect()) == ["1", "2", "3"]
-
-
-def test_a_merge_puts_in_and_takes_out_within_its_bounds_alone(lake) -> None:
-    delta.append(products(lake, 1, 2, 3), lake, PRODUCTS, once=Transaction("a", 1))
-    renamed = products(lake, 1, 2, 4, 5).withColumns({"category": F.lit("NEW"), "is_gone": F.col("product_id") > "3"})
-    gone = products(lake, 3).withColumn("is_gone", F.lit(True))
-    within = "old.origin_position <> 2"  # so number 2 is no match: it is put in beside the one that stands
-    merged = delta.merge_changes(renamed.union(gone), lake, PRODUCTS, within=within)
-    assert merged == Merged(inserted=1, updated=1, deleted=1)
-    found = sorted((row.product_id, row.category) for row in delta.read(lake, PRODUCTS).collect())
-    assert found == [("1", "NEW"), ("2", "NEW"), ("2", "SOAP")]
 
 
 def test_a_missing_column_is_named(lake) -> None:

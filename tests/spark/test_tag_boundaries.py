@@ -120,7 +120,7 @@ CASES = {
 def found(spark, tmp_path_factory) -> Iterator[dict[int, dict[str, str]]]:
     lake = Lake(spark, str(tmp_path_factory.mktemp("boundaries") / "lake"))
     write_lives(lake, {n: case.life for n, case in enumerate(CASES.values())}, device_since=DEVICE_SINCE)
-    args = argparse.Namespace(workspace="grocery", base=BASE, catalogue=None)
+    args = argparse.Namespace(workspace="grocery", base=BASE, day=None, as_of=None, catalogue=None)
     job.run(spark, settings_of(lake), args)
     answers: dict[int, dict[str, str]] = {n: dict(OTHERWISE) for n in range(len(CASES))}
     for row in delta.read(lake, PERSON_TAGS).where(f"tag IN {tuple(OTHERWISE)}").collect():

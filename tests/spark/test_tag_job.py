@@ -12,7 +12,7 @@ import pytest
 from pyspark.sql import functions as F
 
 from spark_jobs.contracts.core import ORDERS
-from spark_jobs.contracts.derived import PERSON_TAGS, TAG_CHANGES, TAG_TIMERS, TAG_VERSIONS
+from spark_jobs.contracts.derived import PERSON_TAGS, TAG_CHANGES, TAG_PUBLICATIONS, TAG_TIMERS, TAG_VERSIONS
 from spark_jobs.contracts.identity import IDENTITY_SNAPSHOTS
 from spark_jobs.contracts.tables import table_named
 from spark_jobs.errors import TerminalError
@@ -21,7 +21,7 @@ from spark_jobs.storage.delta import Lake
 from spark_jobs.storage.fingerprints import fingerprint
 from spark_jobs.tagging import job
 from spark_jobs.tagging.check import SHIPPED
-from spark_jobs.tagging.computing import answers_from, buckets_from, features_from, limits_from
+from spark_jobs.tagging.computing import answers_from, buckets_from, limits_from
 from spark_jobs.tagging.facts import facts_of
 from spark_jobs.tagging.moment import NEVER
 from spark_jobs.tagging.plan import compile_plan
@@ -62,7 +62,7 @@ CART = {
 
 
 def arguments(folder: Path | None, base: str = BASE) -> argparse.Namespace:
-    return argparse.Namespace(workspace="grocery", base=base, catalogue=folder)
+    return argparse.Namespace(workspace="grocery", base=base, day=None, as_of=None, catalogue=folder)
 
 
 def tables_of(lake: Lake, plan) -> dict[str, object]:
@@ -70,13 +70,18 @@ def tables_of(lake: Lake, plan) -> dict[str, object]:
 
 
 def state(lake: Lake) -> dict[tuple[str, str], str]:
-    return {(row["tag"], row["person_id"]): row["value"] for row in delta.read(lake, PERSON_TAGS).collect()}
+    """The state in force, as readers see it."""
+    published = delta.read(lake, TAG_PUBLICATIONS).where("kind = 'current'").orderBy(F.desc("number"))
+    generation = published.first()["generation"]  # type: ignore[index]
+    rows = delta.read(lake, PERSON_TAGS).where(F.col("generation") == generation).collect()
+    return {(row["tag"], row["person_id"]): row["value"] for row in rows}
 
 
 def folded(lake: Lake) -> dict[tuple[str, str], str]:
     """The state that the changes give, taken in their order."""
     values: dict[tuple[str, str], str] = {}
-    for row in delta.read(lake, TAG_CHANGES).orderBy("state_version").collect():
+    published = delta.read(lake, TAG_PUBLICATIONS).select("generation")
+    for row in delta.read(lake, TAG_CHANGES).join(published, "generation").orderBy("state_version").collect():
         key = (row["tag"], row["person_id"])
         assert values.pop(key, None) == row["old_value"], row
         if row["new_value"] is not None:
@@ -130,13 +135,13 @@ def test_spark_and_the_kernels_agree_on_random_histories(lake: Lake, tmp_path: P
     lives = random_lives(21, 150, base)
     write_lives(lake, dict(enumerate(lives)))
     plan, at = compile_plan(catalogue), moment(base, catalogue)
-    features = features_from(tables_of(lake, plan), plan, at, workspace="grocery").persist()  # type: ignore[arg-type]
-    limits = limits_from(buckets_from(features, plan, at).collect(), plan)
+    facts = facts_of(tables_of(lake, plan), plan, at, workspace="grocery").persist()  # type: ignore[arg-type]
+    limits = limits_from(buckets_from(facts, plan, at).collect(), plan)
     got: dict[tuple[str, int], tuple[str, int]] = {}
-    for row in answers_from(features, plan, at, limits).where("tag >= 0").collect():
+    for row in answers_from(facts, plan, at, limits).where("tag >= 0").collect():
         due = NEVER if row["next_change_at"] is None else row["next_change_at"]
         got[catalogue.tags[row["tag"]].name, row["person_no"]] = (row["value"], due)
-    features.unpersist()
+    facts.unpersist()
     wanted = answers(catalogue, lives, at)
     otherwise = {tag.name: tag.rule.otherwise for tag in catalogue.tags}
     assert got == {
@@ -183,32 +188,10 @@ def test_a_story_of_runs(lake: Lake, tmp_path: Path) -> None:
     (tags / "dormant.yaml").unlink()
     job.run(lake.spark, settings, arguments(tags, "2018-01-04T00:00"))
     assert state(lake) == {} == folded(lake)
-    for table in (PERSON_TAGS, TAG_CHANGES, TAG_VERSIONS, TAG_TIMERS):
+    assert delta.read(lake, PERSON_TAGS).select("generation").distinct().count() == 1, "the state before is kept"
+    for table in job.OWN_TABLES:
         keys = delta.read(lake, table).groupBy(*table.key).count().where("count > 1").count()
         assert keys == 0, table.name
-
-
-@pytest.mark.thorough
-def test_a_run_that_died_before_its_changes_is_made_good(lake: Lake, tmp_path: Path, monkeypatch) -> None:
-    tags, settings = tmp_path / "tags", settings_of(lake)
-    write_catalogue(tags, definition("bought"))
-    write_lives(lake, {0: Life(SINCE, [Order(local("2017-12-01T10:00"))]), 1: Life(SINCE, [])})
-    job.run(lake.spark, settings, arguments(tags))
-    add(lake, ORDERS, [order_row(1, 0, Order(local("2017-12-20T10:00")))])
-    settle, calls = job._settle, []
-
-    def dies_the_second_time(*given: object) -> int:
-        calls.append(given)
-        if len(calls) == 2:
-            raise KeyboardInterrupt
-        return settle(*given)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(job, "_settle", dies_the_second_time)
-    with pytest.raises(KeyboardInterrupt):
-        job.run(lake.spark, settings, arguments(tags))
-    assert state(lake) != folded(lake)
-    job.run(lake.spark, settings, arguments(tags))
-    assert state(lake) == folded(lake) == {("bought", "p0"): "true", ("bought", "p1"): "true"}
 
 
 @pytest.mark.thorough

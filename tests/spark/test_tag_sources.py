@@ -16,8 +16,9 @@ from spark_jobs.contracts.journeys import GIVEN_VALUES, ORDER_CHANGES, SHARE_ORD
 from spark_jobs.contracts.tables import table_named
 from spark_jobs.storage import delta
 from spark_jobs.storage.delta import Lake
-from spark_jobs.tagging.computing import answers_from, features_from
+from spark_jobs.tagging.computing import answers_from
 from spark_jobs.tagging.definitions import Catalogue
+from spark_jobs.tagging.facts import facts_of
 from spark_jobs.tagging.plan import compile_plan
 from spark_jobs.tagging.versions import tables_read
 from tests.tag_histories import HEAD, Click, Life, Order, catalogue_of, definition, local, moment
@@ -138,9 +139,9 @@ def answered(lake: Lake, catalogue: Catalogue) -> dict[str, set[int]]:
     """Tag to the persons who have it."""
     plan, at = compile_plan(catalogue), moment(BASE, catalogue)
     tables = {name: delta.read(lake, table_named(name)) for name in tables_read(plan.sources)}
-    features = features_from(tables, plan, at, workspace="grocery")
+    facts = facts_of(tables, plan, at, workspace="grocery")
     found: dict[str, set[int]] = {one.name: set() for one in catalogue.tags}
-    for row in answers_from(features, plan, at, {}).where("tag >= 0").collect():
+    for row in answers_from(facts, plan, at, {}).where("tag >= 0").collect():
         assert row["value"] == "true", row
         found[catalogue.tags[row["tag"]].name].add(row["person_no"])
     return found

@@ -10,12 +10,21 @@ import pytest
 
 from spark_jobs.contracts import core
 from spark_jobs.contracts.core import EVENTS, ORDER_LINES, PRODUCTS
-from spark_jobs.contracts.identity import IDENTITY_MAP
+from spark_jobs.contracts.derived import TAG_CHANGES, TAG_PUBLICATIONS
+from spark_jobs.contracts.identity import (
+    IDENTIFIERS,
+    IDENTITY_DECISIONS,
+    IDENTITY_LINK_STATES,
+    IDENTITY_LINKS,
+    IDENTITY_MAP,
+    IDENTITY_SNAPSHOTS,
+    PERSONS,
+)
 from spark_jobs.contracts.schema import Column, Table
 from spark_jobs.contracts.tables import TABLES
 from spark_jobs.errors import TerminalError
 from spark_jobs.settings import load
-from tests.trino_rows import event, held, line, product
+from tests.trino_rows import EPOCH, event, held, line, person, product, publication, row_of, snapshot, tag_change
 from trino_catalog.apply import apply
 from trino_catalog.connection import Trino
 from trino_catalog.definitions import load_views
@@ -169,8 +178,12 @@ def test_an_event_belongs_to_who_held_the_device_then(filled: Lake, trino: Trino
     noon = datetime(2017, 11, 5, 12, tzinfo=UTC)
     token = bytes(range(16))
     spans = [(datetime(1, 1, 1, tzinfo=UTC), noon, "ann"), (noon, datetime(9999, 12, 31, tzinfo=UTC), "bob")]
-    append(filled, IDENTITY_MAP, *(held(token, since, until, person) for since, until, person in spans))
+    late = noon.replace(hour=20)  # what a run wrote that died before it published, or publishes just now
+    ends = (None, late)
+    append(filled, IDENTITY_MAP, *(held(token, *span, system_to=end) for span, end in zip(spans, ends, strict=True)))
     append(filled, IDENTITY_MAP, held(token, *spans[0][:2], "of a former snapshot", system_to=noon))
+    append(filled, IDENTITY_MAP, held(token, *spans[1][:2], "of no snapshot", system_from=late))
+    append(filled, IDENTITY_SNAPSHOTS, snapshot(noon), snapshot(EPOCH))
     hours = {"before": 11, "at the border": 12, "after": 13}
     append(filled, EVENTS, *(event(name, noon.replace(hour=hour), token=token) for name, hour in hours.items()))
     append(filled, EVENTS, event("nobody", noon, token=b"?" * 16))
@@ -179,6 +192,51 @@ def test_an_event_belongs_to_who_held_the_device_then(filled: Lake, trino: Trino
     ).rows
     assert dict(rows) == {"before": "ann", "at the border": "bob", "after": "bob", "nobody": None}
     assert len(rows) == 4
+
+
+def test_a_merged_id_leads_to_who_lives_as_the_newest_snapshot_says(filled: Lake, trino: Trino) -> None:
+    noon = datetime(2017, 11, 5, 12, tzinfo=UTC)
+    append(filled, IDENTITY_SNAPSHOTS, snapshot(noon))
+    append(filled, PERSONS, person("cat", "cat", system_from=None), person("dan", "dan", system_from=EPOCH))
+    append(filled, PERSONS, person("dan", "cat", system_from=noon), person("eve", "cat", system_from=noon))
+    append(filled, PERSONS, person("cat", "dan", system_from=noon.replace(hour=20)))
+    rows = trino.ask("SELECT person_id, survivor_id, is_living FROM lake.core.persons_current ORDER BY person_id").rows
+    assert [tuple(row) for row in rows] == [("cat", "cat", True), ("dan", "cat", False), ("eve", "cat", False)]
+
+
+def test_a_link_is_shown_with_what_showed_and_what_decided_it(filled: Lake, trino: Trino) -> None:
+    noon, a, b = datetime(2017, 11, 5, 12, tzinfo=UTC), 901, 902
+    ends = {"identifier_a": a, "identifier_b": b}
+    append(filled, IDENTITY_SNAPSHOTS, snapshot(noon))
+    for number, name in ((a, "login"), (b, "phone")):
+        append(
+            filled, IDENTIFIERS, row_of(IDENTIFIERS, identifier_no=number, type=name, token=bytes([number % 256]) * 16)
+        )
+    append(
+        filled,
+        IDENTITY_LINK_STATES,
+        row_of(IDENTITY_LINK_STATES, **ends, state="used", reason="joins", system_from=EPOCH, system_to=noon),
+        row_of(IDENTITY_LINK_STATES, **ends, state="blocked", reason="separated by decision", system_from=noon),
+        row_of(IDENTITY_LINK_STATES, **ends, state="used", reason="later", system_from=noon.replace(hour=20)),
+    )
+    seen = [row_of(IDENTITY_LINKS, **ends, kind="co_occurrence", source="web", event_id=name) for name in ("e2", "e1")]
+    append(filled, IDENTITY_LINKS, *seen)
+    append(
+        filled,
+        IDENTITY_DECISIONS,
+        row_of(IDENTITY_DECISIONS, **ends, decision_id="d1", kind="unmerge", author="ann", reason="two people"),
+        row_of(IDENTITY_DECISIONS, **ends, decision_id="d0", kind="join", author="bob", reason="one person"),
+        row_of(IDENTITY_DECISIONS, decision_id="d2", kind="withdraw", withdraws="d0", author="bob"),
+    )
+    rows = trino.ask(
+        "SELECT state, reason, type_a, type_b, kind, event_id, observations, author FROM lake.core.identity_why "
+        f"WHERE identifier_a = {a} ORDER BY kind"
+    ).rows
+    head = ("blocked", "separated by decision", "login", "phone")
+    assert [tuple(row) for row in rows] == [
+        (*head, "co_occurrence", "e1", 2, None),
+        (*head, "unmerge", "d1", 1, "ann"),
+    ]
 
 
 def test_days_and_months_are_those_of_the_workspace(filled: Lake, trino: Trino) -> None:
@@ -192,3 +250,13 @@ def test_days_and_months_are_those_of_the_workspace(filled: Lake, trino: Trino) 
     append(filled, ORDER_LINES, *(line(name, moment) for name, moment in moments.items()))
     rows = dict(trino.ask("SELECT order_id, local_date FROM lake.sales.purchases").rows)
     assert {name: f"{day.day} {day:%b}" for name, day in rows.items() if name in moments} == {n: n for n in moments}
+
+
+def test_what_was_recorded_before_a_class_was_declared_is_sensitive_as_well(filled: Lake, trino: Trino) -> None:
+    noon = datetime(2017, 11, 5, 12, tzinfo=UTC)
+    append(filled, TAG_CHANGES, *(tag_change(tag, number) for tag in ("kids", "buyer", "gone") for number in (1, 2)))
+    append(filled, TAG_PUBLICATIONS, publication(1, noon, kids="", buyer="", gone=""))
+    append(filled, TAG_PUBLICATIONS, publication(2, noon, kids="minors", buyer=""))
+    for view, tags in (("change_history", {"buyer", "gone"}), ("sensitive_changes", {"kids"})):
+        rows = trino.ask(f"SELECT tag, state_version FROM lake.tags.{view} WHERE workspace_id = 'classes'").rows
+        assert sorted(map(tuple, rows)) == [(tag, number) for tag in sorted(tags) for number in (1, 2)]

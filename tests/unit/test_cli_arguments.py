@@ -32,6 +32,11 @@ from services.testing.runner import FOLDERS
             Wanted("tags", ("spark_jobs", "tags-check"), ("--json",)),
             id="another verb of an area is another job",
         ),
+        pytest.param(
+            ["profiles", "key", "list"],
+            Wanted("profiles", ("services", "profiles"), ("key", "list")),
+            id="an area whose process has verbs of its own",
+        ),
         pytest.param(["test"], Wanted("test"), id="all tiers"),
         pytest.param(["test", "unit", "spark"], Wanted("test", tiers=("unit", "spark")), id="two tiers"),
         pytest.param(["test", "--within", "55"], Wanted("test", within=55), id="for a time"),

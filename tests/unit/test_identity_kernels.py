@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spark_jobs.errors import TerminalError
-from spark_jobs.identity.batches import Numbers, in_pieces, in_whole_groups
-from spark_jobs.identity.rules import rule_version
-from spark_jobs.identity.unionfind import CLASHES, JOINED_ALREADY, JOINS, constrained_forest, stars
+from spark_jobs.identity.batches import Numbers, in_whole_groups
+from spark_jobs.identity.unionfind import CLASHES, JOINED_ALREADY, JOINS, KEPT_APART, constrained_forest
 from spark_jobs.identity.verification import certify, reached_by
+from tests.components import components_by_search
 
 Links = list[tuple[int, int]]
 LINKS = st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40)), min_size=1, max_size=80)
@@ -26,54 +26,44 @@ def ends(links: Links) -> tuple[Numbers, Numbers]:
     return np.array([a for a, _ in links], np.int64) + BIG, np.array([b for _, b in links], np.int64) + BIG
 
 
-def groups_by_search(links: Links) -> dict[int, int]:
-    """node: smallest node that can be reached."""
-    neighbours: dict[int, set[int]] = {}
-    for a, b in links:
-        neighbours.setdefault(a, set()).add(b)
-        neighbours.setdefault(b, set()).add(a)
-    found = {}
-    for node in neighbours:
-        seen, waiting = {node}, [node]
-        while waiting:
-            waiting += (new := neighbours[waiting.pop()] - seen)
-            seen |= new
-        found[node] = min(seen)
-    return found
-
-
-@UNHURRIED
-@given(LINKS)
-def test_stars_agree_with_a_search(links) -> None:
-    node, root = stars(*ends(links))
-    assert dict(zip(node - BIG, root - BIG, strict=True)) == groups_by_search(links)
-
-
-def ordered_union(links: Links, unique: Sequence[int]) -> tuple[list[int], list[int], list[int]]:
-    """The rule in words: one link after the other; a link joins unless the two groups hold the same unique key."""
+def ordered_union(links: Links, unique: Sequence[int], apart: Links) -> tuple[list[int], list[int], list[int]]:
+    """The rule in words: one link after the other; a link joins unless the two groups hold the same unique key, or the
+    two ends of a pair that must stay apart."""
     group = {node: frozenset({node}) for link in links for node in link}
     verdicts = []
     for a, b in links:
         keys = [{unique[node] for node in group[end]} - {0} for end in (a, b)]
+        both = group[a] | group[b]
         if group[a] is group[b]:
             verdicts.append(JOINED_ALREADY)
         elif keys[0] & keys[1]:
             verdicts.append(CLASHES)
+        elif any(x in both and y in both and x != y for x, y in apart):
+            verdicts.append(KEPT_APART)
         else:
             verdicts.append(JOINS)
-            joined = group[a] | group[b]
-            group.update(dict.fromkeys(joined, joined))
+            group.update(dict.fromkeys(both, both))
     return verdicts, [min(group[a]) for a, _ in links], [min(group[b]) for _, b in links]
 
 
 @UNHURRIED
-@given(LINKS, st.lists(st.integers(0, 3), min_size=41, max_size=41))
-def test_the_constrained_forest_agrees_with_the_rule_in_words(links, unique) -> None:
+@given(
+    LINKS,
+    st.lists(st.integers(0, 3), min_size=41, max_size=41),
+    st.lists(st.tuples(st.integers(0, 45), st.integers(0, 45)), max_size=4),
+)
+def test_the_constrained_forest_agrees_with_the_rule_in_words(links, unique, apart) -> None:
     keys = np.array(unique, np.int64)
     a, b = ends(links)
-    verdicts, a_label, b_label = constrained_forest(a, b, keys[a - BIG], keys[b - BIG])
-    wanted = ordered_union(links, unique)
+    verdicts, a_label, b_label = constrained_forest((a, b), (keys[a - BIG], keys[b - BIG]), ends(apart))
+    wanted = ordered_union(links, unique, apart)
     assert (verdicts.tolist(), (a_label - BIG).tolist(), (b_label - BIG).tolist()) == wanted
+
+
+def test_a_decision_holds_however_the_two_would_meet() -> None:
+    nothing = np.zeros(3, np.int64)
+    verdicts, _, _ = constrained_forest(ends([(1, 2), (2, 3), (3, 4)]), (nothing, nothing), ends([(1, 4), (9, 1)]))
+    assert verdicts.tolist() == [JOINS, JOINS, KEPT_APART]
 
 
 @UNHURRIED
@@ -81,7 +71,7 @@ def test_the_constrained_forest_agrees_with_the_rule_in_words(links, unique) -> 
 def test_reached_nodes_agree_with_a_search(rows) -> None:
     wanted = 0
     for person in {person for person, _, _ in rows}:
-        found = groups_by_search([(a, b) for p, a, b in rows if p == person])
+        found = components_by_search([(a, b) for p, a, b in rows if p == person])
         wanted += len(found) - len(set(found.values()))
     person, a, b = (np.array(column, np.int64) for column in zip(*rows, strict=True))
     assert reached_by(person, a, b) == wanted
@@ -112,21 +102,9 @@ def test_whole_groups_are_never_cut_and_no_row_is_lost(groups, size) -> None:
     assert [n for _, numbers in pieces for n in numbers.tolist()] == list(range(len(groups)))
 
 
-@UNHURRIED
-@given(st.lists(st.integers(0, 6), max_size=40), st.integers(1, 9), st.integers(1, 20))
-def test_pieces_lose_no_row(groups, size, rows) -> None:
-    pieces = list(in_pieces(batches(groups, size), rows))
-    assert [n for _, numbers in pieces for n in numbers.tolist()] == list(range(len(groups)))
-
-
 def test_the_verifier_says_what_is_broken() -> None:
     assert certify({"torn links": 0}, {"x": 3, "y": 3}) == {"torn links": 0, "x": 3, "y": 3}
     with pytest.raises(TerminalError, match="2 torn links"):
         certify({"torn links": 2}, {"x": 3, "y": 3})
     with pytest.raises(TerminalError, match="3 x; 4 y, wanted equal"):
         certify({"torn links": 0}, {"x": 3, "y": 4})
-
-
-def test_the_rules_have_one_version() -> None:
-    assert rule_version() == rule_version()
-    assert len(rule_version()) == 16

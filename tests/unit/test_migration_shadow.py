@@ -121,7 +121,7 @@ def test_a_body_reads_what_it_names_however_it_is_written_and_what_its_views_rea
     assert named_in(query) == named
     switch = Switch("sales.purchases", Body("", "SELECT 1 FROM lake.sales.purchases"), Body("", query))
     assert {table.name for table in tables_read(switch)} == {
-        *("core.orders", "core.events", "core.products", "core.order_lines", "tags.person_tags"),
+        *("core.orders", "core.events", "core.products", "core.order_lines", "tags.person_tags", "tags.publications"),
     }
     assert tables_read(None) == []
 

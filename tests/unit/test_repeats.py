@@ -30,7 +30,7 @@ def pieces_of(tasks: Sequence[Sequence[Hashes]]) -> Iterator[pa.RecordBatch]:
 
 
 def found_in(tasks: Sequence[Sequence[Hashes]]) -> list[int]:
-    return [int(one) for found in repeated_of(pieces_of(tasks)) for one in found]
+    return [int(one) for _, found in repeated_of(pieces_of(tasks)) for one in found]
 
 
 @pytest.mark.parametrize("pile", [1, 7, repeats.PILE])

@@ -40,6 +40,15 @@ def test_good_settings(tmp_path: Path) -> None:
     assert settings.workspace("grocery").zone.key == "America/New_York"
 
 
+def test_the_profile_api_is_set_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "settings.toml"
+    path.write_text(GOOD)
+    assert load(path).profiles is None
+    path.write_text(f'{GOOD}[profiles]\nurl = "sqlite:////data/profiles.sqlite"\n')
+    with pytest.raises(TerminalError, match=r"missing key 'address'.*missing key 'refusal_tag'"):
+        load(path)
+
+
 def test_every_problem_is_in_one_message(tmp_path: Path) -> None:
     path = tmp_path / "settings.toml"
     broken = GOOD.replace("driver_memory_mb = 1024", 'driver_memory_mb = "1024"').replace("[kafka]", "[kafak]")

@@ -83,11 +83,18 @@ def test_contracts_import_the_standard_library_alone() -> None:
 def test_a_dag_is_wiring_of_airflow_and_the_standard_library_alone() -> None:
     files = sorted((paths.REPO / "dags").rglob("*.py"))
     assert files
+    beside = {path.stem for path in files if path.stem.startswith("_")}
     for path in files:
-        foreign = {
-            name for name in imports_of(path) if name.partition(".")[0] not in {*sys.stdlib_module_names, "airflow"}
-        }
+        allowed = {*sys.stdlib_module_names, "airflow", *beside}
+        foreign = {name for name in imports_of(path) if name.partition(".")[0] not in allowed}
         assert not foreign, f"{path.name} imports {foreign}"
+
+
+def test_one_module_alone_starts_what_tasks_run() -> None:
+    starters = {"subprocess", "os.system", "os.execv", "airflow.providers.standard.operators.bash", "_child"}
+    for path in (paths.REPO / "dags").rglob("*.py"):
+        found = {name for name in imports_of(path) if name.startswith(tuple(starters))}
+        assert not found or path.stem in {"_spark", "_child"}, f"{path.name} imports {found}"
 
 
 def test_the_first_stage_of_setup_needs_no_installed_package() -> None:

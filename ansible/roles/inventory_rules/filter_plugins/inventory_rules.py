@@ -26,6 +26,7 @@ HEAPS: Mapping[str, Sequence[tuple[str, int]]] = {
     "trino_worker": [("trino_heap_mb", 3072)],
     "serving": [("services_ingest_driver_memory_mb", 1024)],
 }
+AIRFLOW_MB = 1280  # its four programs, without what tasks start
 WHOLE = "inventory"  # stands where a problem is not one host's
 
 
@@ -122,6 +123,7 @@ def _memory(host: str, own: Mapping[str, Any]) -> Iterator[Problem]:
         if one["group"] in own["group_names"]
     }
     yield from _heaps(host, own, needs)
+    yield from _drivers(host, own, needs)
     if int(own.get("platform_executor_memory_mb", 0)) > int(own.get("spark_worker_memory_mb", 4096)):
         found = f"platform_executor_memory_mb is {own['platform_executor_memory_mb']}"
         wanted = (
@@ -147,6 +149,17 @@ def _heaps(host: str, own: Mapping[str, Any], memory_mb: Mapping[str, int]) -> I
             found = f"{name} has {memory_mb[name]} MB for {given}"
             remedy = f"Raise databank_memory_mb of {name}, or lower what stands in it."
             yield _problem(host, "memory", found=found, wanted=f"{least} MB: an eighth more than these", remedy=remedy)
+
+
+def _drivers(host: str, own: Mapping[str, Any], memory_mb: Mapping[str, int]) -> Iterator[Problem]:
+    """Airflow's tasks start Spark on Airflow's own host: as many drivers at a time as its pool has slots."""
+    slots, driver_mb = int(own.get("airflow_spark_slots", 2)), int(own.get("platform_driver_memory_mb", 2048))
+    least = AIRFLOW_MB + slots * driver_mb * 9 // 8
+    if "airflow" in memory_mb and least > memory_mb["airflow"]:
+        found = f"airflow has {memory_mb['airflow']} MB for airflow_spark_slots {slots}"
+        wanted = f"{least} MB: {AIRFLOW_MB} for itself, and {slots} drivers of platform_driver_memory_mb {driver_mb}"
+        remedy = "Raise databank_memory_mb of airflow, or lower airflow_spark_slots."
+        yield _problem(host, "memory", found=found, wanted=wanted, remedy=remedy)
 
 
 def _stream(groups: Groups, hosts: Variables) -> Iterator[Problem]:

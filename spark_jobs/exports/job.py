@@ -1,0 +1,206 @@
+"""Write files for a receiver: tags of one published state, ids made for that receiver alone, and a manifest.
+
+The folder appears with all that is in it; the same export of the same state is made once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pyspark.sql import Column, DataFrame, Observation, SparkSession
+from pyspark.sql import functions as F
+
+from spark_jobs.contracts.derived import PERSON_TAGS, TAG_PUBLICATIONS, TAG_VERSIONS
+from spark_jobs.contracts.identity import IDENTITY_MAP, IDENTITY_SNAPSHOTS
+from spark_jobs.errors import TerminalError
+from spark_jobs.exports import rows as frames
+from spark_jobs.exports.definition import Export, read_export
+from spark_jobs.exports.manifest import NAME, Basis, File, folder_of, is_expired, manifest
+from spark_jobs.exports.pseudonyms import for_receiver
+from spark_jobs.people.system_time import known_at
+from spark_jobs.settings import Settings
+from spark_jobs.storage import checkpoints, delta, folders, runs
+from spark_jobs.storage.delta import Lake
+
+log = logging.getLogger(__name__)
+
+ROWS_OF_A_FILE = 250_000  # a file is hashed in one piece of memory
+_OPTIONS: Mapping[str, Mapping[str, Any]] = {
+    "csv": {"header": True, "escape": '"', "emptyValue": "", "nullValue": ""},
+    "jsonl": {"ignoreNullFields": False},
+    "orc": {"compression": "zstd"},
+    "parquet": {"compression": "zstd"},
+}
+_SPARKS_NAMES = {"jsonl": "json"}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which exports."""
+    parser.add_argument(
+        "files", nargs="+", type=Path, metavar="PATH", help="definitions of exports (YAML), or folders of them"
+    )
+    parser.add_argument("--check", action="store_true", help="check the definitions, export nothing")
+
+
+def preflight(_settings: Settings, args: argparse.Namespace) -> dict[str, object] | None:
+    """Refuse what is wrong with the definitions before Spark starts; with --check that is all."""
+    exports = [read_export(path) for path in definitions_in(args.files)]
+    names = [export.name for export in exports]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise TerminalError(f"exports {', '.join(twice)} stand in two files; wanted: a name for each")
+    return {"exports": names} if args.check else None
+
+
+def definitions_in(paths: Sequence[Path]) -> list[Path]:
+    """The files, and in place of each folder the `*.yaml` in it; TerminalError where that is nothing."""
+    found = [one for path in paths for one in (sorted(path.glob("*.yaml")) if path.is_dir() else [path])]
+    if missing := [str(path) for path in found if not path.is_file()]:
+        raise TerminalError(f"found no files {', '.join(missing)}; wanted: definitions of exports, or folders of them")
+    if not found:
+        raise TerminalError(f"found no *.yaml in {', '.join(map(str, paths))}; put definitions of exports there")
+    return found
+
+
+def run(spark: SparkSession, settings: Settings, args: argparse.Namespace) -> dict[str, object]:
+    """Make each export; where its files lie, and how many rows they have."""
+    lake, made = Lake(spark, settings.storage_root), {}
+    for export in map(read_export, definitions_in(args.files)):
+        settings.workspace(export.workspace)
+        with runs.recorded(lake, "exports", export.workspace) as record:
+            facts = _export(lake, export, settings.root_key_file, run_id=record.run_id)
+            record.rows_in = record.rows_out = facts["rows"]
+            record.detail = {"export": export.name, **facts}
+        made[export.name] = facts
+    return {"exports": made}
+
+
+def _export(lake: Lake, export: Export, key_file: Path, *, run_id: str) -> dict[str, Any]:
+    basis, otherwise = _basis(lake, export)
+    home = f"{lake.root}/exports/{export.workspace}/{export.name}"
+    expired = _expire(lake, home)
+    place = f"{home}/{folder_of(export, basis)}"
+    if folders.exists(lake, place):
+        rows = int(json.loads(folders.read_text(lake, f"{place}/{NAME}"))["rows"])
+        return {"folder": place, "rows": rows, "changed": False, "expired": expired}
+    with checkpoints.scratch(lake, "exports", run_id) as scratch:
+        made = f"{scratch.folder}/{export.name}"
+        found = frames.wide(*_published(lake, export, basis), export, otherwise)
+        count = _write(_for_receiver(lake, found, export, basis, key_file=key_file), export, made)
+        text = json.dumps(
+            manifest(export, basis, _files(lake, made), rows=count, made_at=datetime.now(UTC)),
+            ensure_ascii=False,
+            indent=1,
+        )
+        folders.write_text(lake, f"{made}/{NAME}", text + "\n")
+        is_ours = folders.put_in_place(lake, made, place)
+    log.info("%s: %d rows for %s", export.name, count, export.receiver)
+    return {"folder": place, "rows": count, "changed": is_ours, "expired": expired}
+
+
+def _basis(lake: Lake, export: Export) -> tuple[Basis, dict[str, str]]:
+    """The state of tags in force, and the value of each tag where a person has no row."""
+    if not delta.exists(lake, TAG_PUBLICATIONS):
+        raise TerminalError(f"{lake.root}: no tags are published; run `databank tags run` first")
+    states = delta.read(lake, TAG_PUBLICATIONS).where(
+        (F.col("workspace_id") == export.workspace) & (F.col("kind") == "current")
+    )
+    newest = states.orderBy(F.desc("number")).limit(1).collect()
+    if not newest:
+        raise TerminalError(f"no tags of {export.workspace} are published; run `databank tags run` first")
+    state = json.loads(newest[0]["state"])
+    _refuse(export, state["tags"])
+    versions = {name: {key: state["tags"][name][key] for key in ("rule", "version")} for name in export.tags}
+    basis = Basis(newest[0]["generation"], newest[0]["base_at"].astimezone(UTC), newest[0]["snapshot_id"], versions)
+    wanted = [one["version"] for one in versions.values()]
+    told = delta.read(lake, TAG_VERSIONS).where(F.col("tag").isin(*versions) & F.col("version").isin(*wanted))
+    found = {row["tag"]: json.loads(row["definition"]) for row in told.select("tag", "definition").collect()}
+    return basis, {name: found[name]["Tag"]["rule"]["Rule"]["otherwise"] for name in versions}
+
+
+def _refuse(export: Export, tags: Mapping[str, Mapping[str, str]]) -> None:
+    """Tags that do not exist, and sensitive ones that the purpose does not allow."""
+    if unknown := sorted(set(export.tags) - set(tags)):
+        raise TerminalError(
+            f"export {export.name}: no tags {', '.join(unknown)} are published; "
+            f"wanted: some of {', '.join(sorted(tags))}"
+        )
+    classes = {name: set(filter(None, tags[name].get("classes", "").split(","))) for name in export.tags}
+    if sensitive := {
+        name: found - set(export.classes) for name, found in classes.items() if found - set(export.classes)
+    }:
+        named = "; ".join(f"{name} ({', '.join(sorted(found))})" for name, found in sorted(sensitive.items()))
+        raise TerminalError(
+            f"export {export.name}: tags of sensitive classes: {named}. Leave them out; or, where the purpose allows "
+            "them, name their classes under `classes`"
+        )
+
+
+def _published(lake: Lake, export: Export, basis: Basis) -> tuple[DataFrame, DataFrame]:
+    """Everybody, and the tags of all: person_id; rows of `tags.person_tags`."""
+    tags = delta.read(lake, PERSON_TAGS).where(
+        (F.col("workspace_id") == export.workspace) & (F.col("generation") == basis.generation)
+    )
+    return frames.people(_map(lake, basis), _moment(basis)), tags
+
+
+def _for_receiver(lake: Lake, rows: DataFrame, export: Export, basis: Basis, *, key_file: Path) -> DataFrame:
+    """The rows as they are written: `person` and identifiers are ids that this receiver alone has."""
+    theirs = partial(for_receiver, receiver=export.receiver, key_file=key_file)
+    if export.identifiers:
+        tokens = frames.identifiers(_map(lake, basis), _moment(basis), export.identifiers)
+        rows = frames.with_identifiers(rows, theirs(tokens, "token"), as_text=export.format == "csv")
+    more = [frames.IDENTIFIERS] if export.identifiers else []
+    return theirs(rows, "person_id").select(F.col("person_id").alias(frames.PERSON), *export.columns, *more)
+
+
+def _map(lake: Lake, basis: Basis) -> DataFrame:
+    return known_at(delta.read(lake, IDENTITY_MAP), _known_us(lake, basis.snapshot_id))
+
+
+def _moment(basis: Basis) -> Column:
+    return F.timestamp_micros(F.lit(int(basis.base_at.timestamp() * 1_000_000)))
+
+
+def _known_us(lake: Lake, snapshot_id: str) -> int:
+    """Since when the snapshot is known; of one that was published again, the last time."""
+    moments = delta.read(lake, IDENTITY_SNAPSHOTS).where(F.col("snapshot_id") == snapshot_id)
+    return int(moments.agg(F.unix_micros(F.max("published_at"))).collect()[0][0])
+
+
+def _write(rows: DataFrame, export: Export, folder: str) -> int:
+    """Write the files; how many rows."""
+    counted = Observation()
+    writer = rows.observe(counted, F.count(F.lit(1)).alias("rows")).write
+    for name, value in _OPTIONS[export.format].items():
+        writer = writer.option(name, value)
+    writer = writer.option("maxRecordsPerFile", ROWS_OF_A_FILE)
+    writer = writer.option("mapreduce.fileoutputcommitter.marksuccessfuljobs", "false")
+    writer.format(_SPARKS_NAMES.get(export.format, export.format)).mode("errorifexists").save(folder)
+    return int(counted.get["rows"])
+
+
+def _files(lake: Lake, folder: str) -> list[File]:
+    """Every file with its hash, computed where it lies; one row a file comes here."""
+    read = lake.spark.read.format("binaryFile").load(folder)
+    hashed = read.select(F.element_at(F.split("path", "/"), -1).alias("name"), "length", F.sha2("content", 256))
+    return [File(*row) for row in hashed.collect()]
+
+
+def _expire(lake: Lake, home: str) -> int:
+    """Delete what this export made and nobody may have any more; how many folders."""
+    now = datetime.now(UTC)
+    gone = [
+        name
+        for name in folders.children(lake, home)
+        if is_expired(folders.read_text(lake, f"{home}/{name}/{NAME}"), now)
+    ]
+    for name in gone:
+        folders.delete(lake, f"{home}/{name}")
+    return len(gone)

@@ -1,0 +1,153 @@
+"""Tags in their topics, on a real broker: each message once, whatever dies or comes late; changes fold to the state."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from kafka import KafkaConsumer, TopicPartition
+from kafka.errors import KafkaError
+from pyspark.sql import SparkSession
+
+from services.embedded.stack import EmbeddedStack
+from spark_jobs.contracts.core import ORDERS
+from spark_jobs.contracts.topics import TAG_CHANGES_TOPIC, TAG_STATE_TOPIC
+from spark_jobs.exports import delivery_job
+from spark_jobs.exports.messages import COLUMNS
+from spark_jobs.exports.sending import Delivery, sender
+from spark_jobs.settings import Settings, load
+from spark_jobs.storage.delta import Lake
+from spark_jobs.tagging import job as tags_job
+from tests.spark.test_tag_job import state
+from tests.tag_histories import Life, Order, definition, local, write_catalogue
+from tests.tag_tables import add, order_row, settings_of, write_lives
+
+SINCE = local("2017-02-01T00:00")
+STATE, CHANGES = TAG_STATE_TOPIC.name, TAG_CHANGES_TOPIC.name
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStack]:
+    with EmbeddedStack(tmp_path_factory.mktemp("delivery") / "data", with_trino=False) as running:
+        yield running
+
+
+def held(stack: EmbeddedStack, topic: str, *, partition: int | None = None) -> list[Any]:
+    """Messages that a reader of whole transactions sees, in the order of each partition."""
+    options: dict[str, Any] = {"isolation_level": "read_committed", "consumer_timeout_ms": 3000}
+    consumer = KafkaConsumer(bootstrap_servers=stack.kafka_bootstrap, enable_auto_commit=False, **options)
+    numbers = [partition] if partition is not None else sorted(consumer.partitions_for_topic(topic) or ())
+    places = [TopicPartition(topic, number) for number in numbers]
+    consumer.assign(places)
+    consumer.seek_to_beginning(*places)
+    found = list(consumer)
+    consumer.close()
+    return found
+
+
+def rows(partition: int, *keys: str, value: str = "v") -> pa.RecordBatch:
+    """A publication's messages of one partition, its note last."""
+    given = [(partition, False, STATE, key, f"{value} {key}") for key in keys]
+    given += [(partition, True, STATE, "w", f"{value} note")]
+    return pa.RecordBatch.from_pylist([dict(zip(COLUMNS, row, strict=True)) for row in given])
+
+
+def delivery(stack: EmbeddedStack, number: int, group: str) -> Delivery:
+    return Delivery(stack.kafka_bootstrap, None, group, number, at_once=2)
+
+
+def test_a_sender_that_dies_and_one_that_is_repeated_send_each_message_once(stack: EmbeddedStack) -> None:
+    whole, first = rows(1, "a", "b", "c", "d", "e"), delivery(stack, 7, "dies")
+
+    def dying() -> Iterator[pa.RecordBatch]:
+        # Two transactions of two; the third is never begun, as the fourth row does not come.
+        yield whole.slice(0, 5)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        list(sender(first)(dying()))
+    before = [message.value for message in held(stack, STATE, partition=1)]
+    assert 0 < len(before) < whole.num_rows
+    sent = [batch.to_pylist() for batch in sender(first)([whole])]
+    assert sent == [[{"partition": 1, "sent": whole.num_rows - len(before)}]]
+    wanted = [value.encode() for value in whole.column("value").to_pylist()]
+    assert [message.value for message in held(stack, STATE, partition=1)] == wanted
+    assert [batch.to_pylist() for batch in sender(first)([whole])] == [[{"partition": 1, "sent": 0}]]
+    assert [message.value for message in held(stack, STATE, partition=1)] == wanted
+
+
+def test_a_sender_that_was_overtaken_writes_nothing_behind_the_newer_one(stack: EmbeddedStack) -> None:
+    old, new = rows(2, *"abcdefgh", value="old"), rows(2, *"abcdefgh", value="new")
+
+    def overtaken() -> Iterator[pa.RecordBatch]:
+        yield old.slice(0, 6)
+        assert sum(batch["sent"][0].as_py() for batch in sender(delivery(stack, 9, "late"))([new])) == new.num_rows
+        yield old.slice(6)
+
+    with pytest.raises(KafkaError):
+        list(sender(delivery(stack, 8, "late"))(overtaken()))
+    values = [message.value.decode() for message in held(stack, STATE, partition=2)]
+    assert values[-new.num_rows :] == new.column("value").to_pylist()
+    # And one that begins when a newer publication is there already has nothing to do.
+    assert [batch["sent"][0].as_py() for batch in sender(delivery(stack, 8, "late"))([old])] == [0]
+
+
+def tags(lake: Lake, folder: Path, *, kids: str) -> None:
+    made = {"measures": {"orders": {"count": "purchases"}}, "levels": None, "value": "orders"}
+    sensitive = definition("kids", **{"class": kids})
+    write_catalogue(folder, definition("bought"), definition("made", **made, otherwise="none"), sensitive)
+    given = {"workspace": "grocery", "base": "2018-01-01T00:00", "day": None, "as_of": None, "catalogue": folder}
+    tags_job.run(lake.spark, settings_of(lake), argparse.Namespace(**given))
+
+
+def deliver(lake: Lake, settings: Settings) -> dict[str, Any]:
+    found: Any = delivery_job.run(lake.spark, settings, argparse.Namespace(workspace="grocery"))["workspaces"]
+    return dict(found["grocery"])
+
+
+def test_topics_hold_the_state_and_changes_that_fold_to_it(
+    stack: EmbeddedStack, spark: SparkSession, tmp_path: Path
+) -> None:
+    lake = Lake(spark, str(tmp_path / "lake"))
+    settings = replace(load(stack.settings_path), storage_root=lake.root)
+    write_lives(lake, {n: Life(SINCE, [Order(local("2017-12-01T10:00"))] if n % 2 else []) for n in range(6)})
+    tags(lake, tmp_path / "tags", kids="none")
+    first = deliver(lake, settings)
+    assert (first["number"], first["publications"]) == (1, 1)
+    assert deliver(lake, settings) == {"number": 1, "publications": 0, "messages": 0}
+    add(
+        lake,
+        ORDERS,
+        [order_row(0, 1, Order(local("2017-12-05T10:00"))), order_row(1, 0, Order(SINCE, status="cancelled"))],
+    )
+    tags(lake, tmp_path / "tags", kids="minors")
+    assert deliver(lake, settings)["number"] == 2
+    wanted = {key: value for key, value in state(lake).items() if key[0] != "kids"}
+
+    compacted: dict[tuple[str, str], str] = {}
+    for message in held(stack, STATE):
+        parts = message.key.decode().split("/")
+        if parts[0] != "grocery" or len(parts) != 3:
+            continue
+        compacted.pop((parts[1], parts[2]), None)
+        if message.value is not None:
+            compacted[parts[1], parts[2]] = json.loads(message.value)["value"]
+    assert compacted == wanted
+
+    folded: dict[tuple[str, str], str] = {}
+    changes = [json.loads(message.value) for message in held(stack, CHANGES)]
+    for one in sorted((one for one in changes if "tag" in one), key=lambda one: one["state_version"]):
+        key = one["tag"], one["person_id"]
+        assert folded.pop(key, None) == one["old_value"], one
+        if one["new_value"] is not None:
+            folded[key] = one["new_value"]
+    # Of a tag that became sensitive no change is told any more.
+    assert {key: value for key, value in folded.items() if key[0] != "kids"} == wanted
+    notes = [one["state_version"] for one in changes if "generation" in one]
+    assert sorted(notes) == [1] * TAG_CHANGES_TOPIC.partitions + [2] * TAG_CHANGES_TOPIC.partitions
