@@ -19,7 +19,7 @@ from pyspark.sql import functions as F
 
 from spark_jobs.contracts.derived import PERSON_TAGS, TAG_PUBLICATIONS, TAG_VERSIONS
 from spark_jobs.contracts.identity import IDENTITY_MAP, IDENTITY_SNAPSHOTS
-from spark_jobs.errors import TerminalError
+from spark_jobs.errors import RetryableError, TerminalError
 from spark_jobs.exports import rows as frames
 from spark_jobs.exports.definition import Export, read_export
 from spark_jobs.exports.manifest import NAME, Basis, File, folder_of, is_expired, manifest
@@ -117,7 +117,8 @@ def _basis(lake: Lake, export: Export) -> tuple[Basis, dict[str, str]]:
     state = json.loads(newest[0]["state"])
     _refuse(export, state["tags"])
     versions = {name: {key: state["tags"][name][key] for key in ("rule", "version")} for name in export.tags}
-    basis = Basis(newest[0]["generation"], newest[0]["base_at"].astimezone(UTC), newest[0]["snapshot_id"], versions)
+    base_at, rows = newest[0]["base_at"].astimezone(UTC), newest[0]["rows"]
+    basis = Basis(newest[0]["generation"], base_at, newest[0]["snapshot_id"], versions, rows)
     wanted = [one["version"] for one in versions.values()]
     told = delta.read(lake, TAG_VERSIONS).where(F.col("tag").isin(*versions) & F.col("version").isin(*wanted))
     found = {row["tag"]: json.loads(row["definition"]) for row in told.select("tag", "definition").collect()}
@@ -143,10 +144,19 @@ def _refuse(export: Export, tags: Mapping[str, Mapping[str, str]]) -> None:
 
 
 def _published(lake: Lake, export: Export, basis: Basis) -> tuple[DataFrame, DataFrame]:
-    """Everybody, and the tags of all: person_id; rows of `tags.person_tags`."""
-    tags = delta.read(lake, PERSON_TAGS).where(
+    """Everybody, and the tags of all: person_id; rows of `tags.person_tags`.
+
+    RetryableError where rows of the generation are gone: newer states came meanwhile, and it was deleted.
+    """
+    version = delta.current_version(lake, PERSON_TAGS)
+    tags = delta.read(lake, PERSON_TAGS, version=version).where(
         (F.col("workspace_id") == export.workspace) & (F.col("generation") == basis.generation)
     )
+    if (found := tags.count()) != basis.rows:
+        raise RetryableError(
+            f"export {export.name}: generation {basis.generation} has {found:,} rows, wanted {basis.rows:,}: newer "
+            "states were published meanwhile; start the export again, and it takes the newest"
+        )
     return frames.people(_map(lake, basis), _moment(basis)), tags
 
 

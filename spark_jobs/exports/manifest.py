@@ -15,12 +15,13 @@ NAME = "manifest.json"
 
 @dataclass(frozen=True, slots=True)
 class Basis:
-    """The state of tags that is exported: generation, its base time, identity snapshot, versions of the tags."""
+    """The state of tags that is exported: generation, base time, identity snapshot, versions of tags, rows of all."""
 
     generation: str
     base_at: datetime
     snapshot_id: str
     versions: Mapping[str, Mapping[str, str]]
+    rows: int
 
 
 @dataclass(frozen=True, slots=True)

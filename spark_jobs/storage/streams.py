@@ -9,6 +9,7 @@ from py4j.protocol import Py4JJavaError
 
 from spark_jobs.errors import RetryableError, TerminalError
 from spark_jobs.storage.delta import Lake
+from spark_jobs.storage.folders import read_text
 from spark_jobs.storage.hadoop import file_system
 
 ID_FILE = "stream_id"
@@ -60,7 +61,7 @@ def first_offsets(lake: Lake, checkpoint: str) -> str | None:
     """
     path = f"{checkpoint}/sources/0/0"
     files, qualified = file_system(lake, path)
-    return _text(lake, files, path) if files.exists(qualified) else None
+    return read_text(lake, path) if files.exists(qualified) else None
 
 
 def committed_offsets(lake: Lake, checkpoint: str) -> str | None:
@@ -72,13 +73,4 @@ def committed_offsets(lake: Lake, checkpoint: str) -> str | None:
     numbers = [int(name) for name in names if name.isdecimal()]
     if not numbers:
         return None
-    return _text(lake, files, f"{checkpoint}/offsets/{max(numbers)}")
-
-
-def _text(lake: Lake, files: Any, path: str) -> str:  # noqa: ANN401 - a Java object
-    jvm: Any = lake.spark._jvm  # noqa: SLF001 - pyspark offers no public way to Hadoop's files
-    stream = files.open(jvm.org.apache.hadoop.fs.Path(path))
-    try:
-        return str(jvm.org.apache.commons.io.IOUtils.toString(stream, "UTF-8"))
-    finally:
-        stream.close()
+    return read_text(lake, f"{checkpoint}/offsets/{max(numbers)}")

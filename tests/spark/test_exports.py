@@ -15,7 +15,8 @@ import yaml
 from pyspark.sql import SparkSession
 
 from spark_jobs.contracts.core import ORDERS
-from spark_jobs.errors import TerminalError
+from spark_jobs.contracts.derived import TAG_TIMERS
+from spark_jobs.errors import RetryableError, TerminalError
 from spark_jobs.exports import job
 from spark_jobs.protection.keys import create_root_key_file
 from spark_jobs.settings import Settings
@@ -154,3 +155,13 @@ def test_a_new_state_has_files_of_its_own_and_old_ones_go_in_time(place: tuple[L
     assert (third["expired"], third["changed"]) == (1, False)
     assert not Path(first["folder"]).exists()
     assert Path(second["folder"]).is_dir()
+
+
+def test_a_generation_whose_rows_are_gone_is_not_taken_for_nobodys(
+    place: tuple[Lake, Settings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake, settings = place
+    monkeypatch.setattr(job, "PERSON_TAGS", TAG_TIMERS)  # rows of the same columns, and fewer
+    with pytest.raises(RetryableError, match="newer states were published meanwhile"):
+        export(tmp_path, settings, lake, export="gone")
+    assert not Path(f"{lake.root}/exports/grocery/gone").exists()

@@ -30,7 +30,7 @@ GIVEN: dict[str, Any] = {
     "format": "csv",
     "keep_days": 30,
 }
-BASIS = Basis("0001-run", datetime(2026, 11, 28, tzinfo=UTC), "s1", {"rfm": {"rule": "r", "version": "v"}})
+BASIS = Basis("0001-run", datetime(2026, 11, 28, tzinfo=UTC), "s1", {"rfm": {"rule": "r", "version": "v"}}, rows=9)
 
 
 def written(folder: Path, **changed: Any) -> Path:
