@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import os
 import subprocess
@@ -150,11 +151,24 @@ def _environment(known: State) -> dict[str, str]:
     """Ansible's own, with what SSH remembers of hosts and connections kept apart for each cluster."""
     folder = known.folder / "ssh"
     return {
+        **_strategy(),
         **os.environ,
         "ANSIBLE_CONFIG": str(_ANSIBLE / "ansible.cfg"),
         "ANSIBLE_HOME": str(paths.state_dir() / "ansible"),
         "ANSIBLE_SSH_CONTROL_PATH_DIR": str(folder),
         "ANSIBLE_SSH_COMMON_ARGS": f"-o UserKnownHostsFile={folder / 'known_hosts'}",
+    }
+
+
+def _strategy() -> dict[str, str]:
+    """Tasks run in one interpreter a host (Mitogen) where the control node has it; ANSIBLE_STRATEGY=linear goes without."""
+    found = importlib.util.find_spec("ansible_mitogen")
+    if found is None or found.origin is None:
+        return {}
+    return {
+        "ANSIBLE_STRATEGY": "mitogen_linear",
+        "ANSIBLE_STRATEGY_PLUGINS": str(Path(found.origin).parent / "plugins" / "strategy"),
+        "ANSIBLE_DEPRECATION_WARNINGS": "false",  # each run would say that strategies from outside may go one day
     }
 
 
