@@ -161,7 +161,7 @@ def _environment(known: State) -> dict[str, str]:
 
 
 def _strategy() -> dict[str, str]:
-    """Tasks run in one interpreter a host (Mitogen) where the control node has it; ANSIBLE_STRATEGY=linear goes without."""
+    """Mitogen, where the control node has it: one interpreter a host. ANSIBLE_STRATEGY=linear goes without."""
     found = importlib.util.find_spec("ansible_mitogen")
     if found is None or found.origin is None:
         return {}

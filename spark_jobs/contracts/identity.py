@@ -122,8 +122,9 @@ IDENTITY_HOMES = Table(
 
 PERSON_EVENTS = Table(
     name="core.person_events",
-    grain="one merge, split or move of one master id in one snapshot, append-only; in order they give the registry",
-    key=("person_id", "system_from"),
+    grain="one merge, split or move of one master id, or identifiers that go from one person to another, in one "
+    "snapshot; append-only; merges, splits and moves in order give the registry",
+    key=("person_id", "to_person_id", "system_from"),
     statistics_on=("person_id", "from_person_id", "to_person_id", "system_from"),
     columns=(
         Column("person_id", "string", "the id that it happened to", nullable=False, personal="pseudonym"),
@@ -131,7 +132,7 @@ PERSON_EVENTS = Table(
             "kind",
             "string",
             "`merge`: it lived and resolves to another now; `split`: it lives on its own now; `move`: it resolves to "
-            "another than before",
+            "another than before; `handover`: identifiers of it belong to another since, by neither",
             nullable=False,
         ),
         Column("from_person_id", "string", "whom it resolved to", nullable=False, personal="pseudonym"),

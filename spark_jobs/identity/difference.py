@@ -38,6 +38,7 @@ def counts(changed: DataFrame, happened: DataFrame, mapped: DataFrame) -> DataFr
     In: rows of `hands`; rows of `core.person_events` that would be written; rows of the map that would be.
     """
     kinds = {"merge": "persons merged", "split": "persons split off", "move": "persons that resolve to another"}
+    kinds |= {"handover": "pairs of persons between whom identifiers go, by no merge or split of the two"}
     loses, gains = F.col("after").isNull(), F.col("before").isNull()
     identifiers = {
         "identifiers that go to another person": ~loses & ~gains,

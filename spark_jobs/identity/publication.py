@@ -26,7 +26,7 @@ from spark_jobs.contracts.identity import (
 )
 from spark_jobs.contracts.schema import Table
 from spark_jobs.errors import RetryableError
-from spark_jobs.identity import causes, homes, mapping, outcome, persons, verification
+from spark_jobs.identity import causes, difference, homes, mapping, outcome, persons, verification
 from spark_jobs.identity.declared import Rules
 from spark_jobs.people.system_time import known_at, later_than, taken_back
 from spark_jobs.storage import delta, fences
@@ -140,9 +140,10 @@ def _changes(publisher: Publisher, proposal: Proposal, at_us: int) -> dict[str, 
     kept = {table.name: publisher.scratch.keep(found, f"new_{table.table_name}") for table, found in rows.items()}
     moved = causes.moves(kept[PERSONS.name], proposal.registry, held)
     judged = kept[IDENTITY_LINK_STATES.name].where(F.col("system_to").isNull())
-    found = causes.triggers(judged, held, proposal.wanted, proposal.ledger)
-    happened = causes.person_events(moved, found, **news)
-    return {**kept, PERSON_EVENTS.name: publisher.scratch.keep(happened, f"new_{PERSON_EVENTS.table_name}")}
+    found = causes.triggers(judged, held, proposal.wanted)
+    happened = moved.unionByName(causes.handovers(difference.hands(kept[IDENTITY_MAP.name]), moved))
+    told = causes.person_events(happened, found, proposal.ledger, **news)
+    return {**kept, PERSON_EVENTS.name: publisher.scratch.keep(told, f"new_{PERSON_EVENTS.table_name}")}
 
 
 def _audit(proposal: Proposal, changes: Mapping[str, DataFrame]) -> dict[str, dict[str, int]]:
