@@ -53,7 +53,7 @@ class World:
         return rows.withColumn("valid_from", F.expr(ALWAYS))
 
 
-def link_of(row: Row) -> tuple[int, int, str, str]:
+def link_of(row: Row) -> tuple[int | None, int | None, str, str | None]:
     return row.identifier_a, row.identifier_b, row.cause, row.event_id
 
 
