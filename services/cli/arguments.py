@@ -37,7 +37,10 @@ _PROCESSES: Mapping[str, Mapping[str, tuple[tuple[str, ...], str]]] = {
     },
     "audience": {
         "check": (("spark_jobs", "audience-check"), "check definitions of audiences, compute nothing"),
-        "build": (("spark_jobs", "audience-build"), "compute the audiences of the tags in force, and who came and went"),
+        "build": (
+            ("spark_jobs", "audience-build"),
+            "compute the audiences of the tags in force, and who came and went",
+        ),
         "count": (("services", "audiences"), "sizes of audiences and of what they have in common; starts no Spark"),
         "export": (("spark_jobs", "audience-export"), "write the files of the exports that an audience is chosen by"),
     },
