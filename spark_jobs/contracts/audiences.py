@@ -19,8 +19,8 @@ AUDIENCES = Table(
     name="tags.audiences",
     grain="the members of one audience within one chunk of 2^20 person numbers, in one generation",
     key=("workspace_id", "generation", "audience", "chunk"),
-    partition_by=("workspace_id",),
-    statistics_on=("generation", "audience", "chunk"),
+    partition_by=("workspace_id", "audience"),
+    statistics_on=("generation", "chunk"),
     columns=(
         WORKSPACE,
         Column(
