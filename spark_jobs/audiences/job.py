@@ -63,7 +63,7 @@ class Work:
     @property
     def base_at(self) -> Column:
         """The moment for which the tags hold."""
-        return moment(_micros(self.state.base_at))
+        return moment(round(self.state.base_at.timestamp() * 1_000_000))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -74,14 +74,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def preflight(settings: Settings, args: argparse.Namespace) -> None:
     """Refuse, before Spark starts, a workspace or a folder that is not there."""
-    folder = folder_of(args.audiences, settings.workspace(args.workspace).name)
-    if not folder.is_dir():
-        raise TerminalError(f"found no folder {folder}; wanted definitions of audiences: give --audiences DIR")
+    settings.workspace(args.workspace)
+    if args.audiences is not None and not args.audiences.is_dir():
+        raise TerminalError(f"found no folder {args.audiences}; wanted one with definitions of audiences")
 
 
 def run(spark: SparkSession, settings: Settings, args: argparse.Namespace) -> dict[str, object]:
     """Compute and write, then publish in one commit; a run that finds nothing new publishes nothing."""
     lake, workspace = Lake(spark, settings.storage_root), settings.workspace(args.workspace).name
+    if not folder_of(args.audiences, workspace).is_dir():  # of a workspace that has none, daily runs go on
+        snapshot_id = tags_in_force(lake, workspace).snapshot_id
+        return {"workspace": workspace, "snapshot_id": snapshot_id, "changed": False, "audiences": 0}
     with runs.recorded(lake, "audience-build", workspace) as record:
         work = _prepared(lake, settings, folder_of(args.audiences, workspace), workspace, run_id=record.run_id)
         standing = work.before if work.before and work.before.basis == _basis(work) else None
@@ -287,7 +290,3 @@ def _forget(work: Work) -> None:
 
 def _once(work: Work) -> Transaction:
     return Transaction(f"tags/audiences/{work.generation}", 1)
-
-
-def _micros(at: datetime) -> int:
-    return round(at.timestamp() * 1_000_000)
