@@ -224,7 +224,11 @@ def _write_changes(results: DataFrame, registry: DataFrame, work: Work, *, wante
         publications.of_generations(work.workspace, [work.generation])
     )
     if (count := written.count()) != wanted:
-        raise RuntimeError(f"{count} changes of audiences were written, {wanted} persons came or went")
+        # A run that published meanwhile has deleted them; nothing of this one counts.
+        raise RetryableError(
+            f"{AUDIENCE_CHANGES.name}: {count:,} rows of generation {work.generation} are there, wanted {wanted:,}: did "
+            "another run publish beside this one? Start the build again"
+        )
 
 
 def _moved(work: Work) -> DataFrame | None:
