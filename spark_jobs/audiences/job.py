@@ -226,8 +226,8 @@ def _write_changes(results: DataFrame, registry: DataFrame, work: Work, *, wante
     if (count := written.count()) != wanted:
         # A run that published meanwhile has deleted them; nothing of this one counts.
         raise RetryableError(
-            f"{AUDIENCE_CHANGES.name}: {count:,} rows of generation {work.generation} are there, wanted {wanted:,}: did "
-            "another run publish beside this one? Start the build again"
+            f"{AUDIENCE_CHANGES.name}: {count:,} rows of generation {work.generation} are there, wanted {wanted:,}: "
+            "did another run publish beside this one? Start the build again"
         )
 
 
