@@ -1,4 +1,4 @@
-"""What is done every day: is the lake sound, who is who, visits, tags, tables and views, topics, old files out."""
+"""What is done every day: is the lake sound, who is who, visits, tags, audiences, views, topics, old files out."""
 
 from __future__ import annotations
 
@@ -16,9 +16,14 @@ BASE = (
     "{% elif dag_run.data_interval_end %}--as-of={{ dag_run.data_interval_end.isoformat() }}{% endif %}"
 )
 
+AUDIENCES = [
+    *("+", "audience-build", "--json", "--workspace={{ params.workspace }}"),
+    "{% if params.audiences %}--audiences={{ params.audiences }}{% endif %}",
+]
+
 with DAG(
     dag_id="databank_daily",
-    description="Audit the lake; identity, visits and tags of one workspace; show them in Trino",
+    description="Audit the lake; identity, visits, tags and audiences of one workspace; show them in Trino",
     doc_md=__doc__,
     # A bare cron string would start and end its interval at the moment of the run.
     schedule=CronDataIntervalTimetable("0 3 * * *", timezone="UTC"),
@@ -37,6 +42,12 @@ with DAG(
             pattern=r"^([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8})?$",
             title="As of, in the zone of the workspace",
         ),
+        "audiences": Param(
+            "",
+            type="string",
+            pattern=r"^(/[A-Za-z0-9_./-]+)?$",
+            title="Folder of definitions of audiences; empty: the shipped ones",
+        ),
     },
     tags=["databank"],
 ):
@@ -45,7 +56,7 @@ with DAG(
         spark_job("take_in_what_arrived", ["spark_jobs", "ingest", "--drain", "--json"]),
         spark_job(
             "compute",
-            [*COMPUTE, "--workspace={{ params.workspace }}", BASE],
+            [*COMPUTE, "--workspace={{ params.workspace }}", BASE, *AUDIENCES],
             facts=["snapshot_id"],
         ),
         plain_job("show", ["trino_catalog.apply"], outlets=[PUBLISHED]),

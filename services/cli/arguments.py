@@ -35,6 +35,15 @@ _PROCESSES: Mapping[str, Mapping[str, tuple[tuple[str, ...], str]]] = {
         "check": (("spark_jobs", "tags-check"), "check tag definitions, compute nothing"),
         "deliver": (("spark_jobs", "tags-deliver"), "bring published tags into their topics"),
     },
+    "audience": {
+        "check": (("spark_jobs", "audience-check"), "check definitions of audiences, compute nothing"),
+        "build": (
+            ("spark_jobs", "audience-build"),
+            "compute the audiences of the tags in force, and who came and went",
+        ),
+        "count": (("services", "audiences"), "sizes of audiences and of what they have in common; starts no Spark"),
+        "export": (("spark_jobs", "audience-export"), "write the files of the exports that an audience is chosen by"),
+    },
     "exports": {
         "run": (("spark_jobs", "exports"), "write files for a receiver, with a manifest; --check looks at definitions"),
     },
@@ -56,6 +65,7 @@ _AREAS = {
     "tracking": "live events and visits",
     "identity": "one id for every person",
     "tags": "what is known of a person",
+    "audience": "sets of persons, drawn from tags",
     "exports": "files for receivers outside",
     "profiles": "what is known of a person, by HTTP",
     "sql": "what Trino shows",

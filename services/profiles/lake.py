@@ -5,7 +5,7 @@ DuckDB sorts and joins outside of memory: beyond its limit it writes to the fold
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,6 +58,14 @@ class Lake:
         with self._answer(sql, tables, values) as answer:
             reader: pa.RecordBatchReader = answer.to_arrow_reader(BATCH_ROWS)
             yield from reader
+
+    def found(self, table: Table, columns: Sequence[str], where: ds.Expression) -> pa.Table:
+        """Some columns of the rows that meet an expression, all at once; files that have none are not read."""
+        opened = self.table(table)
+        try:
+            return _dataset(opened).to_table(columns=list(columns), filter=where)
+        except OSError as error:
+            raise RetryableError(f"the lake cannot be read: {_first_line(error)}") from error
 
     @contextmanager
     def _answer(

@@ -24,6 +24,7 @@ _KEYS: Keys = {
     "columns": True,
     "format": True,
     "keep_days": True,
+    "audience": False,
     "only": False,
     "identifiers": False,
     "classes": False,
@@ -43,7 +44,10 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """One export. `columns` are tags, `only` must all hold, `classes` are the sensitive ones that it may have."""
+    """One export. `columns` are tags, `only` must all hold, `classes` are the sensitive ones that it may have.
+
+    `audience`: whose members alone are exported; '' for everybody.
+    """
 
     name: str
     receiver: str
@@ -55,6 +59,7 @@ class Export:
     classes: tuple[str, ...]
     format: str
     keep_days: int
+    audience: str = ""
 
     @property
     def tags(self) -> tuple[str, ...]:
@@ -64,7 +69,9 @@ class Export:
     @property
     def digest(self) -> str:
         """The hash of the whole definition."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+        # What everybody is exported by keeps the hash that it had before there were audiences.
+        facts = {name: fact for name, fact in asdict(self).items() if name != "audience" or fact}
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
 def read_export(path: Path) -> Export:
@@ -93,6 +100,7 @@ def _read(raw: object, findings: Findings) -> Export | None:
         classes=_choices(given.get("classes", []), "classes", CLASSES, findings),
         format=findings.choice(given.get("format"), "format", FORMATS, what="format") or FORMATS[0],
         keep_days=_days(given.get("keep_days"), findings),
+        audience=_name(given["audience"], "audience", findings) if "audience" in given else "",
     )
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -17,12 +18,14 @@ from typing import Any
 from pyspark.sql import Column, DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 
+from spark_jobs.contracts.audiences import AUDIENCES
 from spark_jobs.contracts.derived import PERSON_TAGS, TAG_PUBLICATIONS, TAG_VERSIONS
 from spark_jobs.contracts.identity import IDENTITY_MAP, IDENTITY_SNAPSHOTS
 from spark_jobs.errors import RetryableError, TerminalError
 from spark_jobs.exports import rows as frames
+from spark_jobs.exports.choosing import chosen
 from spark_jobs.exports.definition import Export, read_export
-from spark_jobs.exports.manifest import NAME, Basis, File, folder_of, is_expired, manifest
+from spark_jobs.exports.manifest import NAME, Basis, File, Selection, folder_of, is_expired, manifest
 from spark_jobs.exports.pseudonyms import for_receiver
 from spark_jobs.people.system_time import known_at
 from spark_jobs.settings import Settings
@@ -70,8 +73,13 @@ def definitions_in(paths: Sequence[Path]) -> list[Path]:
 
 def run(spark: SparkSession, settings: Settings, args: argparse.Namespace) -> dict[str, object]:
     """Make each export; where its files lie, and how many rows they have."""
-    lake, made = Lake(spark, settings.storage_root), {}
-    for export in map(read_export, definitions_in(args.files)):
+    return export_all(Lake(spark, settings.storage_root), settings, map(read_export, definitions_in(args.files)))
+
+
+def export_all(lake: Lake, settings: Settings, exports: Iterable[Export]) -> dict[str, object]:
+    """Make each of these exports; by name, where its files lie and how many rows they have."""
+    made = {}
+    for export in exports:
         settings.workspace(export.workspace)
         with runs.recorded(lake, "exports", export.workspace) as record:
             facts = _export(lake, export, settings.root_key_file, run_id=record.run_id)
@@ -119,6 +127,8 @@ def _basis(lake: Lake, export: Export) -> tuple[Basis, dict[str, str]]:
     versions = {name: {key: state["tags"][name][key] for key in ("rule", "version")} for name in export.tags}
     base_at, rows = newest[0]["base_at"].astimezone(UTC), newest[0]["rows"]
     basis = Basis(newest[0]["generation"], base_at, newest[0]["snapshot_id"], versions, rows)
+    if export.audience:
+        basis = replace(basis, audience=chosen(lake, export, basis))
     wanted = [one["version"] for one in versions.values()]
     told = delta.read(lake, TAG_VERSIONS).where(F.col("tag").isin(*versions) & F.col("version").isin(*wanted))
     found = {row["tag"]: json.loads(row["definition"]) for row in told.select("tag", "definition").collect()}
@@ -157,7 +167,26 @@ def _published(lake: Lake, export: Export, basis: Basis) -> tuple[DataFrame, Dat
             f"export {export.name}: generation {basis.generation} has {found:,} rows, wanted {basis.rows:,}: newer "
             "states were published meanwhile; start the export again, and it takes the newest"
         )
-    return frames.people(_map(lake, basis), _moment(basis)), tags
+    if basis.audience is None:
+        return frames.people(_map(lake, basis), _moment(basis)), tags
+    return frames.members(_map(lake, basis), _moment(basis), _bitmaps(lake, export, basis.audience)), tags
+
+
+def _bitmaps(lake: Lake, export: Export, audience: Selection) -> DataFrame:
+    """The audience's rows of `tags.audiences`; RetryableError where some are gone: newer ones came meanwhile."""
+    version = delta.current_version(lake, AUDIENCES)
+    rows = delta.read(lake, AUDIENCES, version=version).where(
+        (F.col("workspace_id") == export.workspace)
+        & (F.col("generation") == audience.generation)
+        & (F.col("audience") == audience.name)
+    )
+    found = rows.agg(F.coalesce(F.sum("persons"), F.lit(0))).collect()[0][0]
+    if found != audience.persons:
+        raise RetryableError(
+            f"export {export.name}: audience {audience.name} of publication {audience.number} is not there as a whole "
+            "any more: newer ones were published meanwhile; start the export again"
+        )
+    return rows
 
 
 def _for_receiver(lake: Lake, rows: DataFrame, export: Export, basis: Basis, *, key_file: Path) -> DataFrame:

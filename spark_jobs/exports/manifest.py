@@ -14,14 +14,29 @@ NAME = "manifest.json"
 
 
 @dataclass(frozen=True, slots=True)
+class Selection:
+    """The audience whose members are exported: its publication and generation, version, and how many they are."""
+
+    name: str
+    number: int
+    generation: str
+    version: str
+    persons: int
+
+
+@dataclass(frozen=True, slots=True)
 class Basis:
-    """The state of tags that is exported: generation, base time, identity snapshot, versions of tags, rows of all."""
+    """The state of tags that is exported: generation, base time, identity snapshot, versions of tags, rows of all.
+
+    `audience`: of the same state, whose members alone are exported; None for everybody.
+    """
 
     generation: str
     base_at: datetime
     snapshot_id: str
     versions: Mapping[str, Mapping[str, str]]
     rows: int
+    audience: Selection | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +50,8 @@ class File:
 
 def manifest(export: Export, basis: Basis, files: Sequence[File], *, rows: int, made_at: datetime) -> dict[str, Any]:
     """The manifest as a JSON object."""
+    chosen = basis.audience
+    audience = {} if chosen is None else {"name": chosen.name, "version": chosen.version, "number": chosen.number}
     return {
         "export": export.name,
         "definition": export.digest,
@@ -46,6 +63,7 @@ def manifest(export: Export, basis: Basis, files: Sequence[File], *, rows: int, 
         "identifiers": list(export.identifiers),
         "classes": list(export.classes),
         "only": [{"tag": one.tag, ("is_not" if one.is_not else "is"): list(one.values)} for one in export.only],
+        **({"audience": audience} if audience else {}),
         "base_at": basis.base_at.isoformat(),
         "snapshot_id": basis.snapshot_id,
         "generation": basis.generation,
@@ -63,7 +81,8 @@ def _by_name(file: File) -> str:
 
 def folder_of(export: Export, basis: Basis) -> str:
     """The name of the folder: the same definition of the same state has the same one."""
-    return f"{basis.base_at.astimezone(UTC):%Y%m%dT%H%M%SZ}-{basis.generation}-{export.digest[:8]}"
+    name = f"{basis.base_at.astimezone(UTC):%Y%m%dT%H%M%SZ}-{basis.generation}-{export.digest[:8]}"
+    return f"{name}-{basis.audience.number}" if basis.audience else name
 
 
 def is_expired(text: str, now: datetime) -> bool:

@@ -9,6 +9,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from spark_jobs.exports.definition import Condition, Export
+from spark_jobs.people.bitmaps import unfolding
 
 PERSON, IDENTIFIERS = "person", "identifiers"
 
@@ -16,6 +17,16 @@ PERSON, IDENTIFIERS = "person", "identifiers"
 def people(identity_map: DataFrame, moment: Column) -> DataFrame:
     """person_id of everybody who holds an identifier at a moment. In: rows of the map as a snapshot holds it."""
     return identity_map.where(_held(moment)).select("person_id").dropDuplicates()
+
+
+def members(identity_map: DataFrame, moment: Column, bitmaps: DataFrame) -> DataFrame:
+    """person_id of the members of an audience: `people`, as far as they are in its bitmaps.
+
+    In: rows of the map as a snapshot holds it; chunk, members of `tags.audiences`.
+    """
+    numbers = bitmaps.select("chunk", "members").mapInArrow(unfolding(()), "person_no bigint")
+    everybody = identity_map.where(_held(moment)).select("person_id", "person_no").dropDuplicates()
+    return everybody.join(numbers, "person_no", "left_semi").select("person_id")
 
 
 def identifiers(identity_map: DataFrame, moment: Column, types: Sequence[str]) -> DataFrame:

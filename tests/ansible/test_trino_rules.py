@@ -33,9 +33,18 @@ def may_read(rules: dict[str, list[dict[str, object]]], user: str, name: str) ->
 
 @pytest.mark.parametrize("user", ["bi", "admin"])
 def test_sensitive_tags_are_for_those_who_were_named(user: str) -> None:
-    plain = ("tags.current_tags", "tags.change_history", "tags.populations", "core.orders", "marts.sales_by_month")
-    sensitive = ("tags.sensitive_tags", "tags.sensitive_changes")
-    behind = ("tags.person_tags", "tags.changes", "tags.timers", "tags.publications")  # views alone read these
+    plain = (
+        *("tags.current_tags", "tags.change_history", "tags.populations", "tags.audience_counts"),
+        *("tags.audience_history", "core.orders", "marts.sales_by_month"),
+    )
+    sensitive = (
+        *("tags.sensitive_tags", "tags.sensitive_changes", "tags.sensitive_audiences"),
+        *("tags.sensitive_audience_counts", "tags.sensitive_audience_history"),
+    )
+    behind = (  # views alone read these
+        *("tags.person_tags", "tags.changes", "tags.timers", "tags.publications"),
+        *("tags.audiences", "tags.audience_changes", "tags.audience_publications"),
+    )
     nobody, named = rules_of(), rules_of(trino_sensitive_users=["care", user])
     for name in (*plain, *sensitive, *behind):
         assert may_read(nobody, user, name) is (name in plain), name

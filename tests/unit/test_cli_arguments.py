@@ -33,6 +33,11 @@ from services.testing.runner import FOLDERS
             id="another verb of an area is another job",
         ),
         pytest.param(
+            ["audience", "count", "a & b - c", "--workspace", "w"],
+            Wanted("audience", ("services", "audiences"), ("a & b - c", "--workspace", "w")),
+            id="an area's verb is a service",
+        ),
+        pytest.param(
             ["profiles", "key", "list"],
             Wanted("profiles", ("services", "profiles"), ("key", "list")),
             id="an area whose process has verbs of its own",

@@ -1,0 +1,1 @@
+"""Audiences: sets of persons, drawn from published tags and from other audiences."""

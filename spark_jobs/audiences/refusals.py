@@ -1,0 +1,53 @@
+"""Refusals of profiling that were noted in the store of the profile API: they hold for audiences as well.
+
+Each is 16 bytes and somebody's own word, so all of them fit on the driver where persons would not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from sqlalchemy import NullPool, create_engine, inspect, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from spark_jobs.errors import RetryableError, TerminalError
+
+Note = tuple[str, bytes]
+NOTES_DDL = "kind string, subject binary"
+
+
+def noted(url: str) -> list[Note]:
+    """Each note, in order: its kind (`token` or `person_id`) and its subject; none where no store was made yet.
+
+    RetryableError where the store does not answer.
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise TerminalError("[profiles] url is no URL of a database; wanted sqlite:///... or postgresql+...") from None
+    if parsed.get_backend_name() == "sqlite" and not Path(parsed.database or "").is_file():
+        return []  # asking would make it
+    engine = create_engine(parsed, poolclass=NullPool)
+    try:
+        with engine.connect() as connection:
+            if not inspect(connection).has_table("refusals"):
+                return []
+            rows = connection.execute(text("SELECT kind, subject FROM refusals")).all()
+    except SQLAlchemyError as error:
+        raise RetryableError(
+            f"the store of the profile API does not say who refuses profiling ({type(error).__name__}); "
+            "does its database run?"
+        ) from error
+    return sorted((str(kind), bytes(subject)) for kind, subject in rows)
+
+
+def fingerprint(notes: list[Note]) -> str:
+    """16 hex digits of the notes; '' for none."""
+    if not notes:
+        return ""
+    found = hashlib.sha256()
+    for kind, subject in notes:
+        found.update(kind.encode() + b"/" + subject)
+    return found.hexdigest()[:16]
