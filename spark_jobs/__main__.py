@@ -35,6 +35,7 @@ JOBS: Mapping[str, str] = {
     "sessions": "spark_jobs.sessions.job",
     "tags": "spark_jobs.tagging.job",
     "tags-check": "spark_jobs.tagging.check",
+    "tags-explain": "spark_jobs.questions.explain_job",
     "exports": "spark_jobs.exports.job",
     "tags-deliver": "spark_jobs.exports.delivery_job",
     "delta-audit": "spark_jobs.upkeep.job",

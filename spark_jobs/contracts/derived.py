@@ -142,6 +142,7 @@ TAG_VERSIONS = Table(
         Column("snapshot_id", "string", "identity snapshot", nullable=False),
         Column("watermark", "string", "versions of the tables that the rule reads, a JSON object", nullable=False),
         Column("definition", "string", "the whole definition, a JSON object", nullable=False),
+        Column("head", "string", "what the catalogue declares, a JSON object; null in rows of releases before it"),
     ),
 )
 

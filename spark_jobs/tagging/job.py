@@ -25,6 +25,7 @@ from spark_jobs.storage.commits import newest_commits
 from spark_jobs.storage.delta import Lake, Transaction
 from spark_jobs.storage.snapshots import Snapshot, published_map, published_snapshot
 from spark_jobs.tagging import publications
+from spark_jobs.tagging.asking import in_force
 from spark_jobs.tagging.calendar import moment_of
 from spark_jobs.tagging.changes import Before, Unmoved, changes_between
 from spark_jobs.tagging.check import Asked, catalogue_of, moment_of_run
@@ -165,15 +166,9 @@ def _prepared(lake: Lake, args: argparse.Namespace, workspace: Workspace, *, run
     for table in OWN_TABLES:
         delta.ensure(lake, table)
     state = state_of(catalogue, moment, snapshot_id=snapshot.snapshot_id, stamps=stamps)
-    before = _in_force(lake, workspace.name)
+    before = in_force(lake, workspace.name)
     generation = generation_of(kind_of(state, before), before.number + 1 if before else 1, run_id)
     return Work(lake, catalogue, plan, moment, snapshot, stamps, state, before, generation, clock)
-
-
-def _in_force(lake: Lake, workspace: str) -> Publication | None:
-    rows = delta.read(lake, TAG_PUBLICATIONS).where(_states_of(workspace))
-    newest = rows.orderBy(F.desc("number")).limit(1).collect()
-    return publication_from(newest[0]) if newest else None
 
 
 def _standing(work: Work) -> Publication | None:
@@ -183,10 +178,6 @@ def _standing(work: Work) -> Publication | None:
     published = delta.read(work.lake, TAG_PUBLICATIONS).where(publications.looked_at(work.state, datetime.now(UTC)))
     found = map(publication_from, published.orderBy("generation").collect())
     return next((one for one in found if one.state == work.state), None)
-
-
-def _states_of(workspace: str) -> str:
-    return f"workspace_id = '{workspace}' AND kind = 'current'"
 
 
 def _compute(work: Work) -> Publication:
@@ -276,7 +267,7 @@ def _publish(done: Publication, work: Work) -> None:
         once = Transaction(f"tags/as_of/{done.generation}", 1)
         delta.append(row, work.lake, TAG_PUBLICATIONS, once=once)
         return
-    within, writer = _states_of(done.state.workspace), f"tags/publications/{done.state.workspace}"
+    within, writer = publications.states_of(done.state.workspace), f"tags/publications/{done.state.workspace}"
     generations.publish(row, work.lake, TAG_PUBLICATIONS, within=within, writer=writer)
 
 

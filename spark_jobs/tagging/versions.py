@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from spark_jobs.tagging.definitions import Catalogue, Tag, canonical, digest
+from spark_jobs.tagging.definitions import Catalogue, Head, Tag, canonical, digest
 from spark_jobs.tagging.moment import Moment
 from spark_jobs.tagging.plan import SourcePlan, sources_of_tag
 from spark_jobs.tagging.vocabulary import SOURCES
@@ -72,9 +72,9 @@ def tables_read(sources: tuple[SourcePlan, ...]) -> tuple[str, ...]:
     return tuple(sorted({*_tables_of(frozenset(source.name for source in sources)), "core.identity_map"}))
 
 
-def definition_text(tag: Tag) -> str:
-    """The whole definition as JSON, the same text for the same definition."""
-    return json.dumps(canonical(tag), sort_keys=True, ensure_ascii=False)
+def definition_text(of: Tag | Head) -> str:
+    """A whole definition, or a catalogue's head, as JSON, the same text for the same; `recalling.py` reads it."""
+    return json.dumps(canonical(of), sort_keys=True, ensure_ascii=False)
 
 
 def _tables_of(sources: frozenset[str]) -> set[str]:
