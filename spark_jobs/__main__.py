@@ -36,6 +36,7 @@ JOBS: Mapping[str, str] = {
     "tags": "spark_jobs.tagging.job",
     "tags-check": "spark_jobs.tagging.check",
     "tags-explain": "spark_jobs.questions.explain_job",
+    "tags-drift": "spark_jobs.tagging.drift_job",
     "exports": "spark_jobs.exports.job",
     "tags-deliver": "spark_jobs.exports.delivery_job",
     "delta-audit": "spark_jobs.upkeep.job",

@@ -34,6 +34,7 @@ _PROCESSES: Mapping[str, Mapping[str, tuple[tuple[str, ...], str]]] = {
         "run": (("spark_jobs", "tags"), "compute the tags of every person"),
         "check": (("spark_jobs", "tags-check"), "check tag definitions, compute nothing"),
         "explain": (("spark_jobs", "tags-explain"), "why a person has a tag: rule, facts, identifiers"),
+        "drift": (("spark_jobs", "tags-drift"), "shares and their bands; accept what was refused"),
         "deliver": (("spark_jobs", "tags-deliver"), "bring published tags into their topics"),
     },
     "exports": {

@@ -34,14 +34,16 @@ def states(lake: Lake, workspace: str) -> DataFrame:
 
 
 def in_force(lake: Lake, workspace: str) -> Publication | None:
-    """The state in force; None before the first. The table must exist."""
+    """The state in force; None before the first."""
+    if not delta.exists(lake, TAG_PUBLICATIONS):
+        return None
     newest = states(lake, workspace).orderBy(F.desc("number")).limit(1).collect()
     return publication_from(newest[0]) if newest else None
 
 
 def published(lake: Lake, workspace: str) -> Publication:
     """The state in force; TerminalError where nothing was published yet."""
-    found = in_force(lake, workspace) if delta.exists(lake, TAG_PUBLICATIONS) else None
+    found = in_force(lake, workspace)
     if found is None:
         raise TerminalError(f"{lake.root}: no tags of {workspace} are published; start `databank tags run` first")
     return found

@@ -87,7 +87,8 @@ class Tag:
     """One tag of a catalogue: its rule, and what people need to know of it.
 
     classes: what it must be protected as, whatever it is derived from included. uses: the tags that its rule looks at,
-    each with its rule hash. expect: value to the least and the largest share of persons that it should have.
+    each with its rule hash. expect: value to the least and the largest share of persons that it must have to be
+    published. most_change: by how much no value's share may differ from the state before.
     """
 
     name: str
@@ -100,6 +101,7 @@ class Tag:
     rule: Rule
     expect: tuple[tuple[str, Decimal, Decimal], ...] = ()
     uses: tuple[tuple[str, str], ...] = ()
+    most_change: Decimal | None = None
 
     @property
     def rule_hash(self) -> str:

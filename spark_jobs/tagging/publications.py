@@ -74,7 +74,7 @@ class Publication:
 def populations_of(
     catalogue: Catalogue, counted: Sequence[Row], persons: int, *, most: int
 ) -> dict[str, dict[str, int]]:
-    """Tag to value to persons, the `otherwise` value included; of many values the most frequent.
+    """Tag to value to persons, the `otherwise` value included; of many the most frequent, and those with a band.
 
     In: tag (its number), value, count; of value null the persons that have another value than `otherwise`.
     """
@@ -82,7 +82,9 @@ def populations_of(
     for number, tag in enumerate(catalogue.tags):
         values = {row["value"]: row["count"] for row in counted if row["tag"] == number}
         values[tag.rule.otherwise] = persons - values.pop(None, 0)
-        populations[tag.name] = dict(sorted(values.items(), key=lambda item: (-item[1], item[0]))[:most])
+        banded = {value for value, _, _ in tag.expect}
+        ordered = sorted(values.items(), key=lambda item: (-item[1], item[0]))
+        populations[tag.name] = dict([*ordered[:most], *(item for item in ordered[most:] if item[0] in banded)])
     return populations
 
 

@@ -38,6 +38,7 @@ TAG_KEYS: Keys = {
     "levels": False,
     "value": False,
     "expect": False,
+    "most_change": False,
 }
 TITLE_KEYS: Keys = {"en": True, "zh": True}
 MISSING_KEYS: Keys = {"answer": True, "because": True}
@@ -105,6 +106,7 @@ def read_tag(raw: object, head: Head, findings: Findings) -> Iterator[Tag]:
             value=value,
         ),
         expect=_expected(given["expect"], (levels, otherwise), findings) if "expect" in given else (),
+        most_change=findings.share(given["most_change"], "most_change") if "most_change" in given else None,
     )
 
 
@@ -142,9 +144,9 @@ def _answers(given: Mapping[str, object], context: Context, otherwise: str) -> t
 def _expected(
     raw: object, answers: tuple[tuple[Level, ...], str], findings: Findings
 ) -> tuple[tuple[str, Decimal, Decimal], ...]:
-    """Value to the least and the largest share of persons that it should have."""
+    """Value to the least and the largest share of persons that it must have to be published."""
     levels, otherwise = answers
-    values = [level.value for level in levels] + [otherwise]
+    values = [level.value for level in levels] + [otherwise, UNKNOWN]
     bands = []
     for value, band in findings.entries(raw, "expect").items():
         where = f"expect.{value}"

@@ -107,6 +107,7 @@ def _exact(name: str, values: dict[str, Any]) -> dict[str, Any]:
             return {**values, "operands": tuple(map(Decimal, values["operands"]))}
         case "Tag":
             bands = [(value, Decimal(least), Decimal(largest)) for value, least, largest in values["expect"]]
-            return {**values, "expect": tuple(bands)}
+            most = values.get("most_change")
+            return {**values, "expect": tuple(bands), "most_change": None if most is None else Decimal(most)}
         case _:
             return values
