@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
 
+from spark_jobs.errors import TerminalError
 from spark_jobs.findings import listed
 from spark_jobs.tagging.definitions import (
     UNKNOWN,
@@ -69,6 +70,17 @@ def with_used(tag: Tag, catalogue: Catalogue) -> tuple[Tag, ...]:
         found[one.name] = one
         waiting += [name for name, _ in one.uses if name not in found]
     return tuple(found.values())
+
+
+def narrowed(catalogue: Catalogue, names: Collection[str]) -> Catalogue:
+    """The tags of these names with all that they use; all tags where none is named. TerminalError for unknown names."""
+    if not names:
+        return catalogue
+    known = {tag.name: tag for tag in catalogue.tags}
+    if unknown := [name for name in names if name not in known]:
+        raise TerminalError(f"found no definitions of {listed(unknown)}; those that exist: {listed(known)}")
+    kept = {one.name for name in names for one in with_used(known[name], catalogue)}
+    return Catalogue(catalogue.head, tuple(tag for tag in catalogue.tags if tag.name in kept))
 
 
 def measures_of(rule: Rule) -> tuple[Measure, ...]:

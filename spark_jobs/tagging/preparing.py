@@ -82,11 +82,12 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Computed:
-    """Answers of everybody, and what was counted of them.
+    """Facts and answers of everybody, and what was counted of them.
 
     rows: values that are not `otherwise`. findings: tags that left their bands; none of what replaces no state.
     """
 
+    facts: DataFrame
     answers: DataFrame
     limits: Limits
     moved: Moved | None
@@ -135,7 +136,7 @@ def computed(work: Work) -> Iterator[Computed]:
         populations = populations_of(work.catalogue, counted, persons, most=MOST_VALUES_SHOWN)
         rows = sum(row["count"] for row in counted if row["value"] is None)
         findings = _findings(work, populations, persons)
-        yield Computed(answers, limits, moved, populations, persons, rows, findings)
+        yield Computed(facts, answers, limits, moved, populations, persons, rows, findings)
     finally:
         answers.unpersist()
         facts.unpersist()

@@ -14,10 +14,12 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from spark_jobs.contracts.core import ORDERS
+from spark_jobs.contracts.derived import PERSON_TAGS, TAG_DRIFT, TAG_PUBLICATIONS
 from spark_jobs.errors import TerminalError
-from spark_jobs.questions import explain_job, persons
+from spark_jobs.questions import explain_job, history_job, persons
+from spark_jobs.storage import delta
 from spark_jobs.storage.delta import Lake
-from spark_jobs.tagging import job
+from spark_jobs.tagging import diff_job, estimate_job, job
 from tests.spark.test_tag_job import DORMANT, SINCE, arguments
 from tests.tag_histories import HEAD, Click, Life, Order, definition, local, write_catalogue
 from tests.tag_identity import named, write_identity
@@ -160,3 +162,85 @@ def test_only_rows_of_the_person_are_read(story: Story) -> None:
     physical = rows._jdf.queryExecution().executedPlan().toString()
     story.lake.spark.conf.unset("spark.sql.maxMetadataStringLength")
     assert re.search(r"PushedFilters: \[.*subject_token", physical), "row groups are passed over where they lie"
+
+
+def test_an_estimate_says_what_publishing_would_do_and_publishes_nothing(story: Story, tmp_path: Path) -> None:
+    twice = [{"value": "true", "when": {"orders": {"at_least": 2}}}]
+    bought = definition("bought", levels=twice, expect={"true": [0.5, 1]})
+    new = definition("new", levels=[{"value": "true", "when": {"orders": {"at_least": 1}}}])
+    write_catalogue(tmp_path, bought, new, definition("cared", **CARED), definition("half", **HALF), head=HEAD)
+    before = delta.current_version(story.lake, PERSON_TAGS)
+    base = {"base": "2018-01-04T00:00", "day": None, "as_of": None, "catalogue": tmp_path}
+    found = story.ask(estimate_job, tags=["bought", "cared", "new"], **base)
+    tags = {one["tag"]: one for one in found["tags"]}
+    assert set(tags) == {"bought", "cared", "new"}, "others are not computed"
+    assert tags["bought"]["change"] == "rule"
+    assert tags["bought"]["values"] == [
+        {"value": "false", "persons": 3, "share": "0.7500", "entered": 3, "left": 0},
+        {"value": "true", "persons": 1, "share": "0.2500", "entered": 0, "left": 3},
+    ]
+    assert tags["bought"]["sample"] == [{"person_id": "p0", "value": "true"}]
+    assert tags["new"]["change"] == "new"
+    assert tags["new"]["values"] == [
+        {"value": "true", "persons": 4, "share": "1.0000"},
+        {"value": "false", "persons": 0, "share": "0.0000"},
+    ]
+    assert set(tags["cared"]) == {"tag", "rule", "change", "classes", "leaves_bands"}
+    assert (found["persons"], found["against"], found["rows"]) == (4, 2, {"members": 4, "purchases": 5})
+    assert found["refused"] == ["tag 'bought': 'true' has a share of 0.2500, wanted 0.5 to 1"]
+    assert {"facts", "answers", "difference"} <= set(found["seconds"])
+    assert delta.read(story.lake, TAG_PUBLICATIONS).count() == 2
+    assert delta.current_version(story.lake, PERSON_TAGS) == before
+    assert not delta.exists(story.lake, TAG_DRIFT)
+    with pytest.raises(TerminalError, match="found no definitions of baught; those that exist: bought, cared"):
+        story.ask(estimate_job, tags=["baught"], **base)
+
+
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        pytest.param("previous", "latest", id="names"),
+        pytest.param("1", "2", id="numbers"),
+        pytest.param("2018-01-02", "2018-01-04", id="days"),
+    ],
+)
+def test_a_difference_counts_who_entered_and_who_left(story: Story, a: str, b: str) -> None:
+    found = story.ask(diff_job, a=a, b=b)
+    assert (found["a"]["number"], found["b"]["number"], found["left_out"]) == (1, 2, 1)
+    counts = {
+        (one["tag"], value["value"]): (value["entered"], value["left"])
+        for one in found["tags"]
+        for value in one["values"]
+    }
+    assert counts == {
+        ("bought", None): (0, 1),
+        ("bought", "true"): (1, 0),
+        ("dormant", None): (0, 1),
+        ("dormant", "true"): (1, 0),
+        ("half", None): (0, 1),
+        ("half", "1"): (1, 1),
+        ("half", "2"): (1, 0),
+        ("loyal", None): (0, 1),
+        ("loyal", "true"): (1, 0),
+    }
+    assert [(one["tag"], one["change"]) for one in found["definitions"]] == [("loyal", "added")]
+
+
+def test_states_are_named_in_their_order(story: Story) -> None:
+    assert story.ask(diff_job, a="snapshot-1", b="latest")["tags"] == [], "the last state of a snapshot"
+    with pytest.raises(TerminalError, match="name the earlier one first"):
+        story.ask(diff_job, a="latest", b="previous")
+    with pytest.raises(TerminalError, match="no state of the tags of grocery is '2017-12-31'"):
+        story.ask(diff_job, a="2017-12-31", b="latest")
+
+
+def test_a_history_tells_every_value_with_its_cause(story: Story) -> None:
+    found = story.ask(history_job, person=named("member_no", 0), tag="half")
+    assert (found["person_id"], found["otherwise"], found["known_since"]) == ("p0", "none", FIRST)
+    told = [(one["publication"], one["old_value"], one["new_value"], one["cause"]) for one in found["changes"]]
+    assert told == [(1, None, "1", "first"), (2, "1", "2", "limits")]
+    assert [one["base_at"] for one in found["changes"]] == [FIRST, SECOND]
+    never = story.ask(history_job, person=named("member_no", 1), tag="dormant")
+    assert (never["changes"], never["changes_left_out"]) == ([], 0)
+    with pytest.raises(TerminalError, match="is of class health"):
+        story.ask(history_job, person=named("member_no", 3), tag="cared")
