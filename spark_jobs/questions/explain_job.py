@@ -93,6 +93,7 @@ def run(spark: SparkSession, settings: Settings, args: argparse.Namespace) -> di
         "workspace": workspace.name,
         "tag": args.tag,
         "person_id": person.person_id,
+        "state": version.state,
         "rule": version.rule,
         "version": version.version,
         "base_at": _text(publication.state.base),

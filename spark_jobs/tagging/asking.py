@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from spark_jobs.contracts.derived import PERSON_TAGS, TAG_CHANGES, TAG_PUBLICATIONS, TAG_TIMERS, TAG_VERSIONS
@@ -45,6 +45,11 @@ def in_force(lake: Lake, workspace: str) -> Publication | None:
         return None
     newest = states(lake, workspace).orderBy(F.desc("number")).limit(1).collect()
     return publication_from(newest[0]) if newest else None
+
+
+def in_force_at(spark: SparkSession, root: str, workspace: str) -> Publication | None:
+    """The state in force of a lake whose storage root is given; None before the first."""
+    return in_force(Lake(spark, root), workspace)
 
 
 def published(lake: Lake, workspace: str) -> Publication:

@@ -136,6 +136,9 @@ def _problems_of(tag: Tag, known: dict[str, Tag]) -> Iterator[str]:
     unknown = [name for name in tags_used(tag.rule) if name not in known]
     if unknown:
         yield f"unknown tags {listed(unknown)}; those that exist: {listed(known)}"
+    drafts = [name for name in tags_used(tag.rule) if name in known and known[name].state == "draft"]
+    if drafts and tag.state != "draft":
+        yield f"it is {tag.state}, and looks at drafts: {listed(drafts)}; publish those, or make it a draft as well"
     for level in tag.rule.levels:
         for comparison in comparisons_of(level.when):
             if isinstance(comparison.measure, TagValue) and comparison.measure.tag in known:

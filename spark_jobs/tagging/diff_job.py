@@ -81,11 +81,10 @@ def definitions_between(
 
 def _parts(before: str, after: str) -> Iterator[str]:
     """Names of what differs between two definitions; those of the rule stand behind a point."""
-    one, other = json.loads(before)["Tag"], json.loads(after)["Tag"]
-    for name in {*one, *other} - {"rule"}:
-        # What an earlier release did not write had no value.
-        if (one.get(name) or None) != (other.get(name) or None):
-            yield name
+    # What an earlier release did not write had the value that it has where nothing is said.
+    usual = {"state": "published", "most_change": None, "uses": []}
+    one, other = {**usual, **json.loads(before)["Tag"]}, {**usual, **json.loads(after)["Tag"]}
+    yield from (name for name in {*one, *other} - {"rule"} if one.get(name) != other.get(name))
     rules = one["rule"]["Rule"], other["rule"]["Rule"]
     yield from (f"rule.{name}" for name in {*rules[0], *rules[1]} if rules[0].get(name) != rules[1].get(name))
 

@@ -37,8 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def preflight(settings: Settings, args: argparse.Namespace) -> None:
     """Refuse, before Spark starts, everything that is wrong with catalogue, tags and base time."""
-    job.preflight(settings, args)
-    narrowed(catalogue_of(args.catalogue, args.workspace), args.tags)
+    workspace = settings.workspace(args.workspace)
+    catalogue = narrowed(catalogue_of(args.catalogue, workspace.name), args.tags)
+    check_catalogue(catalogue, moment_of_run(Asked(args.base, args.day, args.as_of), workspace, catalogue))
 
 
 def run(spark: SparkSession, settings: Settings, args: argparse.Namespace) -> dict[str, object]:
@@ -120,7 +121,7 @@ def _told(
     before = work.before.state.tags.get(tag.name) if work.before else None
     is_same = before is not None and before.rule == tag.rule_hash
     change = "new" if before is None else "none" if is_same else "rule"
-    head: dict[str, Any] = {"tag": tag.name, "rule": tag.rule_hash, "change": change}
+    head: dict[str, Any] = {"tag": tag.name, "state": tag.state, "rule": tag.rule_hash, "change": change}
     if tag.name not in _plain(work):
         is_outside = tag.name in {one.tag for one in found.findings}
         return {**head, "classes": list(tag.classes), "leaves_bands": is_outside}

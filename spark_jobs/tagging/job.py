@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 
 from spark_jobs.contracts.derived import PERSON_TAGS, TAG_CHANGES, TAG_PUBLICATIONS, TAG_TIMERS, TAG_VERSIONS
 from spark_jobs.contracts.schema import Table
+from spark_jobs.errors import TerminalError
 from spark_jobs.settings import Settings, Workspace
 from spark_jobs.storage import delta, generations, runs
 from spark_jobs.storage.delta import Lake, Transaction
@@ -20,8 +21,9 @@ from spark_jobs.tagging.calendar import moment_of
 from spark_jobs.tagging.changes import Before, Unmoved, changes_between
 from spark_jobs.tagging.check import Asked, catalogue_of, moment_of_run
 from spark_jobs.tagging.checking import check_catalogue
-from spark_jobs.tagging.definitions import digest
+from spark_jobs.tagging.definitions import Catalogue, digest
 from spark_jobs.tagging.guarding import held_back
+from spark_jobs.tagging.in_use import refuse_removal, uses_of
 from spark_jobs.tagging.limits import named
 from spark_jobs.tagging.preparing import Clock, Work, computed, prepared
 from spark_jobs.tagging.publications import Publication, publication_from
@@ -49,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def preflight(settings: Settings, args: argparse.Namespace) -> None:
     """Refuse, before Spark starts, everything that is wrong with catalogue and base time."""
     workspace = settings.workspace(args.workspace)
-    catalogue = catalogue_of(args.catalogue, workspace.name)
+    catalogue = _to_publish(args.catalogue, workspace)
     check_catalogue(catalogue, moment_of_run(Asked(args.base, args.day, args.as_of), workspace, catalogue))
 
 
@@ -59,7 +61,7 @@ def run(spark: SparkSession, settings: Settings, args: argparse.Namespace) -> di
     workspace = settings.workspace(args.workspace)
     with runs.recorded(lake, "tags", workspace.name) as record:
         with clock.step("prepare"):
-            work = _prepared(lake, args, workspace, run_id=record.run_id, clock=clock)
+            work = _prepared(lake, settings, args, run_id=record.run_id, clock=clock)
         standing = _standing(work)
         done, accepted = (standing, ()) if standing else _compute(work)
         with clock.step("clean"):
@@ -78,19 +80,32 @@ def run(spark: SparkSession, settings: Settings, args: argparse.Namespace) -> di
         "changes": 0 if standing else done.changes,
         "populations": done.populations_shown,
         "accepted": list(accepted),
+        "deprecated": sorted(name for name, one in done.state.tags.items() if one.state == "deprecated"),
         "versions": {name: version.version for name, version in done.state.tags.items()},
         "seconds": clock.seconds,
     }
 
 
-def _prepared(lake: Lake, args: argparse.Namespace, workspace: Workspace, *, run_id: str, clock: Clock) -> Work:
-    catalogue = catalogue_of(args.catalogue, workspace.name)
+def _prepared(lake: Lake, settings: Settings, args: argparse.Namespace, *, run_id: str, clock: Clock) -> Work:
+    workspace = settings.workspace(args.workspace)
+    catalogue = _to_publish(args.catalogue, workspace)
     moment = moment_of_run(Asked(args.base, args.day, args.as_of), workspace, catalogue)
     check_catalogue(catalogue, moment)
     work = prepared(lake, catalogue, moment, run_id=run_id, clock=clock)
+    names = {tag.name for tag in catalogue.tags}
+    if work.before is not None and work.kind == "current" and set(work.before.state.tags) - names:
+        refuse_removal(work.before.state.tags, names, uses_of(settings, workspace.name), workspace=workspace.name)
     for table in OWN_TABLES:
         delta.ensure(lake, table)
     return work
+
+
+def _to_publish(folder: Path | None, workspace: Workspace) -> Catalogue:
+    """The catalogue without its drafts; TerminalError where nothing is left."""
+    found = catalogue_of(folder, workspace.name).without_drafts
+    if not found.tags:
+        raise TerminalError(f"catalogue of {workspace.name}: all definitions are drafts; set one to `state: published`")
+    return found
 
 
 def _standing(work: Work) -> Publication | None:

@@ -69,6 +69,10 @@ TAG_NOTES: dict[str, Schema] = {
         **named(either(list_of(either(SHARE), least=2, most=2))),
         "description": "value to least and largest share of persons; outside of it nothing is published",
     },
+    "state": {
+        **either({"enum": list(reading.STATES)}),
+        "description": "drafts are checked and estimated only; deprecated tags are published, and said to go",
+    },
     "most_change": {
         **either(SHARE),
         "description": "by how much no value's share may differ from the state before",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from argparse import Namespace
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,7 +20,7 @@ from spark_jobs.errors import TerminalError
 from spark_jobs.questions import explain_job, history_job, persons
 from spark_jobs.storage import delta
 from spark_jobs.storage.delta import Lake
-from spark_jobs.tagging import diff_job, estimate_job, job
+from spark_jobs.tagging import check, diff_job, estimate_job, job
 from tests.spark.test_tag_job import DORMANT, SINCE, arguments
 from tests.tag_histories import HEAD, Click, Life, Order, definition, local, write_catalogue
 from tests.tag_identity import named, write_identity
@@ -185,7 +186,7 @@ def test_an_estimate_says_what_publishing_would_do_and_publishes_nothing(story: 
         {"value": "true", "persons": 4, "share": "1.0000"},
         {"value": "false", "persons": 0, "share": "0.0000"},
     ]
-    assert set(tags["cared"]) == {"tag", "rule", "change", "classes", "leaves_bands"}
+    assert set(tags["cared"]) == {"tag", "state", "rule", "change", "classes", "leaves_bands"}
     assert (found["persons"], found["against"], found["rows"]) == (4, 2, {"members": 4, "purchases": 5})
     assert found["refused"] == ["tag 'bought': 'true' has a share of 0.2500, wanted 0.5 to 1"]
     assert {"facts", "answers", "difference"} <= set(found["seconds"])
@@ -244,3 +245,21 @@ def test_a_history_tells_every_value_with_its_cause(story: Story) -> None:
     assert (never["changes"], never["changes_left_out"]) == ([], 0)
     with pytest.raises(TerminalError, match="is of class health"):
         story.ask(history_job, person=named("member_no", 3), tag="cared")
+
+
+def test_a_tag_in_use_cannot_be_removed(story: Story, tmp_path: Path) -> None:
+    export = {"export": "win_back", "workspace": "grocery", "columns": ["dormant"]}
+    (tmp_path / "exports").mkdir()
+    (tmp_path / "exports" / "win_back.yaml").write_text(json.dumps(export))
+    tags = write_catalogue(tmp_path / "tags", definition("bought"), definition("dormant", state="draft", **DORMANT))
+    with_exports = replace(settings_of(story.lake), exports_dir=tmp_path / "exports")
+    asked = Namespace(workspace="grocery", catalogue=tags, in_force=True)
+    in_use = "'dormant' is used by export win_back"
+    with pytest.raises(TerminalError, match=in_use):
+        job.run(story.lake.spark, with_exports, arguments(tags, "2018-01-05T00:00"))
+    assert check.preflight(with_exports, asked) is None
+    with pytest.raises(TerminalError, match=in_use):
+        check.run(story.lake.spark, with_exports, asked)
+    told = check.run(story.lake.spark, settings_of(story.lake), asked)
+    assert (told["against"], told["removed"]) == (2, ["cared", "dormant", "half", "loyal", "visits"])
+    assert delta.read(story.lake, TAG_PUBLICATIONS).count() == 2

@@ -23,7 +23,9 @@ def published(folder: Path, *tags: dict[str, object]) -> tuple[Publication, dict
 def test_definitions_that_changed_are_told_by_their_parts(tmp_path: Path) -> None:
     twice = [{"value": "true", "when": {"orders": {"at_least": 2}}}]
     same, gone, moved = definition("same"), definition("gone"), definition("moved")
-    a, before = published(tmp_path / "a", same, gone, moved, definition("ruled"), definition("secret"))
+    a, before = published(
+        tmp_path / "a", same, gone, moved, definition("ruled"), definition("secret"), definition("old")
+    )
     b, after = published(
         tmp_path / "b",
         same,
@@ -31,6 +33,7 @@ def test_definitions_that_changed_are_told_by_their_parts(tmp_path: Path) -> Non
         definition("moved", owner="care", expect={"true": [0, 1]}),
         definition("ruled", levels=twice),
         definition("secret", **{"class": "health"}),
+        definition("old", state="deprecated"),
     )
     told = list(definitions_between(a, b, (before, after)))
     assert {(one["tag"], one["change"], *one.get("parts", ())) for one in told} == {
@@ -39,6 +42,7 @@ def test_definitions_that_changed_are_told_by_their_parts(tmp_path: Path) -> Non
         ("moved", "changed", "expect", "owner"),
         ("ruled", "changed", "rule.levels"),
         ("secret", "changed", "classes"),
+        ("old", "changed", "state"),
     }
     rules = {one["tag"]: (one["rule_before"], one["rule_after"]) for one in told}
     assert rules["came"] == (None, after_rule := b.state.tags["came"].rule)
