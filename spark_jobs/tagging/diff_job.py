@@ -75,23 +75,24 @@ def definitions_between(
         rules["rule_after"] = after[tag].rule if tag in after else None
         if tag not in before or tag not in after:
             yield {"tag": tag, "change": "added" if tag in after else "removed", **rules}
-        elif parts := sorted({*_parts(kept[0][tag].definition, kept[1][tag].definition), *_classes(a, b, tag)}):
+        elif parts := sorted({*_parts(kept[0][tag].definition, kept[1][tag].definition), *_stated(a, b, tag)}):
             yield {"tag": tag, "change": "changed", "parts": parts, **rules}
 
 
 def _parts(before: str, after: str) -> Iterator[str]:
     """Names of what differs between two definitions; those of the rule stand behind a point."""
     # What an earlier release did not write had the value that it has where nothing is said.
-    usual = {"state": "published", "most_change": None, "uses": []}
+    usual: dict[str, Any] = {"state": "published", "most_change": None, "uses": []}
     one, other = {**usual, **json.loads(before)["Tag"]}, {**usual, **json.loads(after)["Tag"]}
     yield from (name for name in {*one, *other} - {"rule"} if one.get(name) != other.get(name))
     rules = one["rule"]["Rule"], other["rule"]["Rule"]
     yield from (f"rule.{name}" for name in {*rules[0], *rules[1]} if rules[0].get(name) != rules[1].get(name))
 
 
-def _classes(a: Publication, b: Publication, tag: str) -> Iterator[str]:
-    if a.state.tags[tag].classes != b.state.tags[tag].classes:
-        yield "classes"
+def _stated(a: Publication, b: Publication, tag: str) -> Iterator[str]:
+    # The version, and so its row with the definition, stays the same where these alone change.
+    one, other = a.state.tags[tag], b.state.tags[tag]
+    yield from (name for name in ("classes", "state") if getattr(one, name) != getattr(other, name))
 
 
 def _sensitive(publication: Publication) -> set[str]:

@@ -74,7 +74,7 @@ def _bands(catalogue: Catalogue, publication: Publication | None) -> list[dict[s
         if not tag.expect and tag.most_change is None:
             continue
         known = shares if shares is not None and tag.name in shares.of_tags else None
-        classes = set(tag.classes)
+        classes: set[str] = set(tag.classes)
         if publication and tag.name in publication.state.tags:
             classes |= set(filter(None, publication.state.tags[tag.name].classes.split(",")))
         most = None if tag.most_change is None else f"{tag.most_change:f}"

@@ -63,7 +63,11 @@ def run(spark: SparkSession, settings: Settings, args: argparse.Namespace) -> di
         with clock.step("prepare"):
             work = _prepared(lake, settings, args, run_id=record.run_id, clock=clock)
         standing = _standing(work)
-        done, accepted = (standing, ()) if standing else _compute(work)
+        accepted: tuple[str, ...] = ()
+        if standing is None:
+            done, accepted = _compute(work)
+        else:
+            done = standing
         with clock.step("clean"):
             _forget(work)
         record.rows_in, record.rows_out = done.persons, done.rows
