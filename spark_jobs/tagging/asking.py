@@ -106,7 +106,9 @@ def kept_of(lake: Lake, publication: Publication) -> dict[str, Kept]:
     wanted = [version.version for version in publication.state.tags.values()]
     rows = delta.read(lake, TAG_VERSIONS).where(F.col("workspace_id") == publication.state.workspace)
     # A version is a hash of the tag's name as well, so one tag has one row.
-    found = rows.where(F.col("version").isin(*wanted)).select("tag", "definition", "head", "watermark").collect()
+    # The first run of a release adds the columns that came with it.
+    head = F.col("head") if "head" in rows.columns else F.lit(None).cast("string").alias("head")
+    found = rows.where(F.col("version").isin(*wanted)).select("tag", "definition", head, "watermark").collect()
     return {row["tag"]: Kept(row["definition"], row["head"], json.loads(row["watermark"])) for row in found}
 
 
