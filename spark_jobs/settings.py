@@ -98,6 +98,7 @@ class Settings:
     ingest_is_service: bool = False  # the stream runs all the time: nobody else may run it
     source_accounts: tuple[SourceAccount, ...] = ()  # of databases that history is moved in from
     profiles: ProfileSettings | None = None  # where nobody serves profiles there is none
+    exports_dir: Path | None = None  # definitions of exports: tags that they go by cannot be removed
 
     def workspace(self, name: str) -> Workspace:
         """The workspace of this name; TerminalError names those that exist."""
@@ -125,6 +126,7 @@ _OPTIONAL: dict[str, dict[str, type]] = {
     "ingest": {"service": bool},
     "metrics": {"textfile_dir": str},
     "identity": {"rules_file": str},
+    "exports": {"definitions": str},
     "profiles": {"url": str, "address": str, "refusal_tag": str},
 }
 _WORKSPACE_KEYS: dict[str, type] = {"zone": str, "history_complete_since": date}
@@ -167,6 +169,7 @@ def parse(given: Mapping[str, Any], *, where: str) -> Settings:
         ingest_is_service=given.get("ingest", {}).get("service", False),
         source_accounts=tuple(_source_account(section) for section in given.get("source", {}).values()),
         profiles=ProfileSettings(**given["profiles"]) if "profiles" in given else None,
+        exports_dir=Path(given["exports"]["definitions"]) if "exports" in given else None,
     )
 
 

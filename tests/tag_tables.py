@@ -28,7 +28,7 @@ from spark_jobs.storage import delta
 from spark_jobs.storage.delta import Lake, Transaction
 from tests.tag_histories import COMPLETE_SINCE, NEW_YORK, Click, Life, Order
 
-EVER = datetime(1, 1, 2, tzinfo=UTC)
+EVER = datetime(1900, 1, 1, tzinfo=UTC)
 FOR_EVER = datetime(9999, 12, 30, tzinfo=UTC)
 ORIGIN = {"origin": "test", "origin_position": 0}
 SNAPSHOT = "snapshot-1"

@@ -33,6 +33,11 @@ _PROCESSES: Mapping[str, Mapping[str, tuple[tuple[str, ...], str]]] = {
     "tags": {
         "run": (("spark_jobs", "tags"), "compute the tags of every person"),
         "check": (("spark_jobs", "tags-check"), "check tag definitions, compute nothing"),
+        "estimate": (("spark_jobs", "tags-estimate"), "what publishing definitions would do; publishes nothing"),
+        "explain": (("spark_jobs", "tags-explain"), "why a person has a tag: rule, facts, identifiers"),
+        "history": (("spark_jobs", "tags-history"), "a tag of a person over time, with the cause of each change"),
+        "diff": (("spark_jobs", "tags-diff"), "what changed between two published states"),
+        "drift": (("spark_jobs", "tags-drift"), "shares and their bands; accept what was refused"),
         "deliver": (("spark_jobs", "tags-deliver"), "bring published tags into their topics"),
     },
     "audience": {

@@ -142,6 +142,28 @@ TAG_VERSIONS = Table(
         Column("snapshot_id", "string", "identity snapshot", nullable=False),
         Column("watermark", "string", "versions of the tables that the rule reads, a JSON object", nullable=False),
         Column("definition", "string", "the whole definition, a JSON object", nullable=False),
+        Column("head", "string", "what the catalogue declares, a JSON object; null in rows of releases before it"),
+    ),
+)
+
+TAG_DRIFT = Table(
+    name="tags.drift",
+    grain="one tag whose shares kept one publication from being made, or a person's acceptance of just that; "
+    "append-only",
+    key=("workspace_id", "finding", "kind"),
+    statistics_on=("workspace_id", "number"),
+    columns=(
+        WORKSPACE,
+        Column("finding", "string", "hash of number, base time, tag, rule, bands and shares", nullable=False),
+        Column("kind", "string", "`refused`, or `accepted` by a person", nullable=False),
+        Column("number", "bigint", "number that the publication would have had", nullable=False),
+        Column("tag", "string", "tag name of the catalogue", nullable=False),
+        Column("rule", "string", "hash of the rule", nullable=False),
+        Column("base_at", "timestamp", "moment for which the tags were computed, UTC", nullable=False),
+        Column("levels", "string", "level, share and what was wanted, a JSON list; null for sensitive tags"),
+        Column("author", "string", "who accepted it; null where it was refused"),
+        Column("reason", "string", "why; null where it was refused"),
+        Column("noted_at", "timestamp", "when, UTC", nullable=False),
     ),
 )
 

@@ -45,11 +45,15 @@ def run(spark: SparkSession, settings: Settings, args: argparse.Namespace) -> di
     if a.person_id is None or a.person_id != b.person_id:
         answer = "they are two persons, or one that nobody holds for good: ask `identity why-not`"
         return {**head, "joined": False, "persons": [a.person_id, b.person_id], "answer": answer}
-    steps, path = _path(asked, a, b)
+    steps, path = path_between(asked, a, b)
     return {**head, "joined": True, "person_id": a.person_id, "steps": steps, "path": path}
 
 
-def _path(asked: Asked, a: End, b: End) -> tuple[int, list[dict[str, object]]]:
+def path_between(asked: Asked, a: End, b: End) -> tuple[int, list[dict[str, object]]]:
+    """How many links lead from one end to the other of the same person, and the first MOST_STEPS with their evidence.
+
+    Nothing where the two are one identifier; TerminalError where the person has more than MOST_LINKS links.
+    """
     flags = looking.flagged(asking.members(asked, a), asked.homes(), start=_is_of(a), end=_is_of(b))
     links = looking.used_links(asked.states(), flags)
     counted = links.count()

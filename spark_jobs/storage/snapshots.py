@@ -50,6 +50,15 @@ def snapshot_known_at(lake: Lake, at_us: int) -> Snapshot:
     return known
 
 
+def snapshot_named(lake: Lake, snapshot_id: str) -> Snapshot:
+    """The snapshot of an id, of one that was published again the last time; TerminalError where there is none."""
+    published_snapshot(lake)
+    known = _newest(read(lake, IDENTITY_SNAPSHOTS).where(F.col("snapshot_id") == snapshot_id))
+    if known is None:
+        raise TerminalError(f"{lake.root}: no identity snapshot {snapshot_id} was published; is this the right lake?")
+    return known
+
+
 def _newest(snapshots: DataFrame) -> Snapshot | None:
     newest = snapshots.orderBy(F.desc("published_at"), "snapshot_id").limit(1)
     rows = newest.select("snapshot_id", F.unix_micros("published_at").alias("at_us"), "certificate").collect()

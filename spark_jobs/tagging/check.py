@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from spark_jobs.errors import TerminalError
+from spark_jobs.findings import listed
 from spark_jobs.settings import Settings, Workspace
 from spark_jobs.tagging.calendar import base_of, day_of, instant_of, start_of_day
 from spark_jobs.tagging.checking import check_catalogue
 from spark_jobs.tagging.definitions import Catalogue, Tag
 from spark_jobs.tagging.dependencies import measures_of
+from spark_jobs.tagging.in_use import refuse_removal, strangers, uses_of
 from spark_jobs.tagging.moment import Moment, moment_at
 from spark_jobs.tagging.plan import sources_of_tag
 from spark_jobs.tagging.reading import read_catalogue
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 SHIPPED = Path(__file__).parent / "catalogue"
 
@@ -24,19 +31,55 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Whose definitions."""
     parser.add_argument("--workspace", required=True, metavar="NAME", help="workspace whose tags are checked")
     parser.add_argument("--catalogue", metavar="DIR", type=Path, help="tag definitions; default: the shipped ones")
+    parser.add_argument(
+        "--in-force", action="store_true", help="against the state in force as well: what is removed; starts Spark"
+    )
 
 
-def preflight(settings: Settings, args: argparse.Namespace) -> dict[str, object]:
-    """The whole check; it needs no Spark, so this is all that the verb does."""
+def preflight(settings: Settings, args: argparse.Namespace) -> dict[str, object] | None:
+    """The whole check, without Spark; None where the state in force is to be looked at."""
+    facts = checked(settings, args)
+    return None if args.in_force else facts
+
+
+def run(spark: SparkSession, settings: Settings, args: argparse.Namespace) -> dict[str, object]:
+    """The check, and what the state in force has that these definitions publish no more.
+
+    TerminalError where something goes by such a tag: `tags run` would refuse it.
+    """
+    from spark_jobs.tagging.asking import in_force_at  # noqa: PLC0415 - other checks must not wait for pyspark
+
+    workspace = settings.workspace(args.workspace)
+    publication = in_force_at(spark, settings.storage_root, workspace.name)
+    known = publication.state.tags if publication else {}
+    wanted = {tag.name for tag in catalogue_of(args.catalogue, workspace.name).without_drafts.tags}
+    refuse_removal(known, wanted, uses_of(settings, workspace.name), workspace=workspace.name)
+    return {
+        **checked(settings, args),
+        "against": publication.number if publication else None,
+        "removed": sorted(set(known) - wanted),
+    }
+
+
+def checked(settings: Settings, args: argparse.Namespace) -> dict[str, object]:
+    """What the definitions alone tell; TerminalError where they are wrong."""
     workspace = settings.workspace(args.workspace)
     catalogue = catalogue_of(args.catalogue, workspace.name)
     notes = check_catalogue(catalogue, moment_of_run(Asked(), workspace, catalogue))
+    wanted = {tag.name for tag in catalogue.without_drafts.tags}
     return {
         "workspace": workspace.name,
         "tags": [described(tag, catalogue) for tag in catalogue.tags],
         "not_recorded": sorted(catalogue.head.unrecorded),
-        "notes": list(notes),
+        "notes": [*notes, *_going(catalogue), *strangers(wanted, uses_of(settings, workspace.name))],
     }
+
+
+def _going(catalogue: Catalogue) -> Iterator[str]:
+    deprecated = {tag.name for tag in catalogue.tags if tag.state == "deprecated"}
+    for tag in catalogue.tags:
+        if found := [name for name, _ in tag.uses if name in deprecated]:
+            yield f"{tag.name}: looks at what is deprecated: {listed(found)}"
 
 
 def described(tag: Tag, catalogue: Catalogue) -> dict[str, object]:
@@ -46,6 +89,7 @@ def described(tag: Tag, catalogue: Catalogue) -> dict[str, object]:
         "title": {"en": tag.title_en, "zh": tag.title_zh},
         "folder": tag.folder,
         "owner": tag.owner,
+        "state": tag.state,
         "classes": list(tag.classes),
         "rule": tag.rule_hash,
         "kinds": sorted({type(measure).__name__.lower() for measure in measures_of(tag.rule)}),

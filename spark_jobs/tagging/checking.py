@@ -174,7 +174,7 @@ def _column(measure: Measure, values: list[Cell], tag: Tag) -> Column:
 
 def _named(measure: Measure, value: Cell) -> str:
     """The measure and a value of it, as a note shows them."""
-    name = _name_of(measure)
+    name = name_of(measure)
     if value is None:
         return f"{name} is absent"
     if isinstance(value, str):
@@ -187,7 +187,8 @@ def _named(measure: Measure, value: Cell) -> str:
     return f"{name} is {Decimal(value).scaleb(-(decimals or 0)).normalize():f}"
 
 
-def _name_of(measure: Measure) -> str:
+def name_of(measure: Measure) -> str:
+    """A measure as notes and explanations name it: `last of purchases`."""
     match measure:
         case TagValue(name):
             return f"tag {name}"

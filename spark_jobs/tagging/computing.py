@@ -6,9 +6,11 @@ fall out of the processor's cache and of the JIT's limit, a plan of a few column
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from functools import reduce
+from types import MappingProxyType
 
-from pyspark.sql import DataFrame, Row, Window
+from pyspark.sql import Column, DataFrame, Row, Window
 from pyspark.sql import functions as F
 
 from spark_jobs.tagging.answers import answer_kernel, bucket_kernel
@@ -17,6 +19,8 @@ from spark_jobs.tagging.moment import Moment
 from spark_jobs.tagging.plan import Plan
 from spark_jobs.tagging.ranking import limits_of
 from spark_jobs.tagging.rows import ANSWERS_DDL, BUCKETS_DDL, PERSONS
+
+NONE_ALSO: Mapping[int, Sequence[str]] = MappingProxyType({})
 
 
 def buckets_from(facts: DataFrame, plan: Plan, moment: Moment) -> DataFrame:
@@ -40,15 +44,20 @@ def persons_from(buckets: Iterable[Row]) -> int:
     return sum(row["persons"] for row in buckets if row["ranked"] == PERSONS)
 
 
-def populations_from(answers: DataFrame, *, most: int) -> DataFrame:
+def populations_from(answers: DataFrame, *, most: int, also: Mapping[int, Sequence[str]] = NONE_ALSO) -> DataFrame:
     """The `most` frequent values of each tag, and how many answers it has at all.
 
+    In:  `also`: values that are counted in any case, by the tag's number.
     Out: tag, value, count; of each tag one row without a value, which counts them all.
     """
     counted = answers.where(F.col("tag") >= 0).groupBy("tag", "value").count()
     # Each partition keeps `most` values of a tag before they meet: a tag may have as many values as persons.
     by_count = Window.partitionBy("tag").orderBy(F.desc("count"), "value")
     frequent = counted.withColumn("place", F.row_number().over(by_count)).where(F.col("place") <= most).drop("place")
+    if also:
+        asked = [(F.col("tag") == number) & F.col("value").isin(*values) for number, values in also.items()]
+        # What is frequent and asked for stands once.
+        frequent = frequent.unionByName(counted.where(reduce(Column.__or__, asked))).distinct()
     whole = counted.groupBy("tag").agg(F.lit(None).cast("string").alias("value"), F.sum("count").alias("count"))
     return frequent.unionByName(whole)
 

@@ -14,6 +14,7 @@ from typing import Literal
 from spark_jobs.tagging.measures import Measure, Span
 
 Among = Literal["everyone", "members", "customers"]
+Life = Literal["draft", "published", "deprecated"]
 Sensitivity = Literal["none", "health", "minors", "finance"]
 ComparisonKind = Literal[
     "at_least", "above", "at_most", "below", "equals", "in", "within", "older_than", "older_than_times", "present"
@@ -87,7 +88,9 @@ class Tag:
     """One tag of a catalogue: its rule, and what people need to know of it.
 
     classes: what it must be protected as, whatever it is derived from included. uses: the tags that its rule looks at,
-    each with its rule hash. expect: value to the least and the largest share of persons that it should have.
+    each with its rule hash. expect: value to the least and the largest share of persons that it must have to be
+    published. most_change: by how much no value's share may differ from the state before. state: drafts are checked and
+    estimated, never published; deprecated ones are published, and said to go.
     """
 
     name: str
@@ -100,6 +103,8 @@ class Tag:
     rule: Rule
     expect: tuple[tuple[str, Decimal, Decimal], ...] = ()
     uses: tuple[tuple[str, str], ...] = ()
+    most_change: Decimal | None = None
+    state: Life = "published"
 
     @property
     def rule_hash(self) -> str:
@@ -145,6 +150,11 @@ class Catalogue:
     def workspace(self) -> str:
         """Whose tags they are."""
         return self.head.workspace
+
+    @property
+    def without_drafts(self) -> Catalogue:
+        """What is published of it."""
+        return Catalogue(self.head, tuple(tag for tag in self.tags if tag.state != "draft"))
 
 
 def canonical(value: object) -> object:

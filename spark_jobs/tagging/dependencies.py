@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
 
+from spark_jobs.errors import TerminalError
 from spark_jobs.findings import listed
 from spark_jobs.tagging.definitions import (
     UNKNOWN,
@@ -71,6 +72,17 @@ def with_used(tag: Tag, catalogue: Catalogue) -> tuple[Tag, ...]:
     return tuple(found.values())
 
 
+def narrowed(catalogue: Catalogue, names: Collection[str]) -> Catalogue:
+    """The tags of these names with all that they use; all tags where none is named. TerminalError for unknown names."""
+    if not names:
+        return catalogue
+    known = {tag.name: tag for tag in catalogue.tags}
+    if unknown := [name for name in names if name not in known]:
+        raise TerminalError(f"found no definitions of {listed(unknown)}; those that exist: {listed(known)}")
+    kept = {one.name for name in names for one in with_used(known[name], catalogue)}
+    return Catalogue(catalogue.head, tuple(tag for tag in catalogue.tags if tag.name in kept))
+
+
 def measures_of(rule: Rule) -> tuple[Measure, ...]:
     """Every measure that a rule looks at, parts of ratios and quantiles included, each once."""
     found: dict[Measure, None] = {}
@@ -124,6 +136,9 @@ def _problems_of(tag: Tag, known: dict[str, Tag]) -> Iterator[str]:
     unknown = [name for name in tags_used(tag.rule) if name not in known]
     if unknown:
         yield f"unknown tags {listed(unknown)}; those that exist: {listed(known)}"
+    drafts = [name for name in tags_used(tag.rule) if name in known and known[name].state == "draft"]
+    if drafts and tag.state != "draft":
+        yield f"it is {tag.state}, and looks at drafts: {listed(drafts)}; publish those, or make it a draft as well"
     for level in tag.rule.levels:
         for comparison in comparisons_of(level.when):
             if isinstance(comparison.measure, TagValue) and comparison.measure.tag in known:

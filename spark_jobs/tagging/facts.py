@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 from functools import reduce
+from zoneinfo import ZoneInfo
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -19,7 +20,7 @@ from spark_jobs.tagging.calendar import moment_of
 from spark_jobs.tagging.measures import Filter, Selection
 from spark_jobs.tagging.moment import Moment
 from spark_jobs.tagging.plan import CUT, Bins, Plan, SourcePlan
-from spark_jobs.tagging.projections import PROJECTIONS, fact_day, given_rows, member_rows
+from spark_jobs.tagging.projections import PROJECTIONS, given_rows, member_rows
 from spark_jobs.tagging.vocabulary import SOURCE_NUMBERS, SOURCES
 
 _SUBJECT = ("subject_type", "subject_scope", "subject_token")
@@ -86,6 +87,23 @@ def _slot(columns: list[Column], number: int, kind: str) -> Column:
     return columns[number].cast(kind) if number < len(columns) else F.lit(None).cast(kind)
 
 
+def fact_day(at: Column, moment: Moment) -> Column:
+    """A number that two instants share only if no window can begin, and no midnight lies, between them.
+
+    Windows begin at the base time's time on the wall: so days are cut there, and at midnight as well.
+    """
+    base = moment_of(moment.base).astimezone(ZoneInfo(moment.zone))
+    time_of_day = F.expr(f"INTERVAL '{base:%H:%M:%S.%f}' HOUR TO SECOND")
+    here = F.to_date(F.from_utc_timestamp(at, moment.zone))
+
+    def begins(day: Column) -> Column:
+        return F.to_utc_timestamp(day.cast("timestamp") + time_of_day, moment.zone)
+
+    is_before, is_after = at < begins(here), at >= begins(F.date_add(here, 1))
+    day = F.unix_date(here) - is_before.cast("int") + is_after.cast("int")
+    return (day * 2 + F.unix_date(here) % 2).cast("bigint")
+
+
 def _part(source: SourcePlan, moment: Moment) -> Column:
     """What stays apart until the kernel: the order, the moment, or the day."""
     if SOURCES[source.name].kept_apart == "order":
@@ -97,7 +115,7 @@ def _part(source: SourcePlan, moment: Moment) -> Column:
         day = day + is_behind * CUT
     if not source.moments:
         return day
-    is_kept = reduce(Column.__or__, [_matches(selection, moment) for selection in source.moments])
+    is_kept = reduce(Column.__or__, [matches(selection, moment) for selection in source.moments])
     # Days are small numbers and moments large ones: they never meet.
     return F.when(is_kept, F.unix_micros("at")).otherwise(day)
 
@@ -108,18 +126,20 @@ def _is_needed(source: SourcePlan, plan: Plan, moment: Moment) -> Column:
     # its order, so no window of lines says which orders are needed.
     decides = source.name == "purchases" and any(other.name == "purchase_lines" for other in plan.sources)
     if source.name == "given_values":
-        return is_before_base & _is_asked_for(plan)
+        return is_before_base & is_asked_for(plan)
     if source.name == "members" or decides or any(not s.where and s.window is None for s in source.selections):
         return is_before_base
-    return is_before_base & reduce(Column.__or__, [_matches(selection, moment) for selection in source.selections])
+    return is_before_base & reduce(Column.__or__, [matches(selection, moment) for selection in source.selections])
 
 
-def _is_asked_for(plan: Plan) -> Column:
+def is_asked_for(plan: Plan) -> Column:
+    """Whether a row of `given_values` is what some tag asks for."""
     pairs = [*plan.given, *(("score", model) for model in plan.models)]
     return reduce(Column.__or__, [(F.col("kind") == kind) & (F.col("name") == name) for kind, name in pairs])
 
 
-def _matches(selection: Selection, moment: Moment) -> Column:
+def matches(selection: Selection, moment: Moment) -> Column:
+    """Whether a projected row passes a selection's filters and lies in its window, but for the window's end."""
     condition = F.lit(True)
     if selection.window is not None:
         start = moment_of(moment.start_of(selection.window))

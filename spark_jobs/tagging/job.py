@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,87 +11,27 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from spark_jobs.contracts.derived import PERSON_TAGS, TAG_CHANGES, TAG_PUBLICATIONS, TAG_TIMERS, TAG_VERSIONS
-from spark_jobs.contracts.identity import IDENTITY_MAP
 from spark_jobs.contracts.schema import Table
-from spark_jobs.contracts.tables import table_named
 from spark_jobs.errors import TerminalError
 from spark_jobs.settings import Settings, Workspace
 from spark_jobs.storage import delta, generations, runs
-from spark_jobs.storage.commits import newest_commits
 from spark_jobs.storage.delta import Lake, Transaction
-from spark_jobs.storage.snapshots import Snapshot, published_map, published_snapshot
 from spark_jobs.tagging import publications
 from spark_jobs.tagging.calendar import moment_of
 from spark_jobs.tagging.changes import Before, Unmoved, changes_between
 from spark_jobs.tagging.check import Asked, catalogue_of, moment_of_run
 from spark_jobs.tagging.checking import check_catalogue
-from spark_jobs.tagging.computing import answers_from, buckets_from, limits_from, persons_from, populations_from
 from spark_jobs.tagging.definitions import Catalogue, digest
-from spark_jobs.tagging.facts import facts_of
-from spark_jobs.tagging.limits import moved_since, named
-from spark_jobs.tagging.moment import Moment
-from spark_jobs.tagging.plan import Plan, compile_plan
-from spark_jobs.tagging.publications import (
-    Kind,
-    Labels,
-    Publication,
-    generation_of,
-    kind_of,
-    populations_of,
-    publication_from,
-)
+from spark_jobs.tagging.guarding import held_back
+from spark_jobs.tagging.in_use import refuse_removal, uses_of
+from spark_jobs.tagging.limits import named
+from spark_jobs.tagging.preparing import Clock, Work, computed, prepared
+from spark_jobs.tagging.publications import Publication, publication_from
 from spark_jobs.tagging.rows import TIMER, UNMOVED
-from spark_jobs.tagging.versions import State, state_of, tables_read
 
 log = logging.getLogger(__name__)
 
-MOST_VALUES_SHOWN = 100
 OWN_TABLES = (PERSON_TAGS, TAG_CHANGES, TAG_TIMERS, TAG_VERSIONS, TAG_PUBLICATIONS)
-
-
-@dataclass(slots=True)
-class Clock:
-    """Seconds of each step."""
-
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def step(self, name: str) -> Iterator[None]:
-        """Time the block."""
-        started = time.monotonic()
-        yield
-        self.seconds[name] = round(time.monotonic() - started, 2)
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """What every step of a run needs; `before` is the state in force, None for the workspace's first."""
-
-    lake: Lake
-    catalogue: Catalogue
-    plan: Plan
-    moment: Moment
-    snapshot: Snapshot
-    stamps: dict[str, str]
-    state: State
-    before: Publication | None
-    generation: str
-    clock: Clock
-
-    @property
-    def kind(self) -> Kind:
-        """Whether what is computed replaces the state in force."""
-        return kind_of(self.state, self.before)
-
-    @property
-    def number(self) -> int:
-        """The number that the run aims at."""
-        return self.before.number + 1 if self.before else 1
-
-    @property
-    def labels(self) -> Labels:
-        """What the run's rows carry."""
-        return Labels(self.generation, self.state, tuple(tag.name for tag in self.catalogue.tags))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -115,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def preflight(settings: Settings, args: argparse.Namespace) -> None:
     """Refuse, before Spark starts, everything that is wrong with catalogue and base time."""
     workspace = settings.workspace(args.workspace)
-    catalogue = catalogue_of(args.catalogue, workspace.name)
+    catalogue = _to_publish(args.catalogue, workspace)
     check_catalogue(catalogue, moment_of_run(Asked(args.base, args.day, args.as_of), workspace, catalogue))
 
 
@@ -125,9 +61,13 @@ def run(spark: SparkSession, settings: Settings, args: argparse.Namespace) -> di
     workspace = settings.workspace(args.workspace)
     with runs.recorded(lake, "tags", workspace.name) as record:
         with clock.step("prepare"):
-            work = _prepared(lake, args, workspace, run_id=record.run_id, clock=clock)
+            work = _prepared(lake, settings, args, run_id=record.run_id, clock=clock)
         standing = _standing(work)
-        done = standing or _compute(work)
+        accepted: tuple[str, ...] = ()
+        if standing is None:
+            done, accepted = _compute(work)
+        else:
+            done = standing
         with clock.step("clean"):
             _forget(work)
         record.rows_in, record.rows_out = done.persons, done.rows
@@ -143,37 +83,33 @@ def run(spark: SparkSession, settings: Settings, args: argparse.Namespace) -> di
         "rows": done.rows,
         "changes": 0 if standing else done.changes,
         "populations": done.populations_shown,
+        "accepted": list(accepted),
+        "deprecated": sorted(name for name, one in done.state.tags.items() if one.state == "deprecated"),
         "versions": {name: version.version for name, version in done.state.tags.items()},
         "seconds": clock.seconds,
     }
 
 
-def _prepared(lake: Lake, args: argparse.Namespace, workspace: Workspace, *, run_id: str, clock: Clock) -> Work:
-    catalogue = catalogue_of(args.catalogue, workspace.name)
+def _prepared(lake: Lake, settings: Settings, args: argparse.Namespace, *, run_id: str, clock: Clock) -> Work:
+    workspace = settings.workspace(args.workspace)
+    catalogue = _to_publish(args.catalogue, workspace)
     moment = moment_of_run(Asked(args.base, args.day, args.as_of), workspace, catalogue)
     check_catalogue(catalogue, moment)
-    plan = compile_plan(catalogue)
-    names = tables_read(plan.sources)
-    if missing := [name for name in names if not delta.exists(lake, table_named(name))]:
-        raise TerminalError(
-            f"{lake.root}: found no tables {missing}; run migration, ingest and identity first, or say under `history`"
-            " of the catalogue that a source is not recorded (none)"
-        )
-    # Before the versions: the map's newest version holds every snapshot that was published before it.
-    snapshot = published_snapshot(lake)
-    stamps = {name: next(newest_commits(lake, table_named(name))).stamp for name in names}
+    work = prepared(lake, catalogue, moment, run_id=run_id, clock=clock)
+    names = {tag.name for tag in catalogue.tags}
+    if work.before is not None and work.kind == "current" and set(work.before.state.tags) - names:
+        refuse_removal(work.before.state.tags, names, uses_of(settings, workspace.name), workspace=workspace.name)
     for table in OWN_TABLES:
         delta.ensure(lake, table)
-    state = state_of(catalogue, moment, snapshot_id=snapshot.snapshot_id, stamps=stamps)
-    before = _in_force(lake, workspace.name)
-    generation = generation_of(kind_of(state, before), before.number + 1 if before else 1, run_id)
-    return Work(lake, catalogue, plan, moment, snapshot, stamps, state, before, generation, clock)
+    return work
 
 
-def _in_force(lake: Lake, workspace: str) -> Publication | None:
-    rows = delta.read(lake, TAG_PUBLICATIONS).where(_states_of(workspace))
-    newest = rows.orderBy(F.desc("number")).limit(1).collect()
-    return publication_from(newest[0]) if newest else None
+def _to_publish(folder: Path | None, workspace: Workspace) -> Catalogue:
+    """The catalogue without its drafts; TerminalError where nothing is left."""
+    found = catalogue_of(folder, workspace.name).without_drafts
+    if not found.tags:
+        raise TerminalError(f"catalogue of {workspace.name}: all definitions are drafts; set one to `state: published`")
+    return found
 
 
 def _standing(work: Work) -> Publication | None:
@@ -185,55 +121,31 @@ def _standing(work: Work) -> Publication | None:
     return next((one for one in found if one.state == work.state), None)
 
 
-def _states_of(workspace: str) -> str:
-    return f"workspace_id = '{workspace}' AND kind = 'current'"
-
-
-def _compute(work: Work) -> Publication:
+def _compute(work: Work) -> tuple[Publication, tuple[str, ...]]:
+    """What was published, and the tags whose shares a person accepted for it."""
     clock = work.clock
-    tables = {name: _read_from(work, name, _version(stamp)) for name, stamp in work.stamps.items()}
-    facts = facts_of(tables, work.plan, work.moment, workspace=work.state.workspace).persist()
-    with clock.step("facts"):
-        buckets = buckets_from(facts, work.plan, work.moment).collect()
-        persons, limits = persons_from(buckets), limits_from(buckets, work.plan)
-    is_state = work.before is not None and work.kind == "current"
-    moved = moved_since(work.before.limits, limits, work.plan) if work.before and is_state else None
-    answers = answers_from(facts, work.plan, work.moment, limits, moved=moved).persist()
-    try:
-        with clock.step("answers"):
-            counted = populations_from(answers, most=MOST_VALUES_SHOWN).collect()
+    with computed(work) as found:
+        accepted = held_back(work.lake, found.findings, work.attempt)
         with clock.step("write"):
-            _write(answers, work)
+            _write(found.answers, work)
         with clock.step("changes"):
-            unmoved = Unmoved(moved.tags if moved else frozenset(), work.labels.unmoved(answers, UNMOVED))
+            moved = found.moved.tags if found.moved else frozenset()
+            unmoved = Unmoved(moved, work.labels.unmoved(found.answers, UNMOVED))
             changes = _write_changes(work, unmoved) if work.kind == "current" else 0
-    finally:
-        answers.unpersist()
-        facts.unpersist()
-    done = Publication(
-        work.generation,
-        work.number,
-        work.kind,
-        work.state,
-        named(limits),
-        populations_of(work.catalogue, counted, persons, most=MOST_VALUES_SHOWN),
-        persons=persons,
-        rows=sum(row["count"] for row in counted if row["value"] is None),
-        changes=changes,
-    )
+        done = Publication(
+            work.generation,
+            work.number,
+            work.kind,
+            work.state,
+            named(found.limits),
+            found.populations,
+            persons=found.persons,
+            rows=found.rows,
+            changes=changes,
+        )
     with clock.step("publish"):
         _publish(done, work)
-    return done
-
-
-def _read_from(work: Work, name: str, version: int) -> DataFrame:
-    if name == IDENTITY_MAP.name:
-        return published_map(work.lake, work.snapshot, version=version)
-    return delta.read(work.lake, table_named(name), version=version)
-
-
-def _version(stamp: str) -> int:
-    return int(stamp.partition("@")[0])
+    return done, accepted
 
 
 def _write(answers: DataFrame, work: Work) -> None:
@@ -276,7 +188,7 @@ def _publish(done: Publication, work: Work) -> None:
         once = Transaction(f"tags/as_of/{done.generation}", 1)
         delta.append(row, work.lake, TAG_PUBLICATIONS, once=once)
         return
-    within, writer = _states_of(done.state.workspace), f"tags/publications/{done.state.workspace}"
+    within, writer = publications.states_of(done.state.workspace), f"tags/publications/{done.state.workspace}"
     generations.publish(row, work.lake, TAG_PUBLICATIONS, within=within, writer=writer)
 
 

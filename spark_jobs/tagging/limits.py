@@ -28,6 +28,11 @@ def named(limits: Limits) -> dict[str, list[int]]:
     return {_name(ranked): list(values) for ranked, values in limits.items()}
 
 
+def limits_named(known: NamedLimits, plan: Plan) -> Limits:
+    """The limits that a publication keeps, of each quantile of a plan; KeyError where it keeps none of one."""
+    return {ranked: tuple(known[_name(ranked)]) for ranked in plan.ranked}
+
+
 def moved_since(before: NamedLimits, limits: Limits, plan: Plan) -> Moved | None:
     """What differs from the limits of the state before; None where nothing does.
 

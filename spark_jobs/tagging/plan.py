@@ -223,6 +223,11 @@ def selections_of(feature: Feature) -> tuple[Selection, ...]:
             return (feature.of,)
 
 
+def selections_of_measure(measure: Measure) -> tuple[Selection, ...]:
+    """The rows that a measure is made of, those of measures that are its parts aside."""
+    return tuple(dict.fromkeys(one for feature in _features(measure) for one in selections_of(feature)))
+
+
 def _features(measure: Measure) -> Iterator[Feature]:
     """What the kernel has to aggregate for a measure, and for the moment at which its window loses a row."""
     match measure:

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from datetime import date
 from functools import reduce
 from typing import Protocol
-from zoneinfo import ZoneInfo
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -18,6 +17,8 @@ from spark_jobs.tagging.plan import Plan, SourcePlan
 from spark_jobs.tagging.vocabulary import ATTRIBUTE_SOURCE, LOOKUP_NUMBERS, SOURCE_NUMBERS, SOURCES, WEEKDAYS
 
 _SUBJECT = ("subject_type", "subject_scope", "subject_token")
+# What names a row to people; no property of events may have a name with a #.
+REF = "#ref"
 _MONEY_SCALE = 100
 _PAID = "paid"
 _DISCOUNTS = ("retail_disc", "coupon_disc", "coupon_match_disc")
@@ -26,7 +27,7 @@ Tables = Mapping[str, DataFrame]
 
 
 class Projection(Protocol):
-    """Rows of a workspace with subject, `at`, `at_date` (UTC) and the source's fields."""
+    """Rows of a workspace with subject, `at`, `at_date` (UTC), the source's fields, and REF, what names the row."""
 
     def __call__(self, tables: Tables, source: SourcePlan, moment: Moment, *, workspace: str) -> DataFrame:
         """The projection of one source."""
@@ -36,23 +37,6 @@ def is_purchase() -> Column:
     """True for an order that is paid and not fully refunded; an order of zero value with nothing refunded is one."""
     is_refunded = (F.col("refunded_value") > 0) & (F.col("refunded_value") >= F.col("sales_value"))
     return (F.col("status") == _PAID) & ~is_refunded
-
-
-def fact_day(at: Column, moment: Moment) -> Column:
-    """A number that two instants share only if no window can begin, and no midnight lies, between them.
-
-    Windows begin at the base time's time on the wall: so days are cut there, and at midnight as well.
-    """
-    base = moment_of(moment.base).astimezone(ZoneInfo(moment.zone))
-    time_of_day = F.expr(f"INTERVAL '{base:%H:%M:%S.%f}' HOUR TO SECOND")
-    here = F.to_date(F.from_utc_timestamp(at, moment.zone))
-
-    def begins(day: Column) -> Column:
-        return F.to_utc_timestamp(day.cast("timestamp") + time_of_day, moment.zone)
-
-    is_before, is_after = at < begins(here), at >= begins(F.date_add(here, 1))
-    day = F.unix_date(here) - is_before.cast("int") + is_after.cast("int")
-    return (day * 2 + F.unix_date(here) % 2).cast("bigint")
 
 
 def member_rows(members: DataFrame, plan: Plan) -> DataFrame:
@@ -119,6 +103,7 @@ def _members(tables: Tables, source: SourcePlan, moment: Moment, *, workspace: s
         F.to_date("registered_at").alias("at_date"),
         "attributes",
         "valid_from",
+        _ref("origin", "origin_position"),
     )
 
 
@@ -134,7 +119,7 @@ def _purchases(tables: Tables, source: SourcePlan, moment: Moment, *, workspace:
         "lines": F.col("lines"),
     }
     rows = tables["core.orders"].where((F.col("workspace_id") == workspace) & is_purchase())
-    return rows.select(*_ordered(), *_wanted(fields, source))
+    return rows.select(*_ordered(), *_wanted(fields, source), _ref("order_id", "store_id"))
 
 
 def _purchase_lines(tables: Tables, source: SourcePlan, moment: Moment, *, workspace: str) -> DataFrame:
@@ -153,7 +138,7 @@ def _purchase_lines(tables: Tables, source: SourcePlan, moment: Moment, *, works
         products = tables["core.products"].where(F.col("workspace_id") == workspace)
         # Products are unique on (workspace, product): no line is doubled; one of an unknown product stays, without.
         rows = rows.join(products.select("product_id", "product_line", "category", "brand"), "product_id", "left")
-    return rows.select(*_ordered(), *_wanted(fields, source))
+    return rows.select(*_ordered(), *_wanted(fields, source), _ref("order_id", "store_id", "product_id"))
 
 
 def _events(tables: Tables, source: SourcePlan, moment: Moment, *, workspace: str) -> DataFrame:
@@ -162,7 +147,7 @@ def _events(tables: Tables, source: SourcePlan, moment: Moment, *, workspace: st
     at = [F.col("occurred_at").alias("at"), F.col("occurred_date").alias("at_date")]
     own, decimals = SOURCES["events"].texts, dict(source.decimals)
     fields = {name: F.col(name) if name in own else _property(name, decimals) for name in source.fields}
-    return rows.select(*_SUBJECT, *at, *_wanted(fields, source))
+    return rows.select(*_SUBJECT, *at, *_wanted(fields, source), _ref("event_id"))
 
 
 def _property(name: str, decimals: Mapping[str, int]) -> Column:
@@ -172,6 +157,7 @@ def _property(name: str, decimals: Mapping[str, int]) -> Column:
 
 def _coupon_redemptions(tables: Tables, source: SourcePlan, moment: Moment, *, workspace: str) -> DataFrame:
     rows = tables["core.coupon_redemptions"].where(F.col("workspace_id") == workspace)
+    rows = rows.withColumn(REF, _ref("coupon_id", "campaign_id", "redeemed_date"))
     return _dated(rows, F.col("redeemed_date"), source, moment)
 
 
@@ -180,13 +166,14 @@ def _campaign_targets(tables: Tables, source: SourcePlan, moment: Moment, *, wor
     campaigns = tables["core.campaigns"].where(F.col("workspace_id") == workspace).select("campaign_id", "start_date")
     # Campaigns are unique on (workspace, campaign). A target of a campaign without a first day counts since ever.
     rows = rows.join(campaigns, "campaign_id", "left")
+    rows = rows.withColumn(REF, _ref("campaign_id"))
     return _dated(rows, F.coalesce("start_date", F.lit(date(1970, 1, 1))), source, moment)
 
 
 def _dated(rows: DataFrame, day: Column, source: SourcePlan, moment: Moment) -> DataFrame:
     # A day of the workspace's calendar happens at its beginning.
     at = F.to_utc_timestamp(day.cast("timestamp"), moment.zone)
-    return rows.select(*_SUBJECT, at.alias("at"), F.to_date(at).alias("at_date"), *source.fields)
+    return rows.select(*_SUBJECT, at.alias("at"), F.to_date(at).alias("at_date"), *source.fields, REF)
 
 
 def _orders_unpaid(tables: Tables, source: SourcePlan, moment: Moment, *, workspace: str) -> DataFrame:
@@ -204,20 +191,20 @@ def _orders_unpaid(tables: Tables, source: SourcePlan, moment: Moment, *, worksp
         )
     )
     rows = orders.where("is_open").withColumn("at_date", F.to_date("at"))
-    return rows.select(*_SUBJECT, "at", "at_date", *source.fields)
+    return rows.select(*_SUBJECT, "at", "at_date", *source.fields, _ref("order_id", "store_id"))
 
 
 def _refunds(tables: Tables, source: SourcePlan, moment: Moment, *, workspace: str) -> DataFrame:
     del moment
     rows = tables["core.order_changes"].where((F.col("workspace_id") == workspace) & (F.col("change") == "refunded"))
     fields = {"store_id": F.col("store_id"), "value": _cents(F.col("value"))}
-    return rows.select(*_at("changed_at", "changed_date"), *_wanted(fields, source))
+    return rows.select(*_at("changed_at", "changed_date"), *_wanted(fields, source), _ref("order_id", "store_id"))
 
 
 def _shares(tables: Tables, source: SourcePlan, moment: Moment, *, workspace: str) -> DataFrame:
     del moment
     rows = tables["core.shares"].where(F.col("workspace_id") == workspace)
-    return rows.select(*_at("shared_at", "shared_date"), *source.fields)
+    return rows.select(*_at("shared_at", "shared_date"), *source.fields, _ref("share_id"))
 
 
 def _share_orders(tables: Tables, source: SourcePlan, moment: Moment, *, workspace: str) -> DataFrame:
@@ -228,7 +215,8 @@ def _share_orders(tables: Tables, source: SourcePlan, moment: Moment, *, workspa
         "is_first_order": F.col("is_first_order").cast("string"),
         "sales_value": _cents(F.col("sales_value")),
     }
-    return rows.select(*_at("ordered_at", "ordered_date"), *_wanted(fields, source))
+    ref = _ref("share_id", "order_id", "store_id")
+    return rows.select(*_at("ordered_at", "ordered_date"), *_wanted(fields, source), ref)
 
 
 def _given_values(tables: Tables, source: SourcePlan, moment: Moment, *, workspace: str) -> DataFrame:
@@ -236,11 +224,16 @@ def _given_values(tables: Tables, source: SourcePlan, moment: Moment, *, workspa
     base = F.lit(moment_of(moment.base))
     holds = (F.col("valid_from") <= base) & (F.col("valid_to").isNull() | (F.col("valid_to") > base))
     rows = tables["core.given_values"].where((F.col("workspace_id") == workspace) & holds)
-    return rows.select(*_at("valid_from", "valid_from"), "kind", "name", "value")
+    return rows.select(*_at("valid_from", "valid_from"), "kind", "name", "value", _ref("kind", "name"))
 
 
 def _at(at: str, day: str) -> list[Column]:
     return [*[F.col(name) for name in _SUBJECT], F.col(at).alias("at"), F.to_date(day).alias("at_date")]
+
+
+def _ref(*names: str) -> Column:
+    # No job of every day reads it, so none computes it: it is for explanations.
+    return F.concat_ws("/", *[F.col(name).cast("string") for name in names]).alias(REF)
 
 
 def _ordered() -> list[Column]:

@@ -44,6 +44,7 @@ class Publication:
     persons: int
     rows: int
     changes: int
+    published_at: datetime | None = None  # None until it is
 
     @property
     def populations_shown(self) -> dict[str, dict[str, int]]:
@@ -73,7 +74,7 @@ class Publication:
 def populations_of(
     catalogue: Catalogue, counted: Sequence[Row], persons: int, *, most: int
 ) -> dict[str, dict[str, int]]:
-    """Tag to value to persons, the `otherwise` value included; of many values the most frequent.
+    """Tag to value to persons, the `otherwise` value included; of many the most frequent, and those with a band.
 
     In: tag (its number), value, count; of value null the persons that have another value than `otherwise`.
     """
@@ -81,7 +82,9 @@ def populations_of(
     for number, tag in enumerate(catalogue.tags):
         values = {row["value"]: row["count"] for row in counted if row["tag"] == number}
         values[tag.rule.otherwise] = persons - values.pop(None, 0)
-        populations[tag.name] = dict(sorted(values.items(), key=lambda item: (-item[1], item[0]))[:most])
+        banded = {value for value, _, _ in tag.expect}
+        ordered = sorted(values.items(), key=lambda item: (-item[1], item[0]))
+        populations[tag.name] = dict([*ordered[:most], *(item for item in ordered[most:] if item[0] in banded)])
     return populations
 
 
@@ -97,6 +100,7 @@ def publication_from(row: Row) -> Publication:
         persons=row["persons"],
         rows=row["rows"],
         changes=row["changes"],
+        published_at=row["published_at"].astimezone(UTC),
     )
 
 
@@ -131,6 +135,11 @@ def looked_at(state: State, now: datetime) -> str:
     since = _asked_at(now - timedelta(days=AS_OF_KEPT_DAYS - 1))
     base = f"TIMESTAMP '{moment_of(state.base).isoformat()}'"
     return f"workspace_id = '{state.workspace}' AND kind = 'as_of' AND generation >= '{since}' AND base_at = {base}"
+
+
+def states_of(workspace: str) -> str:
+    """SQL condition on the publications that were or are in force."""
+    return f"workspace_id = '{workspace}' AND kind = 'current'"
 
 
 def exactly(workspace: str, generations: Sequence[str]) -> str:
@@ -169,7 +178,7 @@ class Labels:
 
     def versions(self, catalogue: Catalogue, stamps: dict[str, str]) -> list[tuple[Any, ...]]:
         """Rows of `tags.versions`."""
-        state, base_at = self.state, moment_of(self.state.base)
+        state, base_at, head = self.state, moment_of(self.state.base), definition_text(catalogue.head)
         return [
             (
                 state.workspace,
@@ -180,6 +189,7 @@ class Labels:
                 state.snapshot_id,
                 json.dumps(watermark(tag, catalogue, stamps), sort_keys=True),
                 definition_text(tag),
+                head,
             )
             for tag in catalogue.tags
         ]

@@ -11,7 +11,7 @@ from typing import cast
 from spark_jobs.documents import parsed
 from spark_jobs.errors import TerminalError
 from spark_jobs.findings import Findings, Keys, shown
-from spark_jobs.tagging.definitions import UNKNOWN, Among, Catalogue, Head, Level, Rule, Sensitivity, Tag
+from spark_jobs.tagging.definitions import UNKNOWN, Among, Catalogue, Head, Level, Life, Rule, Sensitivity, Tag
 from spark_jobs.tagging.dependencies import put_together
 from spark_jobs.tagging.expanding import EACH, expanded, file_of
 from spark_jobs.tagging.measures import Between, Count, Days, Measure, Quantile, Recency, Since
@@ -24,6 +24,7 @@ from spark_jobs.tagging.vocabulary import sources_of_head, type_of
 __all__ = ["HEAD_FILE", "read_catalogue"]
 
 AMONG: tuple[Among, ...] = ("everyone", "members", "customers")
+STATES: tuple[Life, ...] = ("draft", "published", "deprecated")
 MISSING_ANSWERS = (UNKNOWN, "otherwise")
 TAG_KEYS: Keys = {
     "tag": True,
@@ -38,6 +39,8 @@ TAG_KEYS: Keys = {
     "levels": False,
     "value": False,
     "expect": False,
+    "most_change": False,
+    "state": False,
 }
 TITLE_KEYS: Keys = {"en": True, "zh": True}
 MISSING_KEYS: Keys = {"answer": True, "because": True}
@@ -105,7 +108,14 @@ def read_tag(raw: object, head: Head, findings: Findings) -> Iterator[Tag]:
             value=value,
         ),
         expect=_expected(given["expect"], (levels, otherwise), findings) if "expect" in given else (),
+        state=_state(given.get("state", "published"), findings),
+        most_change=findings.share(given["most_change"], "most_change") if "most_change" in given else None,
     )
+
+
+def _state(raw: object, findings: Findings) -> Life:
+    known = findings.choice("" if raw is None else raw, "state", STATES, what="state")
+    return next((one for one in STATES if one == known), "published")
 
 
 def _classes(raw: object, findings: Findings) -> tuple[Sensitivity, ...]:
@@ -142,9 +152,9 @@ def _answers(given: Mapping[str, object], context: Context, otherwise: str) -> t
 def _expected(
     raw: object, answers: tuple[tuple[Level, ...], str], findings: Findings
 ) -> tuple[tuple[str, Decimal, Decimal], ...]:
-    """Value to the least and the largest share of persons that it should have."""
+    """Value to the least and the largest share of persons that it must have to be published."""
     levels, otherwise = answers
-    values = [level.value for level in levels] + [otherwise]
+    values = [level.value for level in levels] + [otherwise, UNKNOWN]
     bands = []
     for value, band in findings.entries(raw, "expect").items():
         where = f"expect.{value}"

@@ -65,7 +65,18 @@ TAG_NOTES: dict[str, Schema] = {
         list_of(object_of(reading_conditions.LEVEL_KEYS, {"value": TEXT, "when": {"$ref": "#/$defs/condition"}}))
     ),
     "value": {**TEXT, "description": "the measure that is the answer, instead of levels"},
-    "expect": named(either(list_of(either(SHARE), least=2, most=2))),
+    "expect": {
+        **named(either(list_of(either(SHARE), least=2, most=2))),
+        "description": "value to least and largest share of persons; outside of it nothing is published",
+    },
+    "state": {
+        **either({"enum": list(reading.STATES)}),
+        "description": "drafts are checked and estimated only; deprecated tags are published, and said to go",
+    },
+    "most_change": {
+        **either(SHARE),
+        "description": "by how much no value's share may differ from the state before",
+    },
 }
 HEAD_NOTES: dict[str, Schema] = {
     "workspace": TEXT,

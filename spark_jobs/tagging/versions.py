@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from spark_jobs.tagging.definitions import Catalogue, Tag, canonical, digest
+from spark_jobs.tagging.definitions import Catalogue, Head, Life, Tag, canonical, digest
 from spark_jobs.tagging.moment import Moment
 from spark_jobs.tagging.plan import SourcePlan, sources_of_tag
 from spark_jobs.tagging.vocabulary import SOURCES
@@ -20,12 +20,14 @@ class TagVersion:
     """One version of one tag. basis: hash of what it was computed on, apart from rule and base time and snapshot.
 
     classes: the tag's sensitive classes, joined by commas; they stand on its rows, and are no part of the version.
+    state: `deprecated` where the tag is said to go.
     """
 
     rule: str
     basis: str
     version: str
     classes: str = ""
+    state: Life = "published"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +40,12 @@ class State:
     tags: dict[str, TagVersion]
 
     def as_facts(self) -> dict[str, Any]:
-        """The state as a publication carries it."""
-        return asdict(self)
+        """The state as a publication carries it; what is usual is left out, as releases before the word had none."""
+        facts = asdict(self)
+        for version in facts["tags"].values():
+            if version["state"] == "published":
+                del version["state"]
+        return facts
 
 
 def state_from(facts: Mapping[str, Any]) -> State:
@@ -57,7 +63,7 @@ def state_of(catalogue: Catalogue, moment: Moment, *, snapshot_id: str, stamps: 
         basis = digest([watermark(tag, catalogue, stamps), since, moment.zone])
         # The calendar beside the zone: days and clock changes to come decide what is next.
         parts = [tag.name, tag.rule_hash, moment.base, moment.calendar.fingerprint, snapshot_id, basis]
-        tags[tag.name] = TagVersion(tag.rule_hash, basis, digest(parts), ",".join(tag.classes))
+        tags[tag.name] = TagVersion(tag.rule_hash, basis, digest(parts), ",".join(tag.classes), tag.state)
     return State(catalogue.workspace, moment.base, snapshot_id, tags)
 
 
@@ -72,9 +78,9 @@ def tables_read(sources: tuple[SourcePlan, ...]) -> tuple[str, ...]:
     return tuple(sorted({*_tables_of(frozenset(source.name for source in sources)), "core.identity_map"}))
 
 
-def definition_text(tag: Tag) -> str:
-    """The whole definition as JSON, the same text for the same definition."""
-    return json.dumps(canonical(tag), sort_keys=True, ensure_ascii=False)
+def definition_text(of: Tag | Head) -> str:
+    """A whole definition, or a catalogue's head, as JSON, the same text for the same; `recalling.py` reads it."""
+    return json.dumps(canonical(of), sort_keys=True, ensure_ascii=False)
 
 
 def _tables_of(sources: frozenset[str]) -> set[str]:

@@ -28,7 +28,9 @@ def settings() -> Settings:
 
 
 def checked(folder: Path | None, workspace: str = "grocery") -> dict[str, Any]:
-    return check.preflight(settings(), argparse.Namespace(workspace=workspace, catalogue=folder))
+    found = check.preflight(settings(), argparse.Namespace(workspace=workspace, catalogue=folder, in_force=False))
+    assert found is not None, "it answers without Spark"
+    return found
 
 
 def test_a_check_says_what_each_tag_is_made_of(tmp_path: Path) -> None:
