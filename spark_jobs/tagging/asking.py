@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from spark_jobs.contracts.audiences import AUDIENCE_PUBLICATIONS
 from spark_jobs.contracts.derived import PERSON_TAGS, TAG_CHANGES, TAG_PUBLICATIONS, TAG_TIMERS, TAG_VERSIONS
 from spark_jobs.errors import TerminalError
 from spark_jobs.findings import listed
@@ -18,6 +19,7 @@ from spark_jobs.storage import delta
 from spark_jobs.storage.delta import Lake
 from spark_jobs.tagging.calendar import day_of, start_of_day
 from spark_jobs.tagging.evidence import Answer
+from spark_jobs.tagging.in_use import Uses
 from spark_jobs.tagging.publications import Publication, exactly, publication_from, states_of
 from spark_jobs.tagging.versions import TagVersion
 
@@ -50,6 +52,25 @@ def in_force(lake: Lake, workspace: str) -> Publication | None:
 def in_force_at(spark: SparkSession, root: str, workspace: str) -> Publication | None:
     """The state in force of a lake whose storage root is given; None before the first."""
     return in_force(Lake(spark, root), workspace)
+
+
+def uses_of_audiences(lake: Lake, workspace: str) -> Uses:
+    """Tag to the audiences in force that go by it."""
+    if not delta.exists(lake, AUDIENCE_PUBLICATIONS):
+        return {}
+    rows = delta.read(lake, AUDIENCE_PUBLICATIONS).where(F.col("workspace_id") == workspace)
+    newest = rows.orderBy(F.desc("number")).select("audiences").limit(1).collect()
+    told: dict[str, dict[str, list[str]]] = json.loads(newest[0]["audiences"]) if newest else {}
+    found: dict[str, list[str]] = {}
+    for name, audience in sorted(told.items()):
+        for tag in audience["tags"]:
+            found.setdefault(tag, []).append(f"audience {name}")
+    return {tag: tuple(users) for tag, users in found.items()}
+
+
+def uses_of_audiences_at(spark: SparkSession, root: str, workspace: str) -> Uses:
+    """The same of a lake whose storage root is given."""
+    return uses_of_audiences(Lake(spark, root), workspace)
 
 
 def published(lake: Lake, workspace: str) -> Publication:

@@ -16,7 +16,7 @@ from spark_jobs.tagging.calendar import base_of, day_of, instant_of, start_of_da
 from spark_jobs.tagging.checking import check_catalogue
 from spark_jobs.tagging.definitions import Catalogue, Tag
 from spark_jobs.tagging.dependencies import measures_of
-from spark_jobs.tagging.in_use import refuse_removal, strangers, uses_of
+from spark_jobs.tagging.in_use import all_uses, refuse_removal, strangers, uses_of
 from spark_jobs.tagging.moment import Moment, moment_at
 from spark_jobs.tagging.plan import sources_of_tag
 from spark_jobs.tagging.reading import read_catalogue
@@ -47,13 +47,16 @@ def run(spark: SparkSession, settings: Settings, args: argparse.Namespace) -> di
 
     TerminalError where something goes by such a tag: `tags run` would refuse it.
     """
-    from spark_jobs.tagging.asking import in_force_at  # noqa: PLC0415 - other checks must not wait for pyspark
+    # Other checks must not wait for pyspark.
+    from spark_jobs.tagging.asking import in_force_at, uses_of_audiences_at  # noqa: PLC0415
 
     workspace = settings.workspace(args.workspace)
     publication = in_force_at(spark, settings.storage_root, workspace.name)
     known = publication.state.tags if publication else {}
     wanted = {tag.name for tag in catalogue_of(args.catalogue, workspace.name).without_drafts.tags}
-    refuse_removal(known, wanted, uses_of(settings, workspace.name), workspace=workspace.name)
+    audiences = uses_of_audiences_at(spark, settings.storage_root, workspace.name)
+    uses = all_uses(uses_of(settings, workspace.name), audiences)
+    refuse_removal(known, wanted, uses, workspace=workspace.name)
     return {
         **checked(settings, args),
         "against": publication.number if publication else None,

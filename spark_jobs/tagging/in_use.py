@@ -1,4 +1,4 @@
-"""Who goes by a tag outside of the catalogue: exports and the profile API. Such a tag cannot be removed."""
+"""Who goes by a tag outside of the catalogue: exports, audiences, the profile API. Such a tag cannot be removed."""
 
 from __future__ import annotations
 
@@ -26,6 +26,12 @@ def uses_of(settings: Settings, workspace: str) -> Uses:
         for tag in _tags_of(path, workspace):
             found.setdefault(tag, []).append(f"export {path.stem}")
     return {tag: tuple(users) for tag, users in found.items()}
+
+
+def all_uses(*uses: Uses) -> Uses:
+    """Several as one."""
+    tags = sorted({tag for one in uses for tag in one})
+    return {tag: tuple(user for one in uses for user in one.get(tag, ())) for tag in tags}
 
 
 def _tags_of(path: Path, workspace: str) -> Iterator[str]:

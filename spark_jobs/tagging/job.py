@@ -17,13 +17,14 @@ from spark_jobs.settings import Settings, Workspace
 from spark_jobs.storage import delta, generations, runs
 from spark_jobs.storage.delta import Lake, Transaction
 from spark_jobs.tagging import publications
+from spark_jobs.tagging.asking import uses_of_audiences
 from spark_jobs.tagging.calendar import moment_of
 from spark_jobs.tagging.changes import Before, Unmoved, changes_between
 from spark_jobs.tagging.check import Asked, catalogue_of, moment_of_run
 from spark_jobs.tagging.checking import check_catalogue
 from spark_jobs.tagging.definitions import Catalogue, digest
 from spark_jobs.tagging.guarding import held_back
-from spark_jobs.tagging.in_use import refuse_removal, uses_of
+from spark_jobs.tagging.in_use import all_uses, refuse_removal, uses_of
 from spark_jobs.tagging.limits import named
 from spark_jobs.tagging.preparing import Clock, Work, computed, prepared
 from spark_jobs.tagging.publications import Publication, publication_from
@@ -98,7 +99,8 @@ def _prepared(lake: Lake, settings: Settings, args: argparse.Namespace, *, run_i
     work = prepared(lake, catalogue, moment, run_id=run_id, clock=clock)
     names = {tag.name for tag in catalogue.tags}
     if work.before is not None and work.kind == "current" and set(work.before.state.tags) - names:
-        refuse_removal(work.before.state.tags, names, uses_of(settings, workspace.name), workspace=workspace.name)
+        uses = all_uses(uses_of(settings, workspace.name), uses_of_audiences(lake, workspace.name))
+        refuse_removal(work.before.state.tags, names, uses, workspace=workspace.name)
     for table in OWN_TABLES:
         delta.ensure(lake, table)
     return work

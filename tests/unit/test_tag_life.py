@@ -13,7 +13,7 @@ import yaml
 from spark_jobs.errors import TerminalError
 from spark_jobs.settings import ProfileSettings, Settings
 from spark_jobs.tagging import check, job
-from spark_jobs.tagging.in_use import refuse_removal, uses_of
+from spark_jobs.tagging.in_use import all_uses, refuse_removal, uses_of
 from spark_jobs.tagging.versions import state_from, state_of
 from tests.tag_histories import catalogue_of, definition, local, moment, write_catalogue
 from tests.unit.test_tag_check import settings
@@ -104,7 +104,8 @@ def test_who_goes_by_a_tag(tmp_path: Path) -> None:
 
 
 def test_a_tag_in_use_is_not_removed() -> None:
-    uses = {"a": ("export x",), "b": ("export y",)}
+    uses = all_uses({"a": ("export x",)}, {"b": ("export y",), "a": ("audience z",)})
+    assert uses == {"a": ("export x", "audience z"), "b": ("export y",)}
     refuse_removal({"a", "c"}, {"a"}, uses, workspace="grocery")
-    with pytest.raises(TerminalError, match=r"(?s)grocery: nothing is published.*'a' is used by export x\n"):
+    with pytest.raises(TerminalError, match=r"(?s)grocery: nothing is published.*'a' is used by .*export x.*audience z"):
         refuse_removal({"a", "c"}, {"b"}, uses, workspace="grocery")
