@@ -35,6 +35,11 @@ _PROCESSES: Mapping[str, Mapping[str, tuple[tuple[str, ...], str]]] = {
         "check": (("spark_jobs", "tags-check"), "check tag definitions, compute nothing"),
         "deliver": (("spark_jobs", "tags-deliver"), "bring published tags into their topics"),
     },
+    "triggers": {
+        "run": (("spark_jobs", "triggers"), "decide of which carts and unpaid orders somebody is to be told"),
+        "check": (("spark_jobs", "triggers-check"), "check definitions of triggers, decide nothing"),
+        "send": (("spark_jobs", "triggers-send"), "bring due triggers into their topic and to the webhook"),
+    },
     "exports": {
         "run": (("spark_jobs", "exports"), "write files for a receiver, with a manifest; --check looks at definitions"),
     },
@@ -56,6 +61,7 @@ _AREAS = {
     "tracking": "live events and visits",
     "identity": "one id for every person",
     "tags": "what is known of a person",
+    "triggers": "carts and orders that wait",
     "exports": "files for receivers outside",
     "profiles": "what is known of a person, by HTTP",
     "sql": "what Trino shows",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from spark_jobs.contracts import core, derived, identity, journeys, operations
+from spark_jobs.contracts import core, derived, identity, journeys, operations, triggers
 from spark_jobs.contracts.schema import Table
 
 TABLES: tuple[Table, ...] = (
@@ -35,6 +35,9 @@ TABLES: tuple[Table, ...] = (
     derived.TAG_VERSIONS,
     derived.TAG_PUBLICATIONS,
     derived.TAG_DELIVERIES,
+    triggers.TRIGGERS,
+    triggers.TRIGGER_RUNS,
+    triggers.TRIGGER_DELIVERIES,
     operations.QUARANTINE_ROWS,
     operations.MIGRATION_CHUNKS,
     operations.MIGRATION_PROGRESS,
