@@ -19,8 +19,8 @@ from spark_jobs.triggers.moments import instant_of
 # What a run adds to each step; all other columns are the step's own.
 SIGNED = ("workspace_id", "number", "generation", "decided_at", "due_date")
 STEP = tuple(name for name in TRIGGERS.column_names if name not in SIGNED)
-# After so long a cart that comes back counts as a new one.
-REMEMBERED = timedelta(days=100)
+# After so long a cart that comes back counts as a new one. Longer than any cap and `expires` together.
+REMEMBERED = timedelta(days=130)
 # A run that died aimed at one of the numbers that were next then; so many back were cleaned long ago.
 NUMBERS_LOOKED_AT = 10
 
