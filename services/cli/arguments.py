@@ -43,6 +43,7 @@ _PROCESSES: Mapping[str, Mapping[str, tuple[tuple[str, ...], str]]] = {
     "exports": {
         "run": (("spark_jobs", "exports"), "write files for a receiver, with a manifest; --check looks at definitions"),
     },
+    "activation": {"*": (("services", "activation"), "campaigns: send to who enters, take in receipts, measure")},
     "profiles": {"*": (("services", "profiles"), "what is known of a person: serve it by HTTP, load, keys")},
     "sql": {
         "show": (("trino_catalog.apply",), "make Trino show the lake's tables and views"),
@@ -63,6 +64,7 @@ _AREAS = {
     "tags": "what is known of a person",
     "triggers": "carts and orders that wait",
     "exports": "files for receivers outside",
+    "activation": "campaigns, and what they bring",
     "profiles": "what is known of a person, by HTTP",
     "sql": "what Trino shows",
     "bundle": "the offline bundle",
