@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -101,7 +102,7 @@ class FileAdapter:
             read = [(line, receipt_of(line)) for line in lines if line.strip()]
             wrong = [line for line, receipt in read if receipt is None]
             found = [receipt for _, receipt in read if receipt is not None]
-            yield Receipts(found, len(wrong), lambda path=path, wrong=wrong: _taken(path, wrong))
+            yield Receipts(found, len(wrong), partial(_taken, path, wrong))
 
 
 def _taken(path: Path, wrong: Sequence[str]) -> None:

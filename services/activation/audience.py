@@ -181,7 +181,8 @@ def _tables(campaign: Campaign, basis: Basis) -> Mapping[str, Table]:
 def _words(lake: Lake, campaign: Campaign, basis: Basis) -> tuple[str, str, dict[str, Any]]:
     """SQL of the payload, the joins that it needs, and values for both."""
     values: dict[str, Any] = {"channel": campaign.channel}
-    columns, joins = {}, ""
+    columns: dict[str, str] = {}
+    joins = ""
     usual = defaults(lake, basis.published) if basis.published else {}
     for number, variable in enumerate(campaign.variables):
         name = f"v{number}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Literal
 from services.activation.templates import variables_of
 from spark_jobs.documents import parsed
 from spark_jobs.errors import TerminalError
-from spark_jobs.findings import Findings, Keys, shown
+from spark_jobs.findings import Findings, Keys, listed, shown
 
 SHIPPED = Path(__file__).parent / "campaigns"
 NAME = r"[a-z][a-z0-9_]{0,63}"
@@ -127,7 +127,7 @@ def _read(raw: object, stem: str, findings: Findings) -> Campaign | None:
         findings.add("campaign", f"found '{name}', wanted '{stem}', the name of the file")
     audience = _audience(given.get("audience"), findings)
     share, salt = _control(given, audience, findings)
-    change = findings.mapping(given.get("largest_change", {}), "largest_change", _CHANGE_KEYS)
+    change = _mapping(given.get("largest_change"), "largest_change", _CHANGE_KEYS, findings)
     channel = _channel(given.get("channel"), findings)
     campaign = Campaign(
         name=name,
@@ -146,6 +146,11 @@ def _read(raw: object, stem: str, findings: Findings) -> Campaign | None:
     )
     _check_words(campaign, findings)
     return campaign
+
+
+def _mapping(raw: object, where: str, keys: Keys, findings: Findings) -> dict[str, object]:
+    """The mapping; of one that is missing somebody else has told."""
+    return {} if raw is None else findings.mapping(raw, where, keys)
 
 
 def _name(raw: object, where: str, findings: Findings) -> str:
@@ -191,7 +196,8 @@ def _persons(raw: object, findings: Findings) -> int:
 
 def _channel(raw: object, findings: Findings) -> Channel:
     findings.choice(raw, "channel", tuple(CHANNELS), what="channel")
-    return next((channel for channel in CHANNELS if channel == raw), "sms")
+    otherwise: Channel = "sms"
+    return next((channel for channel in CHANNELS if channel == raw), otherwise)
 
 
 def _message(raw: object, channel: Channel, findings: Findings) -> tuple[tuple[str, str], ...]:
@@ -225,17 +231,14 @@ def _variables(raw: object, audience: Audience, findings: Findings) -> tuple[Var
 
 def _check_words(campaign: Campaign, findings: Findings) -> None:
     """Every variable of the message is declared, and every one that is declared stands in it."""
-    declared, used = {variable.name for variable in campaign.variables}, set()
+    declared = {variable.name for variable in campaign.variables}
+    used: set[str] = set()
     for part, text in campaign.message:
         try:
             used |= set(variables_of(text))
         except ValueError as error:
             findings.add(f"message.{part}", str(error))
     for name in sorted(used - declared):
-        findings.add("message", f"${name} is not declared under `variables`; those that are: {_listed(declared)}")
+        findings.add("message", f"${name} is not declared under `variables`; those that are: {listed(declared)}")
     for name in sorted(declared - used):
         findings.add(f"variables.{name}", "stands in no part of the message")
-
-
-def _listed(names: Sequence[str] | set[str]) -> str:
-    return ", ".join(sorted(names)) or "none"

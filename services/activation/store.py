@@ -220,7 +220,7 @@ class Store:
 def opened_store(url: str) -> Iterator[Store]:
     """The store at the ledger's URL; RetryableError where the database does not answer."""
     parsed = make_url(url)
-    options = {}
+    options: dict[str, int] = {}
     if parsed.get_backend_name() == "sqlite":
         options["timeout"] = 60
         if parsed.database:
@@ -237,7 +237,7 @@ def opened_store(url: str) -> Iterator[Store]:
 
 
 def _batch(rows: Sequence[Sequence[object]], schema: pa.Schema) -> pa.RecordBatch:
-    columns = zip(*rows, strict=True) if rows else [[] for _ in schema]
+    columns: Iterable[Iterable[object]] = zip(*rows, strict=True) if rows else [[] for _ in schema]
     arrays = [pa.array(list(column), kind.type) for column, kind in zip(columns, schema, strict=True)]
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
 

@@ -54,7 +54,7 @@ def run(
     audience.make_notes(doors.lake, refusals.notes)
     audience.make_known(doors.lake, doors.store.units(campaign.name))
     found = audience.enter(doors.lake, campaign, seen, refusal_tag=refusals.tag)
-    facts = {"campaign": campaign.name, "wave": standing.number if standing else 0, **asdict(found)}
+    facts: dict[str, object] = {"campaign": campaign.name, "wave": standing.number if standing else 0, **asdict(found)}
     if not found.entering:
         return {**facts, "sent": 0}
     _guard(campaign, found, standing, accept=accept)
