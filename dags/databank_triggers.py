@@ -9,9 +9,13 @@ from airflow.sdk import DAG, CronDataIntervalTimetable, Param
 from _runs import DEFAULTS, within
 from _spark import spark_job
 
-WORKSPACE = "--workspace={{ params.workspace }}"
+OF_WHOM = [
+    "--json",
+    "--workspace={{ params.workspace }}",
+    "{% if params.folder %}--triggers={{ params.folder }}{% endif %}",
+]
 # In one session, and in this order: what ended meanwhile is cancelled before it could leave.
-COMMAND = ["spark_jobs", "triggers", "--json", WORKSPACE, "+", "triggers-send", "--json", WORKSPACE]
+COMMAND = ["spark_jobs", "triggers", *OF_WHOM, "+", "triggers-send", *OF_WHOM]
 
 with DAG(
     dag_id="databank_triggers",
@@ -25,7 +29,15 @@ with DAG(
     dagrun_timeout=timedelta(hours=2),
     deadline=within(timedelta(hours=1)),
     default_args=DEFAULTS,
-    params={"workspace": Param("grocery", type="string", pattern=r"^[a-z][a-z0-9_]*$")},
+    params={
+        "workspace": Param("grocery", type="string", pattern=r"^[a-z][a-z0-9_]*$"),
+        "folder": Param(
+            "",
+            type="string",
+            pattern=r"^(/[A-Za-z0-9_./-]+)?$",
+            title="Folder of definitions; the shipped ones if empty",
+        ),
+    },
     tags=["databank"],
 ):
     # What was decided and sent stays so: a task that is repeated goes on from there.
