@@ -33,9 +33,11 @@ def may_read(rules: dict[str, list[dict[str, object]]], user: str, name: str) ->
 
 @pytest.mark.parametrize("user", ["bi", "admin"])
 def test_sensitive_tags_are_for_those_who_were_named(user: str) -> None:
-    plain = ("tags.current_tags", "tags.change_history", "tags.populations", "core.orders", "marts.sales_by_month")
+    tags = ("tags.current_tags", "tags.change_history", "tags.populations", "tags.trigger_states")
+    plain = (*tags, "core.orders", "marts.sales_by_month")
     sensitive = ("tags.sensitive_tags", "tags.sensitive_changes")
-    behind = ("tags.person_tags", "tags.changes", "tags.timers", "tags.publications")  # views alone read these
+    # Views alone read these.
+    behind = ("tags.person_tags", "tags.changes", "tags.timers", "tags.publications", "tags.triggers")
     nobody, named = rules_of(), rules_of(trino_sensitive_users=["care", user])
     for name in (*plain, *sensitive, *behind):
         assert may_read(nobody, user, name) is (name in plain), name
