@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping
 
 SERVICES: Mapping[str, str] = {
+    "activation": "services.activation.__main__",
     "audiences": "services.audiences.__main__",
     "bundle": "services.bundle.__main__",
     "canary": "services.watch.canary",

@@ -80,6 +80,14 @@ class ProfileSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class TriggerSettings:
+    """Where triggers are posted, over http or https; the file holds the key that posts are signed with."""
+
+    webhook_url: str
+    webhook_key_file: Path
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Everything a job needs to know of the installation."""
 
@@ -99,6 +107,7 @@ class Settings:
     source_accounts: tuple[SourceAccount, ...] = ()  # of databases that history is moved in from
     profiles: ProfileSettings | None = None  # where nobody serves profiles there is none
     exports_dir: Path | None = None  # definitions of exports: tags that they go by cannot be removed
+    triggers: TriggerSettings | None = None  # where nobody is posted to there is none
 
     def workspace(self, name: str) -> Workspace:
         """The workspace of this name; TerminalError names those that exist."""
@@ -128,6 +137,7 @@ _OPTIONAL: dict[str, dict[str, type]] = {
     "identity": {"rules_file": str},
     "exports": {"definitions": str},
     "profiles": {"url": str, "address": str, "refusal_tag": str},
+    "triggers": {"webhook_url": str, "webhook_key_file": str},
 }
 _WORKSPACE_KEYS: dict[str, type] = {"zone": str, "history_complete_since": date}
 _SOURCE_KEYS: dict[str, type] = {"address": str, "user": str, "password_file": str}
@@ -170,6 +180,7 @@ def parse(given: Mapping[str, Any], *, where: str) -> Settings:
         source_accounts=tuple(_source_account(section) for section in given.get("source", {}).values()),
         profiles=ProfileSettings(**given["profiles"]) if "profiles" in given else None,
         exports_dir=Path(given["exports"]["definitions"]) if "exports" in given else None,
+        triggers=_trigger_settings(given["triggers"]) if "triggers" in given else None,
     )
 
 
@@ -177,6 +188,10 @@ def _account(section: Mapping[str, str]) -> Account | None:
     if "user" not in section:
         return None
     return Account(section["user"], Path(section["password_file"]), Path(section["ca_file"]))
+
+
+def _trigger_settings(section: Mapping[str, str]) -> TriggerSettings:
+    return TriggerSettings(section["webhook_url"], Path(section["webhook_key_file"]))
 
 
 def _source_account(section: Mapping[str, Any]) -> SourceAccount:

@@ -49,9 +49,15 @@ _PROCESSES: Mapping[str, Mapping[str, tuple[tuple[str, ...], str]]] = {
         "count": (("services", "audiences"), "sizes of audiences and of what they have in common; starts no Spark"),
         "export": (("spark_jobs", "audience-export"), "write the files of the exports that an audience is chosen by"),
     },
+    "triggers": {
+        "run": (("spark_jobs", "triggers"), "decide of which carts and unpaid orders somebody is to be told"),
+        "check": (("spark_jobs", "triggers-check"), "check definitions of triggers, decide nothing"),
+        "send": (("spark_jobs", "triggers-send"), "bring due triggers into their topic and to the webhook"),
+    },
     "exports": {
         "run": (("spark_jobs", "exports"), "write files for a receiver, with a manifest; --check looks at definitions"),
     },
+    "activation": {"*": (("services", "activation"), "campaigns: send to who enters, take in receipts, measure")},
     "profiles": {"*": (("services", "profiles"), "what is known of a person: serve it by HTTP, load, keys")},
     "sql": {
         "show": (("trino_catalog.apply",), "make Trino show the lake's tables and views"),
@@ -71,7 +77,9 @@ _AREAS = {
     "identity": "one id for every person",
     "tags": "what is known of a person",
     "audience": "sets of persons, drawn from tags",
+    "triggers": "carts and orders that wait",
     "exports": "files for receivers outside",
+    "activation": "campaigns, and what they bring",
     "profiles": "what is known of a person, by HTTP",
     "sql": "what Trino shows",
     "bundle": "the offline bundle",

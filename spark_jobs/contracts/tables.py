@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from spark_jobs.contracts import audiences, core, derived, identity, journeys, operations
+from spark_jobs.contracts import audiences, core, derived, identity, journeys, operations, triggers
 from spark_jobs.contracts.schema import Table
 
 TABLES: tuple[Table, ...] = (
@@ -39,6 +39,9 @@ TABLES: tuple[Table, ...] = (
     audiences.AUDIENCES,
     audiences.AUDIENCE_CHANGES,
     audiences.AUDIENCE_PUBLICATIONS,
+    triggers.TRIGGERS,
+    triggers.TRIGGER_RUNS,
+    triggers.TRIGGER_DELIVERIES,
     operations.QUARANTINE_ROWS,
     operations.MIGRATION_CHUNKS,
     operations.MIGRATION_PROGRESS,

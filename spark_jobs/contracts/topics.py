@@ -45,4 +45,12 @@ TAG_CHANGES_TOPIC = Topic(
     retention_ms=30 * DAY_MS,
 )
 
-TOPICS: tuple[Topic, ...] = (EVENTS_TOPIC, TAG_STATE_TOPIC, TAG_CHANGES_TOPIC)
+TRIGGERS_TOPIC = Topic(
+    name="databank.triggers",
+    grain="one cart or order that waits, told once",
+    key="workspace/trigger/wait/object; all of a person's are in one partition",
+    partitions=4,
+    retention_ms=7 * DAY_MS,
+)
+
+TOPICS: tuple[Topic, ...] = (EVENTS_TOPIC, TAG_STATE_TOPIC, TAG_CHANGES_TOPIC, TRIGGERS_TOPIC)

@@ -9,14 +9,12 @@ from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any
 
-from pyspark.errors import PySparkException
-from pyspark.sql import Column, DataFrame, Row, SparkSession
+from pyspark.sql import Column, Row, SparkSession
 from pyspark.sql import functions as F
 
 from spark_jobs.contracts.derived import TAG_CHANGES, TAG_DELIVERIES, TAG_PUBLICATIONS
-from spark_jobs.errors import RetryableError
-from spark_jobs.exports.messages import ORDER, PARTITIONS, Note, messages
-from spark_jobs.exports.sending import SCHEMA, Delivery, sender
+from spark_jobs.exports.messages import PARTITIONS, Note, messages
+from spark_jobs.sending import Delivery, send_all
 from spark_jobs.settings import Settings
 from spark_jobs.storage import delta, runs
 from spark_jobs.storage.delta import Lake, Transaction
@@ -83,7 +81,8 @@ def _deliver(lake: Lake, settings: Settings, publication: Row, before: Row | Non
         publication["snapshot_id"],
     )
     given = messages(plain, hidden.select("workspace_id", "tag", "person_id").dropDuplicates(), note)
-    sent = _send(given, Delivery(settings.kafka_bootstrap_servers, settings.kafka_account, _group(workspace), number))
+    delivery = Delivery(settings.kafka_bootstrap_servers, settings.kafka_account, _group(workspace), number)
+    sent = send_all(given, delivery, partitions=PARTITIONS)
     row = (workspace, number, publication["generation"], sent, datetime.now(UTC))
     done = lake.spark.createDataFrame([row], TAG_DELIVERIES.ddl)
     delta.append(done, lake, TAG_DELIVERIES, once=Transaction(f"tags/deliveries/{workspace}", number))
@@ -98,22 +97,6 @@ def _sensitive(publication: Row) -> set[str]:
 
 def _tag_is_none_of(names: Collection[str]) -> Column:
     return ~F.col("tag").isin(*sorted(names)) if names else F.lit(True)
-
-
-def _send(given: DataFrame, delivery: Delivery) -> int:
-    """Send all of a publication; how many messages this call sent."""
-    # Whole partitions of the topic in a task, in an order that is the same whenever it is computed.
-    placed = given.repartition(PARTITIONS, "partition").sortWithinPartitions(*ORDER)
-    try:
-        sent = placed.mapInArrow(sender(delivery), SCHEMA).agg(F.sum("sent")).collect()[0][0]
-    except PySparkException as error:
-        said = str(error).strip().splitlines()
-        reason = next((line for line in reversed(said) if "kafka" in line.lower() or "Error" in line), said[0])
-        raise RetryableError(
-            f"publication {delivery.number} is not wholly in the topics: {reason[:300]}; what is there stays, start "
-            "the delivery again. Does Kafka run, and does no other delivery?"
-        ) from error
-    return int(sent)
 
 
 def _group(workspace: str) -> str:

@@ -13,8 +13,6 @@ from pyspark.sql import functions as F
 from spark_jobs.contracts.topics import TAG_CHANGES_TOPIC, TAG_STATE_TOPIC
 
 PARTITIONS = TAG_STATE_TOPIC.partitions
-ORDER = ("partition", "is_note", "topic", "key")
-COLUMNS = (*ORDER, "value")
 _CHANGE = ("workspace_id", "tag", "person_id", "old_value", "new_value", "cause", "base_at", "version", "snapshot_id")
 _STATE = ("workspace_id", "tag", "person_id", "value", "base_at", "version", "snapshot_id")
 
@@ -31,7 +29,7 @@ class Note:
 
 
 def messages(changes: DataFrame, hidden: DataFrame, note: Note) -> DataFrame:
-    """Rows of COLUMNS: what the publication changed, what is hidden from now on, and the notes.
+    """Rows of `sending.COLUMNS`: what the publication changed, what is hidden from now on, and the notes.
 
     In:  rows of `tags.changes` of the publication; workspace_id, tag, person_id of values that must go from the state
          though nothing changed, because their tag became sensitive.

@@ -35,7 +35,7 @@ def may_read(rules: dict[str, list[dict[str, object]]], user: str, name: str) ->
 def test_sensitive_tags_are_for_those_who_were_named(user: str) -> None:
     plain = (
         *("tags.current_tags", "tags.change_history", "tags.populations", "tags.audience_counts"),
-        *("tags.audience_history", "core.orders", "marts.sales_by_month"),
+        *("tags.audience_history", "tags.trigger_states", "core.orders", "marts.sales_by_month"),
     )
     sensitive = (
         *("tags.sensitive_tags", "tags.sensitive_changes", "tags.sensitive_audiences"),
@@ -43,7 +43,7 @@ def test_sensitive_tags_are_for_those_who_were_named(user: str) -> None:
     )
     behind = (  # views alone read these
         *("tags.person_tags", "tags.changes", "tags.timers", "tags.publications"),
-        *("tags.audiences", "tags.audience_changes", "tags.audience_publications"),
+        *("tags.audiences", "tags.audience_changes", "tags.audience_publications", "tags.triggers"),
     )
     nobody, named = rules_of(), rules_of(trino_sensitive_users=["care", user])
     for name in (*plain, *sensitive, *behind):

@@ -19,8 +19,7 @@ from services.embedded.stack import EmbeddedStack
 from spark_jobs.contracts.core import ORDERS
 from spark_jobs.contracts.topics import TAG_CHANGES_TOPIC, TAG_STATE_TOPIC
 from spark_jobs.exports import delivery_job
-from spark_jobs.exports.messages import COLUMNS
-from spark_jobs.exports.sending import Delivery, sender
+from spark_jobs.sending import COLUMNS, Delivery, sender
 from spark_jobs.settings import Settings, load
 from spark_jobs.storage.delta import Lake
 from spark_jobs.tagging import job as tags_job

@@ -38,6 +38,11 @@ from services.testing.runner import FOLDERS
             id="an area's verb is a service",
         ),
         pytest.param(
+            ["triggers", "send", "--json"],
+            Wanted("triggers", ("spark_jobs", "triggers-send"), ("--json",)),
+            id="what triggers are sent by",
+        ),
+        pytest.param(
             ["profiles", "key", "list"],
             Wanted("profiles", ("services", "profiles"), ("key", "list")),
             id="an area whose process has verbs of its own",

@@ -11,7 +11,7 @@ import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby, islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
@@ -19,8 +19,15 @@ from kafka.structs import OffsetAndMetadata
 
 from spark_jobs.brokers import client_options
 from spark_jobs.contracts.topics import TAG_STATE_TOPIC
+from spark_jobs.errors import RetryableError
 from spark_jobs.settings import Account
 
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+# A message as a row; in this order they go out. `is_note` is true for what ends a publication in its partition.
+ORDER = ("partition", "is_note", "topic", "key")
+COLUMNS = (*ORDER, "value")
 SCHEMA = "partition int, sent bigint"
 _TIMEOUT_MS = 600_000
 # An offset is the publication's number and the messages of it that are sent, in one.
@@ -31,13 +38,17 @@ Message = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """Where one publication goes; `group` names the delivery of one workspace."""
+    """Where one publication goes; `group` names the delivery of one workspace.
+
+    `place` is the topic to whose partitions the offsets of the group belong.
+    """
 
     servers: str
     account: Account | None
     group: str
     number: int
     at_once: int = 50_000  # messages of a transaction
+    place: str = TAG_STATE_TOPIC.name
 
     @property
     def begin(self) -> int:
@@ -50,8 +61,31 @@ class Delivery:
         return (self.number + 1) << _PLACES
 
 
+def send_all(messages: DataFrame, delivery: Delivery, *, partitions: int) -> int:
+    """Send all of a publication; how many messages this call sent. RetryableError where it is not wholly sent.
+
+    In: rows of COLUMNS, unique on ORDER, so that their order is the same whenever they are computed; the topic's
+    partitions.
+    """
+    from pyspark.errors import PySparkException  # noqa: PLC0415 - executors and tests of senders have no need of Spark
+    from pyspark.sql import functions as F  # noqa: PLC0415
+
+    # Whole partitions of the topic in a task.
+    placed = messages.repartition(partitions, "partition").sortWithinPartitions(*ORDER)
+    try:
+        sent = placed.mapInArrow(sender(delivery), SCHEMA).agg(F.sum("sent")).collect()[0][0]
+    except PySparkException as error:
+        said = str(error).strip().splitlines()
+        reason = next((line for line in reversed(said) if "kafka" in line.lower() or "Error" in line), said[0])
+        raise RetryableError(
+            f"publication {delivery.number} is not wholly in the topics: {reason[:300]}; what is there stays, start "
+            "the delivery again. Does Kafka run, and does no other delivery?"
+        ) from error
+    return int(sent or 0)
+
+
 def sender(delivery: Delivery) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
-    """The kernel: rows of `messages.COLUMNS`, whole partitions, in order. Out: how many were sent of each partition."""
+    """The kernel: rows of COLUMNS, whole partitions, in order. Out: how many were sent of each partition."""
 
     def send(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         rows = (row for batch in batches for row in batch.to_pylist())
@@ -90,7 +124,7 @@ def _commit(
         producer.send(
             row["topic"], key=row["key"].encode(), value=None if value is None else value.encode(), partition=partition
         )
-    reached = {_place(partition): OffsetAndMetadata(offset, "", -1)}
+    reached = {_place(delivery, partition): OffsetAndMetadata(offset, "", -1)}
     producer.send_offsets_to_transaction(reached, delivery.group)
     producer.commit_transaction()
 
@@ -115,8 +149,8 @@ def _done(delivery: Delivery, partition: int) -> int:
         **client_options(delivery.account),
     )
     with contextlib.closing(consumer):
-        return int(consumer.committed(_place(partition)) or 0)
+        return int(consumer.committed(_place(delivery, partition)) or 0)
 
 
-def _place(partition: int) -> TopicPartition:
-    return TopicPartition(TAG_STATE_TOPIC.name, partition)
+def _place(delivery: Delivery, partition: int) -> TopicPartition:
+    return TopicPartition(delivery.place, partition)
