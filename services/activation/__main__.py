@@ -21,8 +21,8 @@ from services.profiles.lake import Lake, opened_lake
 from services.profiles.published import newest_published
 from spark_jobs.contracts.topics import EVENTS_TOPIC
 from spark_jobs.errors import ended
+from spark_jobs.people.refusals import noted
 from spark_jobs.settings import Settings, load
-from spark_jobs.triggers.refusals import noted
 
 Facts = Mapping[str, object]
 

@@ -18,6 +18,7 @@ from spark_jobs.contracts.identity import IDENTITY_MAP
 from spark_jobs.contracts.schema import Table
 from spark_jobs.contracts.triggers import TRIGGER_RUNS, TRIGGERS
 from spark_jobs.errors import TerminalError
+from spark_jobs.people.refusals import OF_PERSON, OF_TOKEN, Note
 from spark_jobs.triggers.control import threshold
 
 # What a trigger told of longer ago is no news any more.
@@ -73,11 +74,11 @@ class Entering:
     control: int
 
 
-def make_notes(lake: Lake, notes: Iterable[tuple[bytes, str]]) -> None:
+def make_notes(lake: Lake, notes: Iterable[Note]) -> None:
     """Table `notes` of refused tokens, and `refused_ids` of refused master ids."""
     given = list(notes)
-    tokens = [subject for subject, kind in given if kind == "token"]
-    ids = [str(uuid.UUID(bytes=subject)) for subject, kind in given if kind == "person_id"]
+    tokens = [subject for kind, subject in given if kind == OF_TOKEN]
+    ids = [str(uuid.UUID(bytes=subject)) for kind, subject in given if kind == OF_PERSON]
     _make(lake, "notes", pa.table({"subject": pa.array(tokens, pa.binary())}))
     _make(lake, "refused_ids", pa.table({"person_id": pa.array(ids, pa.string())}))
 

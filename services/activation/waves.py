@@ -18,6 +18,7 @@ from spark_jobs.contracts.identity import IDENTITY_SNAPSHOTS
 from spark_jobs.contracts.triggers import TRIGGER_RUNS
 from spark_jobs.errors import TerminalError
 from spark_jobs.exports.pseudonyms import replaced
+from spark_jobs.people.refusals import Note
 from spark_jobs.triggers.moments import micros_of
 
 
@@ -36,7 +37,7 @@ class Refusals:
     """Who refuses profiling: a tag ('' for none), and notes of the store of profiles."""
 
     tag: str
-    notes: Iterable[tuple[bytes, str]]
+    notes: Iterable[Note]
 
 
 def run(

@@ -19,7 +19,6 @@ from spark_jobs.audiences.evaluating import STATE, Build
 from spark_jobs.audiences.publications import Basis, Publication, TagsState, Told
 from spark_jobs.audiences.questions import questions_of
 from spark_jobs.audiences.reading import folder_of, read_audiences
-from spark_jobs.audiences.refusals import NOTES_DDL
 from spark_jobs.audiences.standing import (
     Refusals,
     audiences_in_force,
@@ -32,6 +31,7 @@ from spark_jobs.contracts.derived import PERSON_TAGS, TAG_CHANGES
 from spark_jobs.contracts.identity import IDENTITY_MAP
 from spark_jobs.contracts.identity import PERSONS as REGISTRY
 from spark_jobs.errors import RetryableError, TerminalError
+from spark_jobs.people.refusals import NOTES_DDL
 from spark_jobs.people.system_time import known_at, moment, newest_at
 from spark_jobs.settings import Settings
 from spark_jobs.storage import delta, generations, runs

@@ -11,11 +11,11 @@ from pyspark.sql import functions as F
 
 from spark_jobs.audiences import publications
 from spark_jobs.audiences.publications import Publication, TagsState, publication_from
-from spark_jobs.audiences.refusals import Note, fingerprint, noted
 from spark_jobs.contracts.audiences import AUDIENCE_PUBLICATIONS
 from spark_jobs.contracts.derived import TAG_PUBLICATIONS, TAG_VERSIONS
 from spark_jobs.contracts.identity import IDENTITY_SNAPSHOTS
 from spark_jobs.errors import TerminalError
+from spark_jobs.people.refusals import Note, fingerprint, noted
 from spark_jobs.settings import Settings
 from spark_jobs.storage import delta
 from spark_jobs.storage.delta import Lake

@@ -22,6 +22,7 @@ from spark_jobs.contracts.journeys import ORDER_CHANGES
 from spark_jobs.contracts.schema import Table
 from spark_jobs.contracts.triggers import TRIGGER_RUNS, TRIGGERS
 from spark_jobs.errors import TerminalError
+from spark_jobs.people.refusals import noted
 from spark_jobs.people.resolve import with_person
 from spark_jobs.people.system_time import newest_at
 from spark_jobs.settings import Settings, Workspace
@@ -220,7 +221,7 @@ def _refusing(work: Work, settings: Settings, people: DataFrame) -> Iterator[Dat
         return
     if tag := settings.profiles.refusal_tag:
         yield _refusing_by_tag(work, tag)
-    if notes := refusals.noted(settings.profiles.url):
+    if notes := noted(settings.profiles.url):
         registry: DataFrame | None = None
         if delta.exists(work.lake, PERSONS):
             registry = newest_at(delta.read(work.lake, PERSONS), ("person_id",), work.snapshot.at_us)

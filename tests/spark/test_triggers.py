@@ -18,10 +18,11 @@ from spark_jobs.contracts.identity import IDENTITY_MAP, IDENTITY_SNAPSHOTS
 from spark_jobs.contracts.journeys import ORDER_CHANGES
 from spark_jobs.contracts.triggers import TRIGGER_RUNS, TRIGGERS
 from spark_jobs.errors import RetryableError, TerminalError
+from spark_jobs.people.refusals import noted
 from spark_jobs.settings import ProfileSettings, Settings
 from spark_jobs.storage import delta
 from spark_jobs.storage.delta import Lake
-from spark_jobs.triggers import job, publication, refusals, send_job
+from spark_jobs.triggers import job, publication, send_job
 from spark_jobs.triggers.control import number_of, threshold
 from spark_jobs.triggers.definitions import HOUR
 from spark_jobs.triggers.moments import micros_of
@@ -251,5 +252,5 @@ def test_a_control_group_that_outlives_a_merge_and_persons_who_refuse(lake: Lake
     tag = replace(settings, profiles=ProfileSettings(f"sqlite:///{tmp_path}/none.sqlite", "", "refuses"))
     with pytest.raises(TerminalError, match="publishes no tag 'refuses'"):
         decide(lake, folder, AT + MINUTE, tag)
-    assert refusals.noted(tag.profiles.url if tag.profiles else "") == []
+    assert noted(tag.profiles.url if tag.profiles else "") == []
     assert not (tmp_path / "none.sqlite").exists()

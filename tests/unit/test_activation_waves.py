@@ -109,7 +109,7 @@ def test_who_refuses_or_is_out_of_reach_is_left_alone(lake: LakeWriter, tmp_path
     lake.person(50)
     values = {person: {"dormant": "true"} for person in (1, 2, 3, 50)}
     lake.publish({**values, 2: {"dormant": "true", "refuses": "true"}})
-    facts = start(lake, campaign, refusals=Refusals("refuses", [(token, "token")]))
+    facts = start(lake, campaign, refusals=Refusals("refuses", [("token", token)]))
     assert (facts["refused"], facts["unreachable"], facts["entering"], facts["sent"]) == (2, 1, 1, 1)
     with pytest.raises(TerminalError, match="nobody's refusal"):
         start(lake, campaign, refusals=Refusals("no_such_tag", ()))

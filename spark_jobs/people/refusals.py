@@ -1,4 +1,4 @@
-"""Refusals of profiling that were noted in the store of the profile API: they hold for audiences as well.
+"""Refusals of profiling that were noted in the store of the profile API: they hold for audiences and triggers as well.
 
 Each is 16 bytes and somebody's own word, so all of them fit on the driver where persons would not.
 """
@@ -16,12 +16,15 @@ from spark_jobs.errors import RetryableError, TerminalError
 
 Note = tuple[str, bytes]
 NOTES_DDL = "kind string, subject binary"
+OF_TOKEN, OF_PERSON = "token", "person_id"
+# All of them are read into the driver's memory; a tag that says who refuses has no such bound.
+MOST_NOTES = 500_000
 
 
 def noted(url: str) -> list[Note]:
     """Each note, in order: its kind (`token` or `person_id`) and its subject; none where no store was made yet.
 
-    RetryableError where the store does not answer.
+    RetryableError where the store does not answer; TerminalError where there are more than MOST_NOTES.
     """
     try:
         parsed = make_url(url)
@@ -34,12 +37,17 @@ def noted(url: str) -> list[Note]:
         with engine.connect() as connection:
             if not inspect(connection).has_table("refusals"):
                 return []
-            rows = connection.execute(text("SELECT kind, subject FROM refusals")).all()
+            rows = connection.execute(text(f"SELECT kind, subject FROM refusals LIMIT {MOST_NOTES + 1}")).all()
     except SQLAlchemyError as error:
         raise RetryableError(
             f"the store of the profile API does not say who refuses profiling ({type(error).__name__}); "
             "does its database run?"
         ) from error
+    if len(rows) > MOST_NOTES:
+        raise TerminalError(
+            f"the store of the profile API notes more than {MOST_NOTES:,} refusals; let a tag say who refuses "
+            "([profiles] refusal_tag)"
+        )
     return sorted((str(kind), bytes(subject)) for kind, subject in rows)
 
 
