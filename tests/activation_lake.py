@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import yaml
 from deltalake import write_deltalake
@@ -18,9 +20,11 @@ from services.activation.campaigns import Campaign, read_campaign
 from services.activation.store import opened_store
 from services.activation.waves import Doors
 from services.profiles.lake import opened_lake
+from spark_jobs.contracts.audiences import AUDIENCE_PUBLICATIONS, AUDIENCES
 from spark_jobs.contracts.core import ORDERS
 from spark_jobs.contracts.schema import Table
 from spark_jobs.contracts.triggers import TRIGGER_RUNS, TRIGGERS
+from spark_jobs.people.bitmaps import by_chunk, packed
 from spark_jobs.protection.keys import load_root_keys
 from spark_jobs.protection.tokens import Tokeniser
 from tests.profile_lake import WORKSPACE, LakeWriter, master_id, phone
@@ -46,6 +50,9 @@ REMINDER: dict[str, Any] = {
     "message": {"text": "$cart"},
     "variables": {"cart": {"field": "object_id"}},
 }
+
+
+OF_AUDIENCE: dict[str, Any] = {**WIN_BACK, "campaign": "to_regulars", "audience": "regulars"}
 
 
 def campaign_of(folder: Path, given: dict[str, Any], **changed: Any) -> Campaign:
@@ -111,3 +118,27 @@ def write_triggers(lake: LakeWriter, number: int, at: datetime, states: dict[int
     write(lake, TRIGGERS, {**texts, "number": pa.int64(), "released_at": INSTANT}, rows)
     of_run = {"number": pa.int64(), "generation": pa.string()}
     write(lake, TRIGGER_RUNS, of_run, [{"number": number, "generation": f"run-{number}"}])
+
+
+def write_audiences(
+    lake: LakeWriter, number: int, members: Mapping[str, Sequence[int]], **told: dict[str, Any]
+) -> None:
+    """A publication of audiences on the tags in force. told: what it says of an audience otherwise."""
+    generation = f"{number:012d}-run"
+    rows = [
+        {"audience": name, "chunk": chunk, "members": packed(found), "persons": len(found), "generation": generation}
+        for name, persons in members.items()
+        for chunk, found in by_chunk(np.array(persons, dtype=np.int64))
+    ]
+    texts = {name: pa.string() for name in ("audience", "generation")}
+    numbers = {name: pa.int64() for name in ("chunk", "persons")}
+    write(lake, AUDIENCES, {**texts, **numbers, "members": pa.binary()}, rows)
+    facts = {
+        name: {"persons": len(persons), "classes": "", "tags": ["dormant"], **told.get(name, {})}
+        for name, persons in members.items()
+    }
+    row = {"generation": generation, "number": number, "tags_number": lake.number, "snapshot_id": lake.snapshot_id}
+    row |= {"base_at": lake.at, "published_at": lake.at, "persons": len(lake.persons), "audiences": json.dumps(facts)}
+    kinds = {name: pa.string() for name in ("generation", "snapshot_id", "audiences")}
+    kinds |= {name: pa.int64() for name in ("number", "tags_number", "persons")}
+    write(lake, AUDIENCE_PUBLICATIONS, {**kinds, "base_at": INSTANT, "published_at": INSTANT}, [row])

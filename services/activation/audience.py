@@ -10,11 +10,14 @@ from typing import Any
 import pyarrow as pa
 
 from services.activation.campaigns import CHANNELS, Campaign
+from services.activation.members import make_members, refuse_incomplete
+from services.activation.tables import add, make
 from services.activation.templates import pieces_of
+from services.audiences.published import Published as Audiences
 from services.profiles.lake import Lake
 from services.profiles.published import Published, defaults
 from spark_jobs.contracts.derived import PERSON_TAGS
-from spark_jobs.contracts.identity import IDENTITY_MAP
+from spark_jobs.contracts.identity import IDENTITY_MAP, PERSONS
 from spark_jobs.contracts.schema import Table
 from spark_jobs.contracts.triggers import TRIGGER_RUNS, TRIGGERS
 from spark_jobs.errors import TerminalError
@@ -27,12 +30,15 @@ _SINCE = "coalesce(epoch_us(system_from), -2208988800000000)"
 _KNOWN = f"{_SINCE} <= $snapshot_us AND (system_to IS NULL OR epoch_us(system_to) > $snapshot_us)"
 _HELD = f"{_KNOWN} AND epoch_us(valid_from) <= $base_us AND epoch_us(valid_to) > $base_us"
 
-_OF_TAG = """
-SELECT person_id, person_id AS unit, '' AS object_id, '' AS waits,
+_OF_PERSON = """
+SELECT DISTINCT person_id, person_id AS unit, '' AS object_id, '' AS waits,
     ('0x' || substr(sha256($salt || '/' || person_id), 1, 13))::BIGINT < $threshold AS is_control
-FROM person_tags
+"""
+_OF_TAG = f"""{_OF_PERSON} FROM person_tags
 WHERE workspace_id = $workspace AND generation = $generation AND tag = $tag AND list_contains($values, value)
 """
+# A master id has one row for each time that it came to resolve to another.
+_OF_AUDIENCE = f"{_OF_PERSON} FROM members JOIN registry USING (person_no) WHERE {_SINCE} <= $snapshot_us"
 _OF_TRIGGER = """
 SELECT t.person_id, t."trigger" || '/' || t.waits || '/' || t.object_id AS unit, t.object_id, t.waits,
     t.state = 'control' AS is_control
@@ -53,13 +59,17 @@ _REFUSED = f"SELECT DISTINCT person_id FROM map WHERE {_HELD} AND token IN (SELE
 
 @dataclass(frozen=True, slots=True)
 class Basis:
-    """What a wave goes by. snapshot_us, base_us: of identity, and of who holds what; source: see `store`."""
+    """What a wave goes by. snapshot_us, base_us: of identity, and of who holds what; source: see `store`.
+
+    audiences: those in force, where the campaign goes by one; they stand on the tags `published`.
+    """
 
     workspace: str
     published: Published | None
     snapshot_us: int
     base_us: int
     source: int
+    audiences: Audiences | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,24 +89,25 @@ def make_notes(lake: Lake, notes: Iterable[Note]) -> None:
     given = list(notes)
     tokens = [subject for kind, subject in given if kind == OF_TOKEN]
     ids = [str(uuid.UUID(bytes=subject)) for kind, subject in given if kind == OF_PERSON]
-    _make(lake, "notes", pa.table({"subject": pa.array(tokens, pa.binary())}))
-    _make(lake, "refused_ids", pa.table({"person_id": pa.array(ids, pa.string())}))
+    make(lake, "notes", pa.table({"subject": pa.array(tokens, pa.binary())}))
+    make(lake, "refused_ids", pa.table({"person_id": pa.array(ids, pa.string())}))
 
 
 def make_known(lake: Lake, units: Iterable[pa.RecordBatch]) -> None:
     """Table `known` of the units that are in the campaign already."""
-    _make(lake, "known", pa.table({"unit": pa.array([], pa.string())}))
+    make(lake, "known", pa.table({"unit": pa.array([], pa.string())}))
     for batch in units:
-        lake.duck.register("given", pa.Table.from_batches([batch]))
-        lake.duck.execute("INSERT INTO known SELECT unit FROM given")
-        lake.duck.unregister("given")
+        add(lake, "known", pa.Table.from_batches([batch]))
 
 
 def enter(lake: Lake, campaign: Campaign, basis: Basis, *, refusal_tag: str) -> Entering:
-    """Make table `entering` of those who enter; the counts. TerminalError where a tag that it goes by is not fit."""
+    """Make table `entering` of those who enter; the counts. TerminalError where a tag that it goes by is not fit.
+
+    RetryableError where members of the audience are not there as a whole any more.
+    """
     _refuse_unfit(campaign, basis, refusal_tag)
-    values, tables = _values(lake, campaign, basis), _tables(campaign, basis)
-    _create(lake, ("chosen", _OF_TRIGGER if campaign.audience.trigger else _OF_TAG), tables, values)
+    _choose(lake, campaign, basis)
+    values = _values(lake, campaign, basis)
     _create(lake, ("addresses", _ADDRESSES), {"map": IDENTITY_MAP}, values)
     refused = f"{_REFUSED} UNION SELECT person_id FROM refused_ids"
     if refusal_tag:
@@ -116,6 +127,18 @@ def enter(lake: Lake, campaign: Campaign, basis: Basis, *, refusal_tag: str) -> 
     """
     _create(lake, ("entering", enters), {"person_tags": PERSON_TAGS} if joins else {}, {**values, **more})
     return _counted(lake)
+
+
+def _choose(lake: Lake, campaign: Campaign, basis: Basis) -> None:
+    """Table `chosen` of the whole audience, whether somebody enters or not."""
+    values = _values(lake, campaign, basis)
+    if basis.audiences is not None:
+        make_members(lake, basis.audiences, campaign.audience.name)
+        _create(lake, ("chosen", _OF_AUDIENCE), {"registry": PERSONS}, values)
+        refuse_incomplete(lake, basis.audiences, campaign.audience.name)
+        return
+    sql = _OF_TRIGGER if campaign.audience.trigger else _OF_TAG
+    _create(lake, ("chosen", sql), _tables(campaign, basis), values)
 
 
 def entering(lake: Lake, *, rows: int = 100_000) -> Iterator[pa.RecordBatch]:
@@ -238,9 +261,3 @@ def _is_named(key: str, sql: str) -> bool:
             return True
         place = sql.find(f"${key}", place + 1)
     return False
-
-
-def _make(lake: Lake, name: str, rows: pa.Table) -> None:
-    lake.duck.register("given", rows)
-    lake.duck.execute(f"CREATE OR REPLACE TABLE {name} AS SELECT * FROM given")
-    lake.duck.unregister("given")

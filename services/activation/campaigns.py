@@ -62,11 +62,12 @@ _CHANGE_KEYS: Keys = {"persons": True, "share": True}
 
 @dataclass(frozen=True, slots=True)
 class Audience:
-    """Persons with a value of a tag, or of whom a trigger tells; the other of both is ''."""
+    """Persons with a value of a tag, of whom a trigger tells, or who are in the audience `name`; the others are ''."""
 
     tag: str = ""
     values: tuple[str, ...] = ()
     trigger: str = ""
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +81,10 @@ class Variable:
 
 @dataclass(frozen=True, slots=True)
 class Campaign:
-    """One campaign. `share` and `salt` choose the control group of a tag's audience; a trigger has its own.
+    """One campaign. `share` and `salt` choose the control group of a tag or an audience; a trigger has its own.
 
-    It stops where more than `most_persons` enter at once or, behind the first wave of a tag's audience, more than
-    `most_share` of the audience before.
+    It stops where more than `most_persons` enter at once or, behind the first wave of a tag or an audience, more than
+    `most_share` of the persons before.
     """
 
     name: str
@@ -163,6 +164,8 @@ def _name(raw: object, where: str, findings: Findings) -> str:
 def _audience(raw: object, findings: Findings) -> Audience:
     if raw is None:
         return Audience()
+    if isinstance(raw, str):
+        return Audience(name=_name(raw, "audience", findings))
     if isinstance(raw, dict) and "trigger" in raw:
         given = findings.mapping(raw, "audience", _TRIGGER_KEYS)
         return Audience(trigger=_name(given.get("trigger"), "audience.trigger", findings))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from services.activation import audience
 from services.activation.adapters import Adapter, Wave
 from services.activation.audience import Basis, Entering
 from services.activation.campaigns import Campaign
+from services.activation.members import audiences_of
 from services.activation.store import Claim, Standing, Store
 from services.profiles.lake import Lake
 from services.profiles.published import newest_published
@@ -51,7 +52,7 @@ def run(
     if standing is not None and standing.state == "begun":
         return {"campaign": campaign.name, "wave": standing.number, "sent": _send(doors, campaign, standing.number)}
     basis, source = _basis(doors.lake, campaign, workspace, refusals, now=now), standing.source if standing else 0
-    seen = Basis(basis.workspace, basis.published, basis.snapshot_us, basis.base_us, source)
+    seen = replace(basis, source=source)
     audience.make_notes(doors.lake, refusals.notes)
     audience.make_known(doors.lake, doors.store.units(campaign.name))
     found = audience.enter(doors.lake, campaign, seen, refusal_tag=refusals.tag)
@@ -79,7 +80,7 @@ def _guard(campaign: Campaign, found: Entering, standing: Standing | None, *, ac
     reasons = []
     if found.entering > campaign.most_persons:
         reasons.append(f"more than {campaign.most_persons} persons")
-    if campaign.audience.tag and standing and found.entering > campaign.most_share * standing.audience:
+    if not campaign.audience.trigger and standing and found.entering > campaign.most_share * standing.audience:
         reasons.append(f"more than {campaign.most_share} of the {standing.audience} of the wave before")
     if reasons:
         raise TerminalError(
@@ -98,8 +99,11 @@ def _send(doors: Doors, campaign: Campaign, number: int) -> int:
 
 def _basis(lake: Lake, campaign: Campaign, workspace: str, refusals: Refusals, *, now: datetime) -> Basis:
     """What is in force now; `source` is how far the audience's source is."""
-    wants_tags = bool(campaign.audience.tag or refusals.tag or any(one.kind == "tag" for one in campaign.variables))
+    chosen_by = campaign.audience
+    of_words = any(one.kind == "tag" for one in campaign.variables)
+    wants_tags = bool(chosen_by.tag or chosen_by.name or refusals.tag or of_words)
     published = newest_published(lake, workspace) if wants_tags else None
+    audiences = audiences_of(lake, campaign, published) if published and chosen_by.name else None
     if published is not None:
         snapshot_us = published.snapshot_us
     else:
@@ -109,7 +113,9 @@ def _basis(lake: Lake, campaign: Campaign, workspace: str, refusals: Refusals, *
             raise TerminalError("no identity snapshot is published; run `./databank identity run` first")
         snapshot_us = int(newest)
     source = published.number if published else 0
-    if campaign.audience.trigger:
+    if audiences is not None:
+        source = audiences.number
+    if chosen_by.trigger:
         sql = 'SELECT coalesce(max("number"), 0) FROM runs WHERE workspace_id = $workspace'
         ((source,),) = lake.rows(sql, {"runs": TRIGGER_RUNS}, {"workspace": workspace})
-    return Basis(workspace, published, snapshot_us, micros_of(now), int(source))
+    return Basis(workspace, published, snapshot_us, micros_of(now), int(source), audiences)

@@ -65,7 +65,7 @@ def _counted(lake: Lake, published: Published, asked: Mapping[str, Expression]) 
     counts = dict.fromkeys(asked, 0)
     found: dict[str, int] = defaultdict(int)
     names = sorted({name for expression in asked.values() for name in names_in(expression)})
-    for sets in _chunks(lake, published, names):
+    for _, sets in chunks_of(lake, published, names):
         for name, members in sets.items():
             found[name] += len(members)
         for text, expression in asked.items():
@@ -82,7 +82,7 @@ def _size(published: Published, name: str) -> int:
     return published.persons if name == EVERYONE else int(published.audiences[name]["persons"])
 
 
-def _chunks(lake: Lake, published: Published, names: Sequence[str]) -> Iterator[dict[str, BitMap]]:
+def chunks_of(lake: Lake, published: Published, names: Sequence[str]) -> Iterator[tuple[int, dict[str, BitMap]]]:
     """The bitmaps of each chunk, by name. Of 100 million persons an audience has 12 MB at most."""
     stored = {PERSONS if name == EVERYONE else name: name for name in names}
     where = (
@@ -94,5 +94,5 @@ def _chunks(lake: Lake, published: Published, names: Sequence[str]) -> Iterator[
     by_chunk: dict[int, dict[str, bytes]] = defaultdict(dict)
     for chunk, name, content in zip(*(column.to_pylist() for column in found.columns), strict=True):
         by_chunk[chunk][stored[name]] = content
-    for contents in by_chunk.values():
-        yield {name: unpacked(content) for name, content in contents.items()}
+    for chunk, contents in by_chunk.items():
+        yield chunk, {name: unpacked(content) for name, content in contents.items()}
