@@ -14,6 +14,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from spark_jobs.errors import TerminalError
 
 SETTINGS_VARIABLE = "DATABANK_SETTINGS"
+# The value of the tag `refusal_tag` by which a person refuses profiling.
+REFUSING = "true"
 
 
 @dataclass(frozen=True, slots=True)

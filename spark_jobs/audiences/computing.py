@@ -50,18 +50,3 @@ def states_in(results: DataFrame) -> DataFrame:
     return results.where((F.col("kind") == STATE) & (F.col("persons") > 0)).select(
         "audience", "chunk", "members", "persons"
     )
-
-
-def refusing(notes: DataFrame, held: DataFrame, registry: DataFrame) -> DataFrame:
-    """person_no of those who refuse by a note.
-
-    In:  kind (`token` or `person_id`), subject (bytes); rows of the map that are held; the registry of persons, one row
-         an id. A note by a master id that was merged counts for the person whom it resolves to.
-    """
-    by_token = notes.where("kind = 'token'").select(F.col("subject").alias("token")).dropDuplicates()
-    by_id = notes.where("kind = 'person_id'").select(F.col("subject").alias("id_bytes")).dropDuplicates()
-    id_bytes = F.unhex(F.regexp_replace("person_id", "-", ""))
-    survivors = registry.withColumn("id_bytes", id_bytes).join(F.broadcast(by_id), "id_bytes", "left_semi")
-    living = survivors.select(F.col("survivor_id").alias("person_id")).dropDuplicates()
-    held_by = held.join(F.broadcast(by_token), "token", "left_semi").select("person_no")
-    return held_by.unionByName(registry.join(F.broadcast(living), "person_id", "left_semi").select("person_no"))

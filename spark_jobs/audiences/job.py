@@ -31,7 +31,7 @@ from spark_jobs.contracts.derived import PERSON_TAGS, TAG_CHANGES
 from spark_jobs.contracts.identity import IDENTITY_MAP
 from spark_jobs.contracts.identity import PERSONS as REGISTRY
 from spark_jobs.errors import RetryableError, TerminalError
-from spark_jobs.people.refusals import NOTES_DDL
+from spark_jobs.people.refusing import by_notes
 from spark_jobs.people.system_time import known_at, moment, newest_at
 from spark_jobs.settings import Settings
 from spark_jobs.storage import delta, generations, runs
@@ -185,8 +185,7 @@ def _pieces(work: Work, build: Build, registry: DataFrame) -> DataFrame:
     rows = _rows_of_tags(work).where(F.col("tag").isin(*build.questions.tags))
     pieces = [computing.pieces_of_tags(rows, build.questions), computing.pieces_of_persons(held)]
     if work.refusals.notes:
-        notes = lake.spark.createDataFrame(work.refusals.notes, NOTES_DDL)
-        pieces.append(computing.pieces_of_refusals(computing.refusing(notes, held, registry)))
+        pieces.append(computing.pieces_of_refusals(by_notes(work.refusals.notes, held, registry)))
     if work.before:
         condition = publications.of_generations(work.workspace, [work.before.generation])
         pieces.append(computing.pieces_of_before(delta.read(lake, AUDIENCES).where(condition)))

@@ -8,8 +8,8 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -20,14 +20,16 @@ from pyspark.sql import functions as F
 
 from spark_jobs.contracts.audiences import AUDIENCES
 from spark_jobs.contracts.derived import PERSON_TAGS, TAG_PUBLICATIONS, TAG_VERSIONS
-from spark_jobs.contracts.identity import IDENTITY_MAP, IDENTITY_SNAPSHOTS
+from spark_jobs.contracts.identity import IDENTITY_MAP, IDENTITY_SNAPSHOTS, PERSONS
 from spark_jobs.errors import RetryableError, TerminalError
 from spark_jobs.exports import rows as frames
 from spark_jobs.exports.choosing import chosen
 from spark_jobs.exports.definition import Export, read_export
-from spark_jobs.exports.manifest import NAME, Basis, File, Selection, folder_of, is_expired, manifest
+from spark_jobs.exports.manifest import NAME, Basis, Counts, File, Selection, folder_of, is_expired, manifest
 from spark_jobs.exports.pseudonyms import for_receiver
-from spark_jobs.people.system_time import known_at
+from spark_jobs.people import refusing
+from spark_jobs.people.refusals import Refusals, refusals_of
+from spark_jobs.people.system_time import known_at, newest_at
 from spark_jobs.settings import Settings
 from spark_jobs.storage import checkpoints, delta, folders, runs
 from spark_jobs.storage.delta import Lake
@@ -42,6 +44,15 @@ _OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "parquet": {"compression": "zstd"},
 }
 _SPARKS_NAMES = {"jsonl": "json"}
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """person_id of all who may be exported, rows of `tags.person_tags`, and how many refuse profiling."""
+
+    everybody: DataFrame
+    tags: DataFrame
+    refused: int = 0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -77,42 +88,50 @@ def run(spark: SparkSession, settings: Settings, args: argparse.Namespace) -> di
 
 
 def export_all(lake: Lake, settings: Settings, exports: Iterable[Export]) -> dict[str, object]:
-    """Make each of these exports; by name, where its files lie and how many rows they have."""
+    """Make each of these exports; by name, where its files lie, how many rows they have, and how many refused."""
     made = {}
+    refusals = refusals_of(settings)
     for export in exports:
         settings.workspace(export.workspace)
         with runs.recorded(lake, "exports", export.workspace) as record:
-            facts = _export(lake, export, settings.root_key_file, run_id=record.run_id)
+            facts = _export(lake, export, refusals, key_file=settings.root_key_file, run_id=record.run_id)
             record.rows_in = record.rows_out = facts["rows"]
             record.detail = {"export": export.name, **facts}
         made[export.name] = facts
     return {"exports": made}
 
 
-def _export(lake: Lake, export: Export, key_file: Path, *, run_id: str) -> dict[str, Any]:
-    basis, otherwise = _basis(lake, export)
+def _export(lake: Lake, export: Export, refusals: Refusals, *, key_file: Path, run_id: str) -> dict[str, Any]:
+    basis, otherwise = _basis(lake, export, refusals)
     home = f"{lake.root}/exports/{export.workspace}/{export.name}"
     expired = _expire(lake, home)
     place = f"{home}/{folder_of(export, basis)}"
     if folders.exists(lake, place):
-        rows = int(json.loads(folders.read_text(lake, f"{place}/{NAME}"))["rows"])
-        return {"folder": place, "rows": rows, "changed": False, "expired": expired}
+        said = json.loads(folders.read_text(lake, f"{place}/{NAME}"))
+        counts = Counts(int(said["rows"]), int(said.get("refused", 0)))
+        return _facts(place, counts, changed=False, expired=expired)
     with checkpoints.scratch(lake, "exports", run_id) as scratch:
         made = f"{scratch.folder}/{export.name}"
-        found = frames.wide(*_published(lake, export, basis), export, otherwise)
+        published = _published(lake, export, basis, otherwise=otherwise, refusals=refusals)
+        found = frames.wide(published.everybody, published.tags, export, otherwise)
         count = _write(_for_receiver(lake, found, export, basis, key_file=key_file), export, made)
+        counts = Counts(count, published.refused)
         text = json.dumps(
-            manifest(export, basis, _files(lake, made), rows=count, made_at=datetime.now(UTC)),
+            manifest(export, basis, _files(lake, made), counts=counts, made_at=datetime.now(UTC)),
             ensure_ascii=False,
             indent=1,
         )
         folders.write_text(lake, f"{made}/{NAME}", text + "\n")
         is_ours = folders.put_in_place(lake, made, place)
     log.info("%s: %d rows for %s", export.name, count, export.receiver)
-    return {"folder": place, "rows": count, "changed": is_ours, "expired": expired}
+    return _facts(place, counts, changed=is_ours, expired=expired)
 
 
-def _basis(lake: Lake, export: Export) -> tuple[Basis, dict[str, str]]:
+def _facts(place: str, counts: Counts, *, changed: bool, expired: int) -> dict[str, Any]:
+    return {"folder": place, "rows": counts.rows, "refused": counts.refused, "changed": changed, "expired": expired}
+
+
+def _basis(lake: Lake, export: Export, refusals: Refusals) -> tuple[Basis, dict[str, str]]:
     """The state of tags in force, and the value of each tag where a person has no row."""
     if not delta.exists(lake, TAG_PUBLICATIONS):
         raise TerminalError(f"{lake.root}: no tags are published; run `databank tags run` first")
@@ -123,20 +142,25 @@ def _basis(lake: Lake, export: Export) -> tuple[Basis, dict[str, str]]:
     if not newest:
         raise TerminalError(f"no tags of {export.workspace} are published; run `databank tags run` first")
     state = json.loads(newest[0]["state"])
-    _refuse(export, state["tags"])
+    _refuse(export, state["tags"], refusals)
     versions = {name: {key: state["tags"][name][key] for key in ("rule", "version")} for name in export.tags}
     base_at, rows = newest[0]["base_at"].astimezone(UTC), newest[0]["rows"]
-    basis = Basis(newest[0]["generation"], base_at, newest[0]["snapshot_id"], versions, rows)
+    basis = Basis(newest[0]["generation"], base_at, newest[0]["snapshot_id"], versions, rows, refusals=refusals.text)
     if export.audience:
         basis = replace(basis, audience=chosen(lake, export, basis))
-    wanted = [one["version"] for one in versions.values()]
-    told = delta.read(lake, TAG_VERSIONS).where(F.col("tag").isin(*versions) & F.col("version").isin(*wanted))
+    wanted = {name: state["tags"][name]["version"] for name in (*export.tags, refusals.tag) if name}
+    told = delta.read(lake, TAG_VERSIONS).where(F.col("tag").isin(*wanted) & F.col("version").isin(*wanted.values()))
     found = {row["tag"]: json.loads(row["definition"]) for row in told.select("tag", "definition").collect()}
-    return basis, {name: found[name]["Tag"]["rule"]["Rule"]["otherwise"] for name in versions}
+    return basis, {name: found[name]["Tag"]["rule"]["Rule"]["otherwise"] for name in wanted}
 
 
-def _refuse(export: Export, tags: Mapping[str, Mapping[str, str]]) -> None:
-    """Tags that do not exist, and sensitive ones that the purpose does not allow."""
+def _refuse(export: Export, tags: Mapping[str, Mapping[str, str]], refusals: Refusals) -> None:
+    """Tags that do not exist, the one that says who refuses among them, and sensitive ones that are not allowed."""
+    if refusals.tag and refusals.tag not in tags:
+        raise TerminalError(
+            f"export {export.name}: {export.workspace} publishes no tag {refusals.tag!r}, which [profiles] refusal_tag "
+            "names: nobody's refusal would be honoured; compute the tag first, or correct the setting"
+        )
     if unknown := sorted(set(export.tags) - set(tags)):
         raise TerminalError(
             f"export {export.name}: no tags {', '.join(unknown)} are published; "
@@ -153,8 +177,10 @@ def _refuse(export: Export, tags: Mapping[str, Mapping[str, str]]) -> None:
         )
 
 
-def _published(lake: Lake, export: Export, basis: Basis) -> tuple[DataFrame, DataFrame]:
-    """Everybody, and the tags of all: person_id; rows of `tags.person_tags`.
+def _published(
+    lake: Lake, export: Export, basis: Basis, *, otherwise: Mapping[str, str], refusals: Refusals
+) -> Published:
+    """Everybody but those who refuse profiling, and the tags of all.
 
     RetryableError where rows of the generation are gone: newer states came meanwhile, and it was deleted.
     """
@@ -167,9 +193,30 @@ def _published(lake: Lake, export: Export, basis: Basis) -> tuple[DataFrame, Dat
             f"export {export.name}: generation {basis.generation} has {found:,} rows, wanted {basis.rows:,}: newer "
             "states were published meanwhile; start the export again, and it takes the newest"
         )
-    if basis.audience is None:
-        return frames.people(_map(lake, basis), _moment(basis)), tags
-    return frames.members(_map(lake, basis), _moment(basis), _bitmaps(lake, export, basis.audience)), tags
+    people, at = _map(lake, basis), _moment(basis)
+    everybody = frames.people(people, at)
+    if basis.audience is not None:
+        everybody = frames.members(people, at, _bitmaps(lake, export, basis.audience))
+    refusers = list(_refusing(lake, basis, Published(everybody, tags), otherwise=otherwise, refusals=refusals))
+    if not refusers:
+        return Published(everybody, tags)
+    who = refusing.together(*refusers)
+    # Unique on both sides: of persons each has one row.
+    refused = everybody.join(who, "person_id", "left_semi").count()
+    return Published(everybody.join(who, "person_id", "left_anti"), tags, refused)
+
+
+def _refusing(
+    lake: Lake, basis: Basis, published: Published, *, otherwise: Mapping[str, str], refusals: Refusals
+) -> Iterator[DataFrame]:
+    """person_id of those who refuse profiling: by the tag of this state, and by the notes of now."""
+    if refusals.tag:
+        yield refusing.by_tag(published.everybody, published.tags, refusals.tag, otherwise[refusals.tag])
+    if refusals.notes:
+        registry: DataFrame | None = None
+        if delta.exists(lake, PERSONS):
+            registry = newest_at(delta.read(lake, PERSONS), ("person_id",), _known_us(lake, basis.snapshot_id))
+        yield refusing.by_notes(refusals.notes, frames.held_at(_map(lake, basis), _moment(basis)), registry)
 
 
 def _bitmaps(lake: Lake, export: Export, audience: Selection) -> DataFrame:

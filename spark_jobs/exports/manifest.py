@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,7 +29,8 @@ class Selection:
 class Basis:
     """The state of tags that is exported: generation, base time, identity snapshot, versions of tags, rows of all.
 
-    `audience`: of the same state, whose members alone are exported; None for everybody.
+    `audience`: of the same state, whose members alone are exported; None for everybody. `refusals`: words that name who
+    refuses profiling, '' where nobody can.
     """
 
     generation: str
@@ -37,6 +39,7 @@ class Basis:
     versions: Mapping[str, Mapping[str, str]]
     rows: int
     audience: Selection | None = None
+    refusals: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,17 @@ class File:
     sha256: str
 
 
-def manifest(export: Export, basis: Basis, files: Sequence[File], *, rows: int, made_at: datetime) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Rows of all files, and persons who are in none because they refuse profiling."""
+
+    rows: int
+    refused: int = 0
+
+
+def manifest(
+    export: Export, basis: Basis, files: Sequence[File], *, counts: Counts, made_at: datetime
+) -> dict[str, Any]:
     """The manifest as a JSON object."""
     chosen = basis.audience
     audience = {} if chosen is None else {"name": chosen.name, "version": chosen.version, "number": chosen.number}
@@ -68,7 +81,8 @@ def manifest(export: Export, basis: Basis, files: Sequence[File], *, rows: int, 
         "snapshot_id": basis.snapshot_id,
         "generation": basis.generation,
         "tags": {name: dict(version) for name, version in sorted(basis.versions.items())},
-        "rows": rows,
+        "rows": counts.rows,
+        "refused": counts.refused,
         "files": [{"name": one.name, "bytes": one.bytes, "sha256": one.sha256} for one in sorted(files, key=_by_name)],
         "made_at": made_at.isoformat(),
         "expires_at": (made_at + timedelta(days=export.keep_days)).isoformat(),
@@ -80,9 +94,13 @@ def _by_name(file: File) -> str:
 
 
 def folder_of(export: Export, basis: Basis) -> str:
-    """The name of the folder: the same definition of the same state has the same one."""
-    name = f"{basis.base_at.astimezone(UTC):%Y%m%dT%H%M%SZ}-{basis.generation}-{export.digest[:8]}"
-    return f"{name}-{basis.audience.number}" if basis.audience else name
+    """The name of the folder: the same definition of the same state, with the same refusals, has the same one."""
+    parts = [f"{basis.base_at.astimezone(UTC):%Y%m%dT%H%M%SZ}", basis.generation, export.digest[:8]]
+    if basis.audience:
+        parts.append(str(basis.audience.number))
+    if basis.refusals:  # who refuses after the files were made is in none that is made after that
+        parts.append(f"r{hashlib.sha256(basis.refusals.encode()).hexdigest()[:8]}")
+    return "-".join(parts)
 
 
 def is_expired(text: str, now: datetime) -> bool:

@@ -29,6 +29,11 @@ def members(identity_map: DataFrame, moment: Column, bitmaps: DataFrame) -> Data
     return everybody.join(numbers, "person_no", "left_semi").select("person_id")
 
 
+def held_at(identity_map: DataFrame, moment: Column) -> DataFrame:
+    """The rows of the map whose identifier is held at a moment. In: rows of the map as a snapshot holds it."""
+    return identity_map.where(_held(moment))
+
+
 def identifiers(identity_map: DataFrame, moment: Column, types: Sequence[str]) -> DataFrame:
     """person_id, type, scope, token of the identifiers of some types that persons hold at a moment."""
     rows = identity_map.where(_held(moment) & F.col("type").isin(*types))

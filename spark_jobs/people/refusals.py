@@ -1,11 +1,13 @@
-"""Refusals of profiling that were noted in the store of the profile API: they hold for audiences and triggers as well.
+"""Who refuses profiling: a tag that the settings name says so, and notes in the store of the profile API.
 
-Each is 16 bytes and somebody's own word, so all of them fit on the driver where persons would not.
+Each note is 16 bytes and somebody's own word, so all of them fit on the driver where persons would not.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import NullPool, create_engine, inspect, text
@@ -13,12 +15,34 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from spark_jobs.errors import RetryableError, TerminalError
+from spark_jobs.settings import Settings
 
 Note = tuple[str, bytes]
 NOTES_DDL = "kind string, subject binary"
 OF_TOKEN, OF_PERSON = "token", "person_id"
 # All of them are read into the driver's memory; a tag that says who refuses has no such bound.
 MOST_NOTES = 500_000
+
+
+@dataclass(frozen=True, slots=True)
+class Refusals:
+    """Who refuses: the tag that says so ('' for none), and notes, in order."""
+
+    tag: str = ""
+    notes: tuple[Note, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """Words that name both, the same for the same; '' where nobody can refuse."""
+        notes = f"{len(self.notes)} {fingerprint(self.notes)}" if self.notes else ""
+        return f"{self.tag} {notes}".strip()
+
+
+def refusals_of(settings: Settings) -> Refusals:
+    """What the settings and the store of the profile API say; errors as of `noted`."""
+    if settings.profiles is None:
+        return Refusals()
+    return Refusals(settings.profiles.refusal_tag, tuple(noted(settings.profiles.url)))
 
 
 def noted(url: str) -> list[Note]:
@@ -51,7 +75,7 @@ def noted(url: str) -> list[Note]:
     return sorted((str(kind), bytes(subject)) for kind, subject in rows)
 
 
-def fingerprint(notes: list[Note]) -> str:
+def fingerprint(notes: Sequence[Note]) -> str:
     """16 hex digits of the notes; '' for none."""
     if not notes:
         return ""

@@ -15,7 +15,7 @@ import yaml
 from spark_jobs.errors import TerminalError
 from spark_jobs.exports.definition import Condition, Export, read_export
 from spark_jobs.exports.job import definitions_in
-from spark_jobs.exports.manifest import Basis, File, folder_of, is_expired, manifest
+from spark_jobs.exports.manifest import Basis, Counts, File, folder_of, is_expired, manifest
 from spark_jobs.exports.pseudonyms import replaced
 
 GIVEN: dict[str, Any] = {
@@ -93,7 +93,9 @@ def test_a_folder_is_of_one_definition_and_one_state(tmp_path: Path) -> None:
 def test_a_manifest_says_until_when(tmp_path: Path) -> None:
     export = read_export(written(tmp_path))
     made = datetime(2026, 11, 28, 12, tzinfo=UTC)
-    text = json.dumps(manifest(export, BASIS, [File("b", 2, "y"), File("a", 1, "x")], rows=7, made_at=made))
+    text = json.dumps(
+        manifest(export, BASIS, [File("b", 2, "y"), File("a", 1, "x")], counts=Counts(7, refused=2), made_at=made)
+    )
     said = json.loads(text)
     assert [one["name"] for one in said["files"]] == ["a", "b"]
     assert (said["rows"], said["receiver"], said["snapshot_id"]) == (7, "crm", "s1")
