@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from spark_jobs.contracts.derived import TAG_CHANGES, TAG_PUBLICATIONS
+from spark_jobs.contracts.derived import TAG_CHANGES, TAG_PUBLICATIONS, TAG_REFUSED
 from spark_jobs.contracts.schema import Table
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -82,10 +82,17 @@ def tag_change(tag: str, number: int) -> tuple[Any, ...]:
     return tuple(values[name] for name in TAG_CHANGES.column_names)
 
 
+def refused_person(number: int, *, open_tag: str) -> tuple[Any, ...]:
+    """A row of tags.refused of the workspace `classes`: its one person refuses as of a publication."""
+    values = {"workspace_id": "classes", "person_id": "p", "person_no": 1, "tag": open_tag, "base_at": EPOCH}
+    values |= {"snapshot_id": "s1", "generation": f"g{number}"}
+    return tuple(values[name] for name in TAG_REFUSED.column_names)
+
+
 def publication(number: int, published_at: datetime, **classes: str) -> tuple[Any, ...]:
     """A row of tags.publications of the workspace `classes`, with the classes of each tag."""
     state = {"tags": {name: {"version": "v", "classes": told} for name, told in classes.items()}}
     values = {"workspace_id": "classes", "generation": f"g{number}", "number": number, "kind": "current"}
     values |= {"base_at": EPOCH, "snapshot_id": "s1", "published_at": published_at, "persons": 1, "rows": 1}
-    values |= {"changes": 1, "state": json.dumps(state), "limits": "{}", "populations": "{}"}
+    values |= {"changes": 1, "state": json.dumps(state), "limits": "{}", "populations": "{}", "refused": 0}
     return tuple(values[name] for name in TAG_PUBLICATIONS.column_names)

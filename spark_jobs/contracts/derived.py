@@ -71,7 +71,9 @@ TAG_CHANGES = Table(
         *_PERSON,
         Column("old_value", "string", "value before; null where there was none", personal="personal"),
         Column("new_value", "string", "value after; null where it went", personal="personal"),
-        Column("cause", "string", "`first`, `events`, `time`, `identity`, `rule` or `limits`", nullable=False),
+        Column(
+            "cause", "string", "`first`, `events`, `time`, `identity`, `rule`, `limits` or `refusal`", nullable=False
+        ),
         Column("base_at", "timestamp", "moment for which the new value holds, UTC", nullable=False),
         Column("version", "string", "version of the new value, or the last where the tag went", nullable=False),
         Column("snapshot_id", "string", "identity snapshot", nullable=False),
@@ -124,6 +126,25 @@ TAG_PUBLICATIONS = Table(
         Column("state", "string", "rule, basis, version and classes of each tag, a JSON object", nullable=False),
         Column("limits", "string", "limits of each quantile's bands, a JSON object", nullable=False),
         Column("populations", "string", "persons per tag and value, a JSON object", nullable=False),
+        Column(
+            "refused", "bigint", "persons who refuse profiling, and have no tags; null in rows of releases before it"
+        ),
+    ),
+)
+
+TAG_REFUSED = Table(
+    name="tags.refused",
+    grain="one person who refuses profiling in one generation: of whom no tag has a value but the one that says so",
+    key=("workspace_id", "generation", "person_id"),
+    partition_by=("workspace_id",),
+    statistics_on=("generation", "person_no"),
+    columns=(
+        WORKSPACE,
+        *_PERSON,
+        Column("tag", "string", "the tag that says who refuses, whose values stay; '' for none", nullable=False),
+        Column("base_at", "timestamp", "moment for which the tags were computed, UTC", nullable=False),
+        Column("snapshot_id", "string", "identity snapshot", nullable=False),
+        _GENERATION[0],
     ),
 )
 

@@ -34,6 +34,7 @@ TABLES: tuple[Table, ...] = (
     derived.TAG_TIMERS,
     derived.TAG_VERSIONS,
     derived.TAG_PUBLICATIONS,
+    derived.TAG_REFUSED,
     derived.TAG_DRIFT,
     derived.TAG_DELIVERIES,
     audiences.AUDIENCES,

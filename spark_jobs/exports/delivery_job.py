@@ -9,11 +9,12 @@ from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any
 
-from pyspark.sql import Column, Row, SparkSession
+from pyspark.sql import Column, DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
-from spark_jobs.contracts.derived import TAG_CHANGES, TAG_DELIVERIES, TAG_PUBLICATIONS
-from spark_jobs.exports.messages import PARTITIONS, Note, messages
+from spark_jobs.contracts.derived import TAG_CHANGES, TAG_DELIVERIES, TAG_PUBLICATIONS, TAG_REFUSED
+from spark_jobs.errors import RetryableError
+from spark_jobs.exports.messages import PARTITIONS, Note, messages, withheld
 from spark_jobs.sending import Delivery, send_all
 from spark_jobs.settings import Settings
 from spark_jobs.storage import delta, runs
@@ -31,7 +32,7 @@ def run(spark: SparkSession, settings: Settings, args: argparse.Namespace) -> di
     """Deliver what was published since the last time, one publication after the other."""
     lake = Lake(spark, settings.storage_root)
     wanted = [settings.workspace(args.workspace)] if args.workspace else settings.workspaces
-    for table in (TAG_PUBLICATIONS, TAG_CHANGES, TAG_DELIVERIES):
+    for table in (TAG_PUBLICATIONS, TAG_CHANGES, TAG_REFUSED, TAG_DELIVERIES):
         delta.ensure(lake, table)
     found = {}
     for workspace in wanted:
@@ -50,13 +51,34 @@ def _deliver_all(lake: Lake, settings: Settings, workspace: str) -> dict[str, An
     )
     # The one before the first as well: whose tags were open then.
     rows = published.where(F.col("number") >= done).orderBy("number").collect()
+    if not rows or rows[-1]["number"] == done:
+        return {"number": done, "publications": 0, "messages": 0, "refused": 0}
+    refused, left_out = _refused(lake, rows[-1])
     before, sent, number = None, 0, done
     for row in rows:
         if row["number"] > done:
-            sent += _deliver(lake, settings, row, before)
+            sent += _deliver(lake, settings, row, before, refused=refused)
             number = row["number"]
         before = row
-    return {"number": number, "publications": number - done, "messages": sent}
+    return {"number": number, "publications": number - done, "messages": sent, "refused": left_out}
+
+
+def _refused(lake: Lake, newest: Row) -> tuple[DataFrame, int]:
+    """person_id of those who refuse profiling as of the newest publication, and the tag that they have; how many.
+
+    What an older one says of them is not told any more. Who has refused since is taken out by the next publication.
+    RetryableError where rows are gone, because newer ones came meanwhile.
+    """
+    version = delta.current_version(lake, TAG_REFUSED)
+    is_mine = (F.col("workspace_id") == newest["workspace_id"]) & (F.col("generation") == newest["generation"])
+    rows = delta.read(lake, TAG_REFUSED, version=version).where(is_mine)
+    found, wanted = rows.count(), newest["refused"] or 0
+    if found != wanted:
+        raise RetryableError(
+            f"publication {newest['number']} of tags names {found:,} persons who refuse profiling, wanted {wanted:,}: "
+            "newer ones were published meanwhile; start the delivery again"
+        )
+    return rows.select("person_id", F.col("tag").alias("open_tag")), found
 
 
 def _newest(lake: Lake, workspace: str) -> int:
@@ -64,7 +86,7 @@ def _newest(lake: Lake, workspace: str) -> int:
     return int(done.agg(F.coalesce(F.max("number"), F.lit(0))).collect()[0][0])
 
 
-def _deliver(lake: Lake, settings: Settings, publication: Row, before: Row | None) -> int:
+def _deliver(lake: Lake, settings: Settings, publication: Row, before: Row | None, *, refused: DataFrame) -> int:
     workspace, number = publication["workspace_id"], publication["number"]
     shut, shut_before = _sensitive(publication), None if before is None else _sensitive(before)
     mine = delta.read(lake, TAG_CHANGES).where(F.col("workspace_id") == workspace)
@@ -80,6 +102,7 @@ def _deliver(lake: Lake, settings: Settings, publication: Row, before: Row | Non
         publication["base_at"].astimezone(UTC).isoformat(),
         publication["snapshot_id"],
     )
+    plain = withheld(plain, refused)
     given = messages(plain, hidden.select("workspace_id", "tag", "person_id").dropDuplicates(), note)
     delivery = Delivery(settings.kafka_bootstrap_servers, settings.kafka_account, _group(workspace), number)
     sent = send_all(given, delivery, partitions=PARTITIONS)

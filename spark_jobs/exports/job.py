@@ -19,7 +19,7 @@ from pyspark.sql import Column, DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
 
 from spark_jobs.contracts.audiences import AUDIENCES
-from spark_jobs.contracts.derived import PERSON_TAGS, TAG_PUBLICATIONS, TAG_VERSIONS
+from spark_jobs.contracts.derived import PERSON_TAGS, TAG_PUBLICATIONS, TAG_REFUSED, TAG_VERSIONS
 from spark_jobs.contracts.identity import IDENTITY_MAP, IDENTITY_SNAPSHOTS, PERSONS
 from spark_jobs.errors import RetryableError, TerminalError
 from spark_jobs.exports import rows as frames
@@ -145,7 +145,14 @@ def _basis(lake: Lake, export: Export, refusals: Refusals) -> tuple[Basis, dict[
     _refuse(export, state["tags"], refusals)
     versions = {name: {key: state["tags"][name][key] for key in ("rule", "version")} for name in export.tags}
     base_at, rows = newest[0]["base_at"].astimezone(UTC), newest[0]["rows"]
-    basis = Basis(newest[0]["generation"], base_at, newest[0]["snapshot_id"], versions, rows, refusals=refusals.text)
+    basis = Basis(
+        newest[0]["generation"],
+        base_at,
+        newest[0]["snapshot_id"],
+        versions,
+        rows,
+        refusals=refusals.text or state.get("refusals", ""),
+    )
     if export.audience:
         basis = replace(basis, audience=chosen(lake, export, basis))
     wanted = {name: state["tags"][name]["version"] for name in (*export.tags, refusals.tag) if name}
@@ -209,7 +216,10 @@ def _published(
 def _refusing(
     lake: Lake, basis: Basis, published: Published, *, otherwise: Mapping[str, str], refusals: Refusals
 ) -> Iterator[DataFrame]:
-    """person_id of those who refuse profiling: by the tag of this state, and by the notes of now."""
+    """person_id of those who refuse profiling: by the tag of this state, by the notes of now, and by those of then."""
+    if basis.refusals and delta.exists(lake, TAG_REFUSED):
+        # Nothing was computed of them, though they may have taken the refusal back by now.
+        yield delta.read(lake, TAG_REFUSED).where(F.col("generation") == basis.generation).select("person_id")
     if refusals.tag:
         yield refusing.by_tag(published.everybody, published.tags, refusals.tag, otherwise[refusals.tag])
     if refusals.notes:

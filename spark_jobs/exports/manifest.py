@@ -30,7 +30,7 @@ class Basis:
     """The state of tags that is exported: generation, base time, identity snapshot, versions of tags, rows of all.
 
     `audience`: of the same state, whose members alone are exported; None for everybody. `refusals`: words that name who
-    refuses profiling, '' where nobody can.
+    refuses profiling now, or did when the tags were computed; '' where nobody could.
     """
 
     generation: str

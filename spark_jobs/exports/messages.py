@@ -13,6 +13,8 @@ from pyspark.sql import functions as F
 from spark_jobs.contracts.topics import TAG_CHANGES_TOPIC, TAG_STATE_TOPIC
 
 PARTITIONS = TAG_STATE_TOPIC.partitions
+# The cause of a change by which a person's values went, or came back.
+REFUSAL = "refusal"
 _CHANGE = ("workspace_id", "tag", "person_id", "old_value", "new_value", "cause", "base_at", "version", "snapshot_id")
 _STATE = ("workspace_id", "tag", "person_id", "value", "base_at", "version", "snapshot_id")
 
@@ -26,6 +28,28 @@ class Note:
     generation: str
     base_at: str
     snapshot_id: str
+
+
+def withheld(changes: DataFrame, refused: DataFrame) -> DataFrame:
+    """The changes, those of persons who refuse profiling without values: they say that the values went, and no more.
+
+    In:  rows of `tags.changes`; person_id of those who refuse, and `open_tag`, which is told of them all the same.
+    Out: as many rows with the same keys, as a delivery that goes on needs.
+    """
+    # Of those who refuse each has one row: the join adds none.
+    joined = changes.join(refused, "person_id", "left")
+    is_refused = F.col("open_tag").isNotNull() & (F.col("tag") != F.col("open_tag"))
+    # Who refused with this change, and does not any more by now, was told nothing of either.
+    has_gone = (F.col("cause") == REFUSAL) & F.col("new_value").isNull()
+    hidden = is_refused | has_gone
+    nothing = F.lit(None).cast("string")
+    return joined.withColumns(
+        {
+            "old_value": F.when(hidden, nothing).otherwise(F.col("old_value")),
+            "new_value": F.when(hidden, nothing).otherwise(F.col("new_value")),
+            "cause": F.when(hidden, F.lit(REFUSAL)).otherwise(F.col("cause")),
+        }
+    ).drop("open_tag")
 
 
 def messages(changes: DataFrame, hidden: DataFrame, note: Note) -> DataFrame:

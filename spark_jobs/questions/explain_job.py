@@ -15,6 +15,7 @@ from spark_jobs.contracts.tables import table_named
 from spark_jobs.errors import RetryableError, TerminalError
 from spark_jobs.identity.asking import Asked
 from spark_jobs.identity.naming import named, shown
+from spark_jobs.people.refusals import refusals_of
 from spark_jobs.questions import persons
 from spark_jobs.questions.persons import Held, Person
 from spark_jobs.settings import Settings, Workspace
@@ -70,7 +71,8 @@ def preflight(settings: Settings, args: argparse.Namespace) -> None:
 def run(spark: SparkSession, settings: Settings, args: argparse.Namespace) -> dict[str, object]:
     """The explanation of the state in force; TerminalError where its evidence does not give what it says.
 
-    Of a sensitive tag neither the value nor what it follows from is told: only whether it follows.
+    Of a sensitive tag neither the value nor what it follows from is told: only whether it follows. Of a person who
+    refuses profiling nothing is told but that.
     """
     lake, workspace = Lake(spark, settings.storage_root), settings.workspace(args.workspace)
     publication = asking.published(lake, workspace.name)
@@ -78,6 +80,8 @@ def run(spark: SparkSession, settings: Settings, args: argparse.Namespace) -> di
     question = _question(publication, asking.kept_of(lake, publication), args.tag, workspace)
     asked = persons.as_of(lake, publication.state.snapshot_id, settings.root_key_file)
     person = persons.person_of(asked, args.person)
+    if refused := persons.refused(asked, person, publication, tag=args.tag, refusals=refusals_of(settings)):
+        return refused
     held = persons.held_by(asked, person)
     tables = _tables(asked, question, person, held)
     facts = facts_of(tables, question.plan, question.moment, workspace=workspace.name).persist()
@@ -89,9 +93,16 @@ def run(spark: SparkSession, settings: Settings, args: argparse.Namespace) -> di
             told |= _evidence(asked, question, person, held, tables=tables)
     finally:
         facts.unpersist()
+    return {**_head(question, person), **told}
+
+
+def _head(question: Question, person: Person) -> dict[str, object]:
+    """What the answer is of, and what it was computed by."""
+    publication, tag = question.publication, question.tag.name
+    version = publication.state.tags[tag]
     return {
-        "workspace": workspace.name,
-        "tag": args.tag,
+        "workspace": publication.state.workspace,
+        "tag": tag,
         "person_id": person.person_id,
         "state": version.state,
         "rule": version.rule,
@@ -101,7 +112,6 @@ def run(spark: SparkSession, settings: Settings, args: argparse.Namespace) -> di
         "publication": publication.number,
         "watermark": dict(question.watermark),
         "agrees": True,
-        **told,
     }
 
 
@@ -119,7 +129,8 @@ def _question(publication: Publication, kept: Mapping[str, Kept], tag: str, work
         moment_of(state.base), workspace.zone, complete_since=workspace.history_complete_since, catalogue=catalogue
     )
     stamps = kept[tag].watermark
-    now = state_of(catalogue, moment, snapshot_id=state.snapshot_id, stamps=stamps).tags[tag]
+    known = state_of(catalogue, moment, snapshot_id=state.snapshot_id, stamps=stamps, refusals=state.refusals)
+    now = known.tags[tag]
     if now.version != state.tags[tag].version:
         what = "rule" if now.rule != state.tags[tag].rule else "zone, its clock changes, or history_complete_since"
         raise TerminalError(

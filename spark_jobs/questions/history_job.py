@@ -9,6 +9,7 @@ from pyspark.sql import functions as F
 
 from spark_jobs.errors import TerminalError
 from spark_jobs.identity.naming import named
+from spark_jobs.people.refusals import refusals_of
 from spark_jobs.questions import persons
 from spark_jobs.settings import Settings
 from spark_jobs.storage.delta import Lake
@@ -36,6 +37,8 @@ def preflight(settings: Settings, args: argparse.Namespace) -> None:
 def run(spark: SparkSession, settings: Settings, args: argparse.Namespace) -> dict[str, object]:
     """The changes in order; a value of null is the tag's `otherwise` value, or none while the tag did not exist.
 
+    Of a person who refuses profiling nothing is told but that.
+
     TerminalError for a tag of a sensitive class: whom it concerns is not told.
     """
     lake, workspace = Lake(spark, settings.storage_root), settings.workspace(args.workspace)
@@ -48,6 +51,8 @@ def run(spark: SparkSession, settings: Settings, args: argparse.Namespace) -> di
         )
     asked = persons.as_of(lake, publication.state.snapshot_id, settings.root_key_file)
     person = persons.person_of(asked, args.person)
+    if told := persons.refused(asked, person, publication, tag=args.tag, refusals=refusals_of(settings)):
+        return told
     changes = asking.changes_of(lake, workspace.name, args.tag, person_no=person.person_no)
     # Rows of a time when the tag was sensitive stay hidden.
     mine = changes.where((F.col("person_id") == person.person_id) & (F.coalesce("classes", F.lit("")) == ""))

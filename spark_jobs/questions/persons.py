@@ -15,8 +15,13 @@ from spark_jobs.identity.asking import Asked, End
 from spark_jobs.identity.explain_job import path_between
 from spark_jobs.identity.naming import named, shown
 from spark_jobs.identity.rules import ALWAYS
+from spark_jobs.people.refusals import Refusals
+from spark_jobs.people.refusing import by_notes
+from spark_jobs.people.system_time import moment
 from spark_jobs.storage.delta import Lake
 from spark_jobs.storage.snapshots import snapshot_named
+from spark_jobs.tagging.asking import is_left_out
+from spark_jobs.tagging.publications import Publication
 
 # A person who holds more is a fault: a hub that identity let pass.
 MOST_HELD = 1_000
@@ -59,6 +64,31 @@ def person_of(asked: Asked, text: str) -> Person:
         )
     rows = asked.persons().where(F.col("person_id") == end.person_id).select("person_no").collect()
     return Person(end.person_id, int(rows[0]["person_no"]))
+
+
+def refused(
+    asked: Asked, person: Person, publication: Publication, *, tag: str, refusals: Refusals
+) -> dict[str, object] | None:
+    """What is told of a tag of a person who refuses profiling, as of the publication or by a note of now; else None.
+
+    The tag that says who refuses is told all the same.
+    """
+    if tag == refusals.tag or not _refuses(asked, person, publication, tag=tag, refusals=refusals):
+        return None
+    told = {"workspace": publication.state.workspace, "tag": tag, "person_id": person.person_id}
+    return {**told, "publication": publication.number, "profiling": "refused"}
+
+
+def _refuses(asked: Asked, person: Person, publication: Publication, *, tag: str, refusals: Refusals) -> bool:
+    if is_left_out(asked.lake, publication, tag, person_no=person.person_no):
+        return True
+    if not refusals.notes:
+        return False
+    base = moment(publication.state.base)
+    held = map_of(asked, person).where((F.col("valid_from") <= base) & (F.col("valid_to") > base))
+    # Of ids that were merged into the person a note is the person's, too.
+    ids = asked.persons().where(F.col("survivor_id") == person.person_id)
+    return not by_notes(refusals.notes, held, ids).isEmpty()
 
 
 def map_of(asked: Asked, person: Person) -> DataFrame:

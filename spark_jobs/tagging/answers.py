@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from spark_jobs.settings import REFUSING
 from spark_jobs.tagging.aggregation import FrameFeatures
 from spark_jobs.tagging.columns import Column, People
 from spark_jobs.tagging.definitions import UNKNOWN, Rule, Tag
 from spark_jobs.tagging.dependencies import measures_of
 from spark_jobs.tagging.features import Features
-from spark_jobs.tagging.frames import Codes, Integers, frame_of, whole_persons
+from spark_jobs.tagging.frames import Booleans, Codes, Frame, Integers, frame_of, whole_persons
+from spark_jobs.tagging.left_out import LeftOut
 from spark_jobs.tagging.limits import Limits, Moved
 from spark_jobs.tagging.measured import column_of, columns_of
 from spark_jobs.tagging.measures import Measure
 from spark_jobs.tagging.moment import NEVER, Moment
 from spark_jobs.tagging.plan import Plan, Ranked
 from spark_jobs.tagging.ranking import buckets_of
-from spark_jobs.tagging.rows import PERSONS, RowsOut
+from spark_jobs.tagging.rows import PERSONS, Refused, RowsOut
 from spark_jobs.tagging.truth import truth_of
 from spark_jobs.tagging.vocabulary import type_of
 
@@ -45,15 +47,20 @@ class Answers:
         return np.array(self.labels, dtype=object)[self.codes]
 
 
-def bucket_kernel(plan: Plan, moment: Moment) -> Kernel:
-    """A function for `mapInArrow`: facts to persons per bucket of each quantile, and all persons, to be added up."""
+def bucket_kernel(plan: Plan, moment: Moment, left_out: LeftOut | None = None) -> Kernel:
+    """A function for `mapInArrow`: facts to persons per bucket of each quantile, and all persons, to be added up.
+
+    Who is left out stands in no bucket.
+    """
 
     def kernel(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for table in whole_persons(batches):
-            people = People(moment, FrameFeatures(frame_of(table, plan, moment)), {})
+            frame = frame_of(table, plan, moment)
+            people = People(moment, FrameFeatures(frame), {})
             yield _buckets(PERSONS, np.zeros(people.count, dtype=np.int64))
+            refused = refusing(frame, people.features, left_out) if left_out is not None and plan.ranked else None
             for number, ranked in enumerate(plan.ranked):
-                yield _buckets(number, _ranked_values(ranked, people))
+                yield _buckets(number, _ranked_values(ranked, people, refused))
 
     return kernel
 
@@ -67,24 +74,43 @@ def _buckets(number: int, values: Integers) -> pa.RecordBatch:
     )
 
 
-def _ranked_values(ranked: Ranked, people: People) -> Integers:
+def _ranked_values(ranked: Ranked, people: People, refused: Booleans | None) -> Integers:
     column = column_of(ranked.quantile.of, people, among=ranked.among, missing_is_unknown=False)
     counted = column.exists & (column.low > 0) & people.among(ranked.among)
+    if refused is not None:
+        counted = counted & ~refused
     return buckets_of(column.low[counted])
 
 
-def answer_kernel(plan: Plan, moment: Moment, limits: Limits, moved: Moved | None = None) -> Kernel:
+def refusing(frame: Frame, features: Features, left_out: LeftOut) -> Booleans:
+    """Who of a frame's persons refuses profiling, by a note or by the tag that says so."""
+    refused = left_out.by_notes(frame.person_no)
+    # Bands are no part of what the tag goes by, so it needs no limits.
+    people = People(frame.moment, features, {})
+    for tag, given in answers_of_all(frame.plan, people, only=left_out.needed):
+        if tag.name == left_out.tag:
+            refused = refused | Codes(given.codes, given.labels).where(lambda value: value == REFUSING)
+    return refused
+
+
+def answer_kernel(
+    plan: Plan, moment: Moment, limits: Limits, moved: Moved | None = None, *, left_out: LeftOut | None = None
+) -> Kernel:
     """A function for `mapInArrow`: facts to rows of `rows.ANSWERS_DDL`.
 
     Persons with a tag's `otherwise` value get no row of that tag; a row TIMER says when to look at a person again, and
-    which tags without a row wait for what moment. Rows UNMOVED answer under the limits that were in force before.
+    which tags without a row wait for what moment. Rows UNMOVED answer under the limits that were in force before. Who
+    is left out has a row REFUSES, and answers of the tag that says so alone.
     """
     numbers = {tag.name: number for number, tag in enumerate(plan.tags)}
+    but = numbers.get(left_out.tag, -1) if left_out is not None else -1
 
     def kernel(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for table in whole_persons(batches):
             frame = frame_of(table, plan, moment)
-            features, rows = FrameFeatures(frame), RowsOut(frame.person_no, frame.person_id)
+            features = FrameFeatures(frame)
+            refused = None if left_out is None else Refused(refusing(frame, features, left_out), but)
+            rows = RowsOut(frame.person_no, frame.person_id, refused)
             for tag, answers in answers_of_all(plan, People(moment, features, limits)):
                 rows.add(numbers[tag.name], answers.codes, answers.labels, next_at=answers.next_at)
             for tag, answers in _unmoved(features, moment, moved):
@@ -100,10 +126,15 @@ def _unmoved(features: Features, moment: Moment, moved: Moved | None) -> Iterato
         yield from ((tag, given) for tag, given in answers_of_all(moved.plan, people) if tag.name in moved.tags)
 
 
-def answers_of_all(plan: Plan, people: People) -> Iterator[tuple[Tag, Answers]]:
-    """The answers of every tag of the plan, in its order: what a tag uses has been answered before it."""
+def answers_of_all(plan: Plan, people: People, only: Collection[str] | None = None) -> Iterator[tuple[Tag, Answers]]:
+    """The answers of every tag of the plan, in its order: what a tag uses has been answered before it.
+
+    In: `only`: names of the tags that are answered, with all that they use; None for all.
+    """
     used = plan.used
     for tag in plan.tags:
+        if only is not None and tag.name not in only:
+            continue
         answers = answers_of(tag.rule, people)
         if tag.name in used:
             people.answered[tag.name] = _as_column(answers)

@@ -11,7 +11,14 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from spark_jobs.contracts.audiences import AUDIENCE_PUBLICATIONS
-from spark_jobs.contracts.derived import PERSON_TAGS, TAG_CHANGES, TAG_PUBLICATIONS, TAG_TIMERS, TAG_VERSIONS
+from spark_jobs.contracts.derived import (
+    PERSON_TAGS,
+    TAG_CHANGES,
+    TAG_PUBLICATIONS,
+    TAG_REFUSED,
+    TAG_TIMERS,
+    TAG_VERSIONS,
+)
 from spark_jobs.errors import TerminalError
 from spark_jobs.findings import listed
 from spark_jobs.settings import Workspace
@@ -144,6 +151,14 @@ def answer_in(lake: Lake, publication: Publication, tag: str, *, person_no: int,
     waiting = timers.where(is_mine).select(F.explode("waiting").alias("one"))
     due = waiting.where(F.col("one.tag") == tag).select(F.col("one.at").alias("at")).collect()
     return Answer(otherwise, due[0]["at"] if due else None)
+
+
+def is_left_out(lake: Lake, publication: Publication, tag: str, *, person_no: int) -> bool:
+    """Whether a publication has no value of a tag because the person refused profiling."""
+    if not delta.exists(lake, TAG_REFUSED):
+        return False
+    rows = delta.read(lake, TAG_REFUSED).where(exactly(publication.state.workspace, [publication.generation]))
+    return not rows.where((F.col("person_no") == person_no) & (F.col("tag") != tag)).isEmpty()
 
 
 def changes_of(lake: Lake, workspace: str, tag: str, *, person_no: int) -> DataFrame:

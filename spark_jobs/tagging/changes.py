@@ -30,13 +30,26 @@ class Unmoved:
     values: DataFrame
 
 
-def changes_between(before: Before | None, new: DataFrame, after: State, unmoved: Unmoved) -> DataFrame:
+@dataclass(frozen=True, slots=True)
+class Turned:
+    """Who refuses profiling now and did not before, or did and does not: person_id, and the tag that all have.
+
+    tag: '' for none; of its changes refusing is no cause.
+    """
+
+    persons: DataFrame
+    tag: str
+
+
+def changes_between(
+    before: Before | None, new: DataFrame, after: State, unmoved: Unmoved, *, turned: Turned | None = None
+) -> DataFrame:
     """One row per person and tag whose value is not what it was.
 
     In:  the state before, None for the first; rows of `tags.person_tags` of the state to come.
-    Out: rows of `tags.changes`. The cause is `first` where the tag is new, `rule` where its rule is, `limits` where
-         only the limits of bands moved, `time` where ageing was due or nothing else can have done it, `identity` where
-         only identity changed, else `events`.
+    Out: rows of `tags.changes`. The cause is `refusal` where the person refuses profiling since, or no longer; else
+         `first` where the tag is new, `rule` where its rule is, `limits` where only the limits of bands moved, `time`
+         where ageing was due or nothing else can have done it, `identity` where only identity changed, else `events`.
     """
     old = new.where(F.lit(False)) if before is None else before.values
     # Both sides are unique on (tag, person) within a workspace's state, so a row meets at most one other.
@@ -50,7 +63,7 @@ def changes_between(before: Before | None, new: DataFrame, after: State, unmoved
         F.col("old.next_change_at").alias("due_at"),
     )
     known = before.state if before else None
-    return _judged(changed, before, after, unmoved).select(
+    return _turned(_judged(changed, before, after, unmoved), turned).select(
         F.lit(after.workspace).alias("workspace_id"),
         *either,
         "old_value",
@@ -61,6 +74,15 @@ def changes_between(before: Before | None, new: DataFrame, after: State, unmoved
         _of_tag(known, after, "classes").alias("classes"),
         F.lit(after.snapshot_id).alias("snapshot_id"),
     )
+
+
+def _turned(changed: DataFrame, turned: Turned | None) -> DataFrame:
+    if turned is None:
+        return changed.withColumn("has_turned", F.lit(False))
+    persons = turned.persons.select("person_id").dropDuplicates().withColumn("has_turned", F.lit(True))
+    joined = changed.join(persons, "person_id", "left")
+    is_other = F.col("tag") != turned.tag
+    return joined.withColumn("has_turned", F.coalesce("has_turned", F.lit(False)) & is_other)
 
 
 def _judged(changed: DataFrame, before: Before | None, after: State, unmoved: Unmoved) -> DataFrame:
@@ -97,7 +119,8 @@ def _cause(before: State | None, after: State) -> Column:
     ]
     same_people = F.lit(before.snapshot_id == after.snapshot_id)
     return (
-        F.when(tag.isin(*new), "first")
+        F.when(F.col("has_turned"), "refusal")
+        .when(tag.isin(*new), "first")
         .when(tag.isin(*ruled), "rule")
         .when(F.col("is_moved"), "limits")
         .when(F.col("is_due") | (tag.isin(*same_data) & same_people), "time")

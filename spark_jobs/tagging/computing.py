@@ -14,18 +14,19 @@ from pyspark.sql import Column, DataFrame, Row, Window
 from pyspark.sql import functions as F
 
 from spark_jobs.tagging.answers import answer_kernel, bucket_kernel
+from spark_jobs.tagging.left_out import LeftOut
 from spark_jobs.tagging.limits import Limits, Moved
 from spark_jobs.tagging.moment import Moment
 from spark_jobs.tagging.plan import Plan
 from spark_jobs.tagging.ranking import limits_of
-from spark_jobs.tagging.rows import ANSWERS_DDL, BUCKETS_DDL, PERSONS
+from spark_jobs.tagging.rows import ANSWERS_DDL, BUCKETS_DDL, PERSONS, REFUSES
 
 NONE_ALSO: Mapping[int, Sequence[str]] = MappingProxyType({})
 
 
-def buckets_from(facts: DataFrame, plan: Plan, moment: Moment) -> DataFrame:
+def buckets_from(facts: DataFrame, plan: Plan, moment: Moment, left_out: LeftOut | None = None) -> DataFrame:
     """Persons per bucket of each quantile, and PERSONS: as many rows as buckets, however many persons."""
-    counted = facts.mapInArrow(bucket_kernel(plan, moment), BUCKETS_DDL)
+    counted = facts.mapInArrow(bucket_kernel(plan, moment, left_out), BUCKETS_DDL)
     return counted.groupBy("ranked", "bucket").agg(F.sum("persons").alias("persons"))
 
 
@@ -63,10 +64,22 @@ def populations_from(answers: DataFrame, *, most: int, also: Mapping[int, Sequen
 
 
 def answers_from(
-    facts: DataFrame, plan: Plan, moment: Moment, limits: Limits, *, moved: Moved | None = None
+    facts: DataFrame,
+    plan: Plan,
+    moment: Moment,
+    limits: Limits,
+    *,
+    moved: Moved | None = None,
+    left_out: LeftOut | None = None,
 ) -> DataFrame:
     """Rows of ANSWERS_DDL: every answer that is not `otherwise`, and one timer per person.
 
-    With `moved`, tags whose bands have other limits than before are answered under those as well.
+    With `moved`, tags whose bands have other limits than before are answered under those as well. Who is left out has
+    answers of the refusal tag alone, and a row that says so.
     """
-    return facts.mapInArrow(answer_kernel(plan, moment, limits, moved), ANSWERS_DDL)
+    return facts.mapInArrow(answer_kernel(plan, moment, limits, moved, left_out=left_out), ANSWERS_DDL)
+
+
+def refusing_in(answers: DataFrame) -> DataFrame:
+    """person_no, person_id of those who were left out. In: rows of ANSWERS_DDL."""
+    return answers.where(F.col("tag") == REFUSES).select("person_no", "person_id")

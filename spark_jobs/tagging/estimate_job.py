@@ -10,6 +10,7 @@ from typing import Any
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
+from spark_jobs.people.refusals import refusals_of
 from spark_jobs.settings import Settings
 from spark_jobs.storage.delta import Lake
 from spark_jobs.tagging import difference, job
@@ -31,7 +32,9 @@ Moves = Mapping[tuple[str, str | None], tuple[int, int]]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which tags of which definitions, for which moment."""
-    parser.add_argument("tags", nargs="*", metavar="TAG", help="tags to estimate, with those they use; default: all")
+    parser.add_argument(
+        "tags", nargs="*", metavar="TAG", help="tags to estimate, with those they use and the refusal tag; default: all"
+    )
     job.add_arguments(parser)
 
 
@@ -49,11 +52,14 @@ def run(spark: SparkSession, settings: Settings, args: argparse.Namespace) -> di
     """
     lake, clock = Lake(spark, settings.storage_root), Clock()
     workspace = settings.workspace(args.workspace)
-    catalogue = narrowed(catalogue_of(args.catalogue, workspace.name), args.tags)
+    refusals = refusals_of(settings)
+    # Whom nothing is computed of must be known, whatever is asked.
+    names = [*args.tags, refusals.tag] if args.tags and refusals.tag else args.tags
+    catalogue = narrowed(catalogue_of(args.catalogue, workspace.name), names)
     moment = moment_of_run(Asked(args.base, args.day, args.as_of), workspace, catalogue)
     notes = check_catalogue(catalogue, moment)
     with clock.step("prepare"):
-        work = prepared(lake, catalogue, moment, run_id="estimate", clock=clock)
+        work = prepared(lake, catalogue, moment, refusals=refusals, run_id="estimate", clock=clock)
     with computed(work) as found:
         with clock.step("difference"):
             moves, persons = _moves(work, found), _sample(work, found)
@@ -64,6 +70,7 @@ def run(spark: SparkSession, settings: Settings, args: argparse.Namespace) -> di
         "snapshot_id": work.snapshot.snapshot_id,
         "against": work.before.number if work.before else None,
         "persons": found.persons,
+        "refusing": found.refused_persons,
         "tags": [_told(tag, work, found, moves=moves, persons=persons) for tag in catalogue.tags],
         "refused": [one.told for one in found.findings],
         "notes": list(notes),

@@ -10,29 +10,37 @@ from pathlib import Path
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from spark_jobs.contracts.derived import PERSON_TAGS, TAG_CHANGES, TAG_PUBLICATIONS, TAG_TIMERS, TAG_VERSIONS
+from spark_jobs.contracts.derived import (
+    PERSON_TAGS,
+    TAG_CHANGES,
+    TAG_PUBLICATIONS,
+    TAG_REFUSED,
+    TAG_TIMERS,
+    TAG_VERSIONS,
+)
 from spark_jobs.contracts.schema import Table
 from spark_jobs.errors import TerminalError
+from spark_jobs.people.refusals import refusals_of
 from spark_jobs.settings import Settings, Workspace
 from spark_jobs.storage import delta, generations, runs
 from spark_jobs.storage.delta import Lake, Transaction
 from spark_jobs.tagging import publications
 from spark_jobs.tagging.asking import uses_of_audiences
 from spark_jobs.tagging.calendar import moment_of
-from spark_jobs.tagging.changes import Before, Unmoved, changes_between
+from spark_jobs.tagging.changes import Before, Turned, Unmoved, changes_between
 from spark_jobs.tagging.check import Asked, catalogue_of, moment_of_run
 from spark_jobs.tagging.checking import check_catalogue
 from spark_jobs.tagging.definitions import Catalogue, digest
 from spark_jobs.tagging.guarding import held_back
 from spark_jobs.tagging.in_use import all_uses, refuse_removal, uses_of
 from spark_jobs.tagging.limits import named
-from spark_jobs.tagging.preparing import Clock, Work, computed, prepared
+from spark_jobs.tagging.preparing import Clock, Computed, Work, computed, prepared
 from spark_jobs.tagging.publications import Publication, publication_from
 from spark_jobs.tagging.rows import TIMER, UNMOVED
 
 log = logging.getLogger(__name__)
 
-OWN_TABLES = (PERSON_TAGS, TAG_CHANGES, TAG_TIMERS, TAG_VERSIONS, TAG_PUBLICATIONS)
+OWN_TABLES = (PERSON_TAGS, TAG_CHANGES, TAG_TIMERS, TAG_REFUSED, TAG_VERSIONS, TAG_PUBLICATIONS)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -81,6 +89,7 @@ def run(spark: SparkSession, settings: Settings, args: argparse.Namespace) -> di
         "snapshot_id": done.state.snapshot_id,
         "changed": standing is None,
         "persons": done.persons,
+        "refused": done.refused,
         "rows": done.rows,
         "changes": 0 if standing else done.changes,
         "populations": done.populations_shown,
@@ -96,7 +105,7 @@ def _prepared(lake: Lake, settings: Settings, args: argparse.Namespace, *, run_i
     catalogue = _to_publish(args.catalogue, workspace)
     moment = moment_of_run(Asked(args.base, args.day, args.as_of), workspace, catalogue)
     check_catalogue(catalogue, moment)
-    work = prepared(lake, catalogue, moment, run_id=run_id, clock=clock)
+    work = prepared(lake, catalogue, moment, refusals=refusals_of(settings), run_id=run_id, clock=clock)
     names = {tag.name for tag in catalogue.tags}
     if work.before is not None and work.kind == "current" and set(work.before.state.tags) - names:
         uses = all_uses(uses_of(settings, workspace.name), uses_of_audiences(lake, workspace.name))
@@ -129,7 +138,7 @@ def _compute(work: Work) -> tuple[Publication, tuple[str, ...]]:
     with computed(work) as found:
         accepted = held_back(work.lake, found.findings, work.attempt)
         with clock.step("write"):
-            _write(found.answers, work)
+            _write(found, work)
         with clock.step("changes"):
             moved = found.moved.tags if found.moved else frozenset()
             unmoved = Unmoved(moved, work.labels.unmoved(found.answers, UNMOVED))
@@ -144,15 +153,16 @@ def _compute(work: Work) -> tuple[Publication, tuple[str, ...]]:
             persons=found.persons,
             rows=found.rows,
             changes=changes,
+            refused=found.refused_persons,
         )
     with clock.step("publish"):
         _publish(done, work)
     return done, accepted
 
 
-def _write(answers: DataFrame, work: Work) -> None:
+def _write(found: Computed, work: Work) -> None:
     """Versions first, so that no row ever names an unknown one; then values and timers, which nobody sees yet."""
-    lake, labels = work.lake, work.labels
+    lake, labels, answers = work.lake, work.labels, found.answers
     versions = labels.versions(work.catalogue, work.stamps)
     made = lake.spark.createDataFrame(versions, TAG_VERSIONS.ddl).coalesce(1)
     known = delta.read(lake, TAG_VERSIONS).select(*TAG_VERSIONS.key)
@@ -162,6 +172,9 @@ def _write(answers: DataFrame, work: Work) -> None:
     once = Transaction(f"tags/generation/{work.generation}", 1)
     delta.append(labels.values(answers).hint("rebalance", "tag"), lake, PERSON_TAGS, once=once)
     delta.append(labels.timers(answers, TIMER).hint("rebalance"), lake, TAG_TIMERS, once=once)
+    if found.refused is not None:
+        rows = labels.refused(found.refused, work.refusals.tag).hint("rebalance")
+        delta.append(rows, lake, TAG_REFUSED, once=once)
 
 
 def _write_changes(work: Work, unmoved: Unmoved) -> int:
@@ -170,13 +183,24 @@ def _write_changes(work: Work, unmoved: Unmoved) -> int:
     if work.before is not None:
         values, timers = (_rows(work, table, work.before.generation) for table in (PERSON_TAGS, TAG_TIMERS))
         before = Before(values, timers, work.before.state)
-    changes = changes_between(before, _rows(work, PERSON_TAGS, work.generation), work.state, unmoved)
+    new = _rows(work, PERSON_TAGS, work.generation)
+    changes = changes_between(before, new, work.state, unmoved, turned=_turned(work))
     carried = {"state_version": F.lit(work.number), "generation": F.lit(work.generation)}
     changes = changes.withColumns(carried).persist()
     delta.append(changes, work.lake, TAG_CHANGES, once=Transaction(f"tags/generation/{work.generation}", 1))
     count = changes.count()
     changes.unpersist()
     return count
+
+
+def _turned(work: Work) -> Turned | None:
+    """Who refuses since the state in force, or no longer; None where nobody could, then and now."""
+    if work.before is None or not (work.before.state.refusals or work.state.refusals):
+        return None
+    then, now = (
+        _rows(work, TAG_REFUSED, name).select("person_id") for name in (work.before.generation, work.generation)
+    )
+    return Turned(now.exceptAll(then).unionByName(then.exceptAll(now)), work.refusals.tag)
 
 
 def _rows(work: Work, table: Table, generation: str) -> DataFrame:
@@ -204,7 +228,7 @@ def _forget(work: Work) -> None:
     states = published.where("kind = 'current'").orderBy(F.desc("number")).limit(2).collect()
     kept, newest = [row["generation"] for row in states], states[0]["number"]
     gone = publications.leftovers(workspace, newest, kept, now=datetime.now(UTC))
-    for table in (PERSON_TAGS, TAG_TIMERS):
+    for table in (PERSON_TAGS, TAG_TIMERS, TAG_REFUSED):
         generations.forget(work.lake, table, gone)
     late = (F.col("state_version") > newest - publications.NUMBERS_LOOKED_AT) & (F.col("state_version") <= newest)
     found = delta.read(work.lake, TAG_CHANGES).where((F.col("workspace_id") == workspace) & late)

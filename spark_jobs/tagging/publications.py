@@ -20,6 +20,7 @@ from pyspark.sql import functions as F
 from spark_jobs.contracts.derived import TAG_PUBLICATIONS
 from spark_jobs.tagging.calendar import moment_of
 from spark_jobs.tagging.definitions import Catalogue
+from spark_jobs.tagging.rows import REFUSES
 from spark_jobs.tagging.versions import State, definition_text, state_from, watermark
 
 Kind = Literal["current", "as_of"]
@@ -45,6 +46,7 @@ class Publication:
     rows: int
     changes: int
     published_at: datetime | None = None  # None until it is
+    refused: int = 0
 
     @property
     def populations_shown(self) -> dict[str, dict[str, int]]:
@@ -67,12 +69,26 @@ class Publication:
             "state": _text(self.state.as_facts()),
             "limits": _text(self.limits),
             "populations": _text(self.populations),
+            "refused": self.refused,
         }
         return tuple(values[name] for name in TAG_PUBLICATIONS.column_names)
 
 
+@dataclass(frozen=True, slots=True)
+class Everybody:
+    """Persons of whom a source knows something, how many of them refuse, and the one tag that these have; '': none."""
+
+    persons: int
+    refused: int = 0
+    tag: str = ""
+
+    def with_values(self, tag: str) -> int:
+        """How many have a value of a tag, `otherwise` included."""
+        return self.persons if tag == self.tag else self.persons - self.refused
+
+
 def populations_of(
-    catalogue: Catalogue, counted: Sequence[Row], persons: int, *, most: int
+    catalogue: Catalogue, counted: Sequence[Row], everybody: Everybody, *, most: int
 ) -> dict[str, dict[str, int]]:
     """Tag to value to persons, the `otherwise` value included; of many the most frequent, and those with a band.
 
@@ -81,7 +97,7 @@ def populations_of(
     populations: dict[str, dict[str, int]] = {}
     for number, tag in enumerate(catalogue.tags):
         values = {row["value"]: row["count"] for row in counted if row["tag"] == number}
-        values[tag.rule.otherwise] = persons - values.pop(None, 0)
+        values[tag.rule.otherwise] = everybody.with_values(tag.name) - values.pop(None, 0)
         banded = {value for value, _, _ in tag.expect}
         ordered = sorted(values.items(), key=lambda item: (-item[1], item[0]))
         populations[tag.name] = dict([*ordered[:most], *(item for item in ordered[most:] if item[0] in banded)])
@@ -101,6 +117,8 @@ def publication_from(row: Row) -> Publication:
         rows=row["rows"],
         changes=row["changes"],
         published_at=row["published_at"].astimezone(UTC),
+        # The first run of a release adds the columns that came with it.
+        refused=(row["refused"] or 0) if "refused" in row else 0,
     )
 
 
@@ -169,9 +187,14 @@ class Labels:
         )
         return answers.where(F.col("tag") == timer).withColumns({**self._shared(), "waiting": named})
 
+    def refused(self, persons: DataFrame, tag: str) -> DataFrame:
+        """Rows of `tags.refused`. In: person_no, person_id, each person once; the tag that says who refuses."""
+        shared = {name: column for name, column in self._shared().items() if name != "next_change_at"}
+        return persons.withColumns({**shared, "tag": F.lit(tag)})
+
     def unmoved(self, answers: DataFrame, first: int) -> DataFrame:
         """tag, person_id, value of the answers under limits that did not move; their numbers go down from `first`."""
-        rows = answers.where(F.col("tag") <= first)
+        rows = answers.where((F.col("tag") <= first) & (F.col("tag") != REFUSES))
         return rows.withColumn("tag", F.lit(first) - F.col("tag")).select(
             self._names().alias("tag"), "person_id", "value"
         )

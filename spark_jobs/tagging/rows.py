@@ -23,6 +23,8 @@ BUCKETS_DDL = "ranked int, bucket bigint, persons bigint"
 TIMER = -1
 # Minus the tag's number, it stands there for an answer as it would be had no limit of a band moved.
 UNMOVED = -2
+# Stands there for a person who refuses profiling, and has no other row but of the tag that says so.
+REFUSES = -1_000_000_000
 # Stands in the column `ranked` for the number of all persons.
 PERSONS = -1
 
@@ -52,11 +54,20 @@ class _Piece:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Who of a frame's persons refuses profiling, and the number of the tag that is answered all the same; -1: none."""
+
+    who: npt.NDArray[np.bool_]
+    but: int
+
+
 class RowsOut:
     """Rows of ANSWERS_DDL of one frame's persons, tag after tag."""
 
-    def __init__(self, person_no: Integers, person_id: pa.Array) -> None:
-        """Nothing is answered yet."""
+    def __init__(self, person_no: Integers, person_id: pa.Array, refused: Refused | None = None) -> None:
+        """Nothing is answered yet; who is `refused` gets no answers but one."""
+        self._refused = refused
         self._persons = (pa.array(person_no), person_id)
         self._earliest = np.full(len(person_no), NEVER, dtype=np.int64)
         self._waiting: list[tuple[Integers, Integers, Integers]] = []
@@ -64,6 +75,9 @@ class RowsOut:
 
     def add(self, number: int, codes: Integers, labels: tuple[str, ...], *, next_at: Integers) -> None:
         """The answers of one tag; code 0 is its `otherwise` value, which has no row."""
+        if self._refused is not None and number != self._refused.but:
+            codes = np.where(self._refused.who, 0, codes)
+            next_at = np.where(self._refused.who, NEVER, next_at)
         np.minimum(self._earliest, next_at, out=self._earliest)
         waiting = np.flatnonzero((codes == 0) & (next_at != NEVER))
         self._waiting.append((waiting, np.full(len(waiting), number, dtype=np.int64), next_at[waiting]))
@@ -71,6 +85,8 @@ class RowsOut:
 
     def add_unmoved(self, number: int, codes: Integers, labels: tuple[str, ...]) -> None:
         """The answers of one tag as they would be had no limit moved."""
+        if self._refused is not None:
+            codes = np.where(self._refused.who, 0, codes)
         self._hold(UNMOVED - number, codes, labels, next_at=np.full_like(codes, NEVER))
 
     def batches(self) -> Iterator[pa.RecordBatch]:
@@ -85,6 +101,8 @@ class RowsOut:
                 pieces, count = [], 0
         if pieces:
             yield self._batch(_Piece.together(pieces))
+        if self._refused is not None and self._refused.who.any():
+            yield self._refusing(np.flatnonzero(self._refused.who))
         yield self._timers()
 
     def _hold(self, number: int, codes: Integers, labels: tuple[str, ...], *, next_at: Integers) -> None:
@@ -103,6 +121,10 @@ class RowsOut:
             pa.nulls(len(rows.found), _WAITING) if waiting is None else waiting.take(taken),
         ]
         return pa.RecordBatch.from_arrays(columns, names=list(_NAMES))
+
+    def _refusing(self, found: Integers) -> pa.RecordBatch:
+        never, nothing = np.full(len(found), NEVER, dtype=np.int64), pa.nulls(len(found), pa.string())
+        return self._batch(_Piece(np.full(len(found), REFUSES, dtype=np.int32), found, nothing, never))
 
     def _timers(self) -> pa.RecordBatch:
         nobody = np.empty(0, dtype=np.int64)

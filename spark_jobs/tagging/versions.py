@@ -32,16 +32,22 @@ class TagVersion:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What one run writes: versions by tag, with the base time (microseconds) and identity snapshot they share."""
+    """What one run writes: versions by tag, with the base time (microseconds) and identity snapshot they share.
+
+    refusals: words that name who refuses profiling; '' where nobody can.
+    """
 
     workspace: str
     base: int
     snapshot_id: str
     tags: dict[str, TagVersion]
+    refusals: str = ""
 
     def as_facts(self) -> dict[str, Any]:
         """The state as a publication carries it; what is usual is left out, as releases before the word had none."""
         facts = asdict(self)
+        if not self.refusals:
+            del facts["refusals"]
         for version in facts["tags"].values():
             if version["state"] == "published":
                 del version["state"]
@@ -51,10 +57,12 @@ class State:
 def state_from(facts: Mapping[str, Any]) -> State:
     """The state that a publication carries."""
     tags = {name: TagVersion(**version) for name, version in facts["tags"].items()}
-    return State(facts["workspace"], facts["base"], facts["snapshot_id"], tags)
+    return State(facts["workspace"], facts["base"], facts["snapshot_id"], tags, facts.get("refusals", ""))
 
 
-def state_of(catalogue: Catalogue, moment: Moment, *, snapshot_id: str, stamps: Mapping[str, str]) -> State:
+def state_of(
+    catalogue: Catalogue, moment: Moment, *, snapshot_id: str, stamps: Mapping[str, str], refusals: str = ""
+) -> State:
     """The versions of all tags of a run; stamps: contract table name to the version of it that is read."""
     tags = {}
     for tag in catalogue.tags:
@@ -63,8 +71,9 @@ def state_of(catalogue: Catalogue, moment: Moment, *, snapshot_id: str, stamps: 
         basis = digest([watermark(tag, catalogue, stamps), since, moment.zone])
         # The calendar beside the zone: days and clock changes to come decide what is next.
         parts = [tag.name, tag.rule_hash, moment.base, moment.calendar.fingerprint, snapshot_id, basis]
+        parts += [refusals] if refusals else []
         tags[tag.name] = TagVersion(tag.rule_hash, basis, digest(parts), ",".join(tag.classes), tag.state)
-    return State(catalogue.workspace, moment.base, snapshot_id, tags)
+    return State(catalogue.workspace, moment.base, snapshot_id, tags, refusals)
 
 
 def watermark(tag: Tag, catalogue: Catalogue, stamps: Mapping[str, str]) -> dict[str, str]:

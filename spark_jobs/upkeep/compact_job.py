@@ -11,7 +11,7 @@ from dataclasses import asdict
 
 from pyspark.sql import SparkSession
 
-from spark_jobs.contracts.derived import PERSON_TAGS, TAG_TIMERS
+from spark_jobs.contracts.derived import PERSON_TAGS, TAG_REFUSED, TAG_TIMERS
 from spark_jobs.contracts.tables import TABLES
 from spark_jobs.errors import TerminalError
 from spark_jobs.settings import Settings
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 DAYS = 35
 # Their rows come in generations that go as a whole, with their files; put together, they would have to be written anew.
-IN_GENERATIONS = (PERSON_TAGS, TAG_TIMERS)
+IN_GENERATIONS = (PERSON_TAGS, TAG_TIMERS, TAG_REFUSED)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -43,6 +43,7 @@ def test_sensitive_tags_are_for_those_who_were_named(user: str) -> None:
     )
     behind = (  # views alone read these
         *("tags.person_tags", "tags.changes", "tags.timers", "tags.publications"),
+        *("tags.refused", "tags.refused_persons"),
         *("tags.audiences", "tags.audience_changes", "tags.audience_publications", "tags.triggers"),
     )
     nobody, named = rules_of(), rules_of(trino_sensitive_users=["care", user])

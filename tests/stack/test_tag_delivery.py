@@ -20,12 +20,13 @@ from spark_jobs.contracts.core import ORDERS
 from spark_jobs.contracts.topics import TAG_CHANGES_TOPIC, TAG_STATE_TOPIC
 from spark_jobs.exports import delivery_job
 from spark_jobs.sending import COLUMNS, Delivery, sender
-from spark_jobs.settings import Settings, load
+from spark_jobs.settings import ProfileSettings, Settings, load
 from spark_jobs.storage.delta import Lake
 from spark_jobs.tagging import job as tags_job
+from tests.refusal_notes import write_notes
 from tests.spark.test_tag_job import state
 from tests.tag_histories import Life, Order, definition, local, write_catalogue
-from tests.tag_tables import add, order_row, settings_of, write_lives
+from tests.tag_tables import add, order_row, settings_of, token, write_lives
 
 SINCE = local("2017-02-01T00:00")
 STATE, CHANGES = TAG_STATE_TOPIC.name, TAG_CHANGES_TOPIC.name
@@ -97,12 +98,12 @@ def test_a_sender_that_was_overtaken_writes_nothing_behind_the_newer_one(stack: 
     assert [batch["sent"][0].as_py() for batch in sender(delivery(stack, 8, "late"))([old])] == [0]
 
 
-def tags(lake: Lake, folder: Path, *, kids: str) -> None:
+def tags(lake: Lake, folder: Path, *, kids: str, profiles: ProfileSettings | None = None) -> None:
     made = {"measures": {"orders": {"count": "purchases"}}, "levels": None, "value": "orders"}
     sensitive = definition("kids", **{"class": kids})
     write_catalogue(folder, definition("bought"), definition("made", **made, otherwise="none"), sensitive)
     given = {"workspace": "grocery", "base": "2018-01-01T00:00", "day": None, "as_of": None, "catalogue": folder}
-    tags_job.run(lake.spark, settings_of(lake), argparse.Namespace(**given))
+    tags_job.run(lake.spark, replace(settings_of(lake), profiles=profiles), argparse.Namespace(**given))
 
 
 def deliver(lake: Lake, settings: Settings) -> dict[str, Any]:
@@ -119,7 +120,7 @@ def test_topics_hold_the_state_and_changes_that_fold_to_it(
     tags(lake, tmp_path / "tags", kids="none")
     first = deliver(lake, settings)
     assert (first["number"], first["publications"]) == (1, 1)
-    assert deliver(lake, settings) == {"number": 1, "publications": 0, "messages": 0}
+    assert deliver(lake, settings) == {"number": 1, "publications": 0, "messages": 0, "refused": 0}
     add(
         lake,
         ORDERS,
@@ -127,6 +128,10 @@ def test_topics_hold_the_state_and_changes_that_fold_to_it(
     )
     tags(lake, tmp_path / "tags", kids="minors")
     assert deliver(lake, settings)["number"] == 2
+    profiles = ProfileSettings(write_notes(tmp_path / "profiles.sqlite", [token("device", 3)]), "", "")
+    tags(lake, tmp_path / "tags", kids="minors", profiles=profiles)
+    assert (facts := deliver(lake, settings))["number"] == 3, facts
+    assert facts["refused"] == 1
     wanted = {key: value for key, value in state(lake).items() if key[0] != "kids"}
 
     compacted: dict[tuple[str, str], str] = {}
@@ -138,15 +143,23 @@ def test_topics_hold_the_state_and_changes_that_fold_to_it(
         if message.value is not None:
             compacted[parts[1], parts[2]] = json.loads(message.value)["value"]
     assert compacted == wanted
+    assert not [key for key in compacted if key[1] == "p3"], "who refuses profiling is in no state"
 
     folded: dict[tuple[str, str], str] = {}
     changes = [json.loads(message.value) for message in held(stack, CHANGES)]
     for one in sorted((one for one in changes if "tag" in one), key=lambda one: one["state_version"]):
         key = one["tag"], one["person_id"]
-        assert folded.pop(key, None) == one["old_value"], one
+        before = folded.pop(key, None)
+        # Of who refuses profiling is told that the values went, not what they were.
+        assert one["old_value"] == (None if one["cause"] == "refusal" else before), one
         if one["new_value"] is not None:
             folded[key] = one["new_value"]
     # Of a tag that became sensitive no change is told any more.
     assert {key: value for key, value in folded.items() if key[0] != "kids"} == wanted
     notes = [one["state_version"] for one in changes if "generation" in one]
-    assert sorted(notes) == [1] * TAG_CHANGES_TOPIC.partitions + [2] * TAG_CHANGES_TOPIC.partitions
+    assert sorted(notes) == [number for number in (1, 2, 3) for _ in range(TAG_CHANGES_TOPIC.partitions)]
+    gone = [one for one in changes if one.get("person_id") == "p3" and one["state_version"] == 3]
+    assert {(one["tag"], one["old_value"], one["new_value"], one["cause"]) for one in gone} == {
+        ("bought", None, None, "refusal"),
+        ("made", None, None, "refusal"),
+    }

@@ -10,7 +10,7 @@ import pytest
 
 from spark_jobs.contracts import core
 from spark_jobs.contracts.core import EVENTS, ORDER_LINES, PRODUCTS
-from spark_jobs.contracts.derived import TAG_CHANGES, TAG_PUBLICATIONS
+from spark_jobs.contracts.derived import TAG_CHANGES, TAG_PUBLICATIONS, TAG_REFUSED
 from spark_jobs.contracts.identity import (
     IDENTIFIERS,
     IDENTITY_DECISIONS,
@@ -24,7 +24,19 @@ from spark_jobs.contracts.schema import Column, Table
 from spark_jobs.contracts.tables import TABLES
 from spark_jobs.errors import TerminalError
 from spark_jobs.settings import load
-from tests.trino_rows import EPOCH, event, held, line, person, product, publication, row_of, snapshot, tag_change
+from tests.trino_rows import (
+    EPOCH,
+    event,
+    held,
+    line,
+    person,
+    product,
+    publication,
+    refused_person,
+    row_of,
+    snapshot,
+    tag_change,
+)
 from trino_catalog.apply import apply
 from trino_catalog.connection import Trino
 from trino_catalog.definitions import load_views
@@ -260,3 +272,8 @@ def test_what_was_recorded_before_a_class_was_declared_is_sensitive_as_well(fill
     for view, tags in (("change_history", {"buyer", "gone"}), ("sensitive_changes", {"kids"})):
         rows = trino.ask(f"SELECT tag, state_version FROM lake.tags.{view} WHERE workspace_id = 'classes'").rows
         assert sorted(map(tuple, rows)) == [(tag, number) for tag in sorted(tags) for number in (1, 2)]
+    # Of who refuses profiling only the tag that says so is shown.
+    append(filled, TAG_REFUSED, refused_person(1, open_tag="gone"), refused_person(2, open_tag="buyer"))
+    rows = trino.ask("SELECT tag, state_version FROM lake.tags.change_history WHERE workspace_id = 'classes'").rows
+    assert sorted(map(tuple, rows)) == [("buyer", 1), ("buyer", 2)]
+    assert not trino.ask("SELECT 1 FROM lake.tags.sensitive_changes WHERE workspace_id = 'classes'").rows

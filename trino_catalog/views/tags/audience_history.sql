@@ -1,6 +1,8 @@
 -- Who entered and left audiences, with the cause, sensitive audiences left out; in order they give the members.
 -- Grain: workspace_id, audience, person_id, state_version.
--- Reads: tags.audience_publications, tags.audience_changes, tags.sensitive_audiences. Owner: marketing.
+-- Who refuses profiling is left out.
+-- Reads: tags.audience_publications, tags.audience_changes, tags.sensitive_audiences, tags.refused_persons.
+-- Owner: marketing.
 CREATE OR REPLACE VIEW lake_admin.tags.audience_history SECURITY DEFINER AS
 SELECT
     changes.workspace_id,
@@ -24,4 +26,7 @@ JOIN lake.tags.audience_changes AS changes
 LEFT JOIN lake.tags.sensitive_audiences AS hidden
     ON hidden.workspace_id = changes.workspace_id
     AND hidden.audience = changes.audience
-WHERE changes.classes = '' AND hidden.audience IS NULL
+LEFT JOIN lake.tags.refused_persons AS refused
+    ON refused.workspace_id = changes.workspace_id
+    AND refused.person_id = changes.person_id
+WHERE changes.classes = '' AND hidden.audience IS NULL AND refused.person_id IS NULL

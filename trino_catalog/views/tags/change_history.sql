@@ -1,5 +1,6 @@
--- Changes of tags that were published, those of sensitive classes left out; in order they give the state.
--- Grain: workspace_id, tag, person_id, state_version. Reads: tags.publications, tags.changes. Owner: marketing.
+-- Changes of tags that were published, but of sensitive classes and of who refuses profiling; in order they give the state.
+-- Grain: workspace_id, tag, person_id, state_version.
+-- Reads: tags.publications, tags.changes, tags.refused_persons. Owner: marketing.
 CREATE OR REPLACE VIEW lake_admin.tags.change_history SECURITY DEFINER AS
 SELECT
     changes.workspace_id,
@@ -36,4 +37,10 @@ LEFT JOIN (
 ) AS now
     ON now.workspace_id = changes.workspace_id
     AND now.tag = changes.tag
-WHERE changes.classes = '' AND coalesce(now.classes, '') = ''
+LEFT JOIN lake.tags.refused_persons AS refused
+    ON refused.workspace_id = changes.workspace_id
+    AND refused.person_id = changes.person_id
+WHERE
+    changes.classes = ''
+    AND coalesce(now.classes, '') = ''
+    AND (refused.person_id IS NULL OR refused.tag = changes.tag)

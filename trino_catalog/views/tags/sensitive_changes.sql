@@ -1,5 +1,6 @@
 -- Changes of tags of a sensitive class that were published; for roles that may see them.
--- Grain: workspace_id, tag, person_id, state_version. Reads: tags.publications, tags.changes. Owner: marketing.
+-- Those of who refuses profiling are left out. Grain: workspace_id, tag, person_id, state_version.
+-- Reads: tags.publications, tags.changes, tags.refused_persons. Owner: marketing.
 CREATE OR REPLACE VIEW lake_admin.tags.sensitive_changes SECURITY DEFINER AS
 SELECT
     changes.workspace_id,
@@ -36,4 +37,9 @@ LEFT JOIN (
 ) AS now
     ON now.workspace_id = changes.workspace_id
     AND now.tag = changes.tag
-WHERE changes.classes <> '' OR coalesce(now.classes, '') <> ''
+LEFT JOIN lake.tags.refused_persons AS refused
+    ON refused.workspace_id = changes.workspace_id
+    AND refused.person_id = changes.person_id
+WHERE
+    (changes.classes <> '' OR coalesce(now.classes, '') <> '')
+    AND (refused.person_id IS NULL OR refused.tag = changes.tag)
