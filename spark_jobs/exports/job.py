@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pyspark.sql import Column, DataFrame, Observation, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from spark_jobs.contracts.audiences import AUDIENCES
@@ -27,6 +27,7 @@ from spark_jobs.exports.choosing import chosen
 from spark_jobs.exports.definition import Export, read_export
 from spark_jobs.exports.manifest import NAME, Basis, Counts, File, Selection, folder_of, is_expired, manifest
 from spark_jobs.exports.pseudonyms import for_receiver
+from spark_jobs.exports.writing import write_files
 from spark_jobs.people import refusing
 from spark_jobs.people.refusals import Refusals, refusals_of
 from spark_jobs.people.system_time import known_at, newest_at
@@ -35,15 +36,6 @@ from spark_jobs.storage import checkpoints, delta, folders, runs
 from spark_jobs.storage.delta import Lake
 
 log = logging.getLogger(__name__)
-
-ROWS_OF_A_FILE = 250_000  # a file is hashed in one piece of memory
-_OPTIONS: Mapping[str, Mapping[str, Any]] = {
-    "csv": {"header": True, "escape": '"', "emptyValue": "", "nullValue": ""},
-    "jsonl": {"ignoreNullFields": False},
-    "orc": {"compression": "zstd"},
-    "parquet": {"compression": "zstd"},
-}
-_SPARKS_NAMES = {"jsonl": "json"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +106,7 @@ def _export(lake: Lake, export: Export, refusals: Refusals, *, key_file: Path, r
         made = f"{scratch.folder}/{export.name}"
         published = _published(lake, export, basis, otherwise=otherwise, refusals=refusals)
         found = frames.wide(published.everybody, published.tags, export, otherwise)
-        count = _write(_for_receiver(lake, found, export, basis, key_file=key_file), export, made)
+        count = write_files(_for_receiver(lake, found, export, basis, key_file=key_file), export, made)
         counts = Counts(count, published.refused)
         text = json.dumps(
             manifest(export, basis, _files(lake, made), counts=counts, made_at=datetime.now(UTC)),
@@ -268,18 +260,6 @@ def _known_us(lake: Lake, snapshot_id: str) -> int:
     """Since when the snapshot is known; of one that was published again, the last time."""
     moments = delta.read(lake, IDENTITY_SNAPSHOTS).where(F.col("snapshot_id") == snapshot_id)
     return int(moments.agg(F.unix_micros(F.max("published_at"))).collect()[0][0])
-
-
-def _write(rows: DataFrame, export: Export, folder: str) -> int:
-    """Write the files; how many rows."""
-    counted = Observation()
-    writer = rows.observe(counted, F.count(F.lit(1)).alias("rows")).write
-    for name, value in _OPTIONS[export.format].items():
-        writer = writer.option(name, value)
-    writer = writer.option("maxRecordsPerFile", ROWS_OF_A_FILE)
-    writer = writer.option("mapreduce.fileoutputcommitter.marksuccessfuljobs", "false")
-    writer.format(_SPARKS_NAMES.get(export.format, export.format)).mode("errorifexists").save(folder)
-    return int(counted.get["rows"])
 
 
 def _files(lake: Lake, folder: str) -> list[File]:
