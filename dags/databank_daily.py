@@ -21,6 +21,12 @@ AUDIENCES = [
     "{% if params.audiences %}--audiences={{ params.audiences }}{% endif %}",
 ]
 
+# In one session: starting Spark costs more than what a day brings.
+DELIVER = [
+    *("spark_jobs", "tags-deliver", "--json", "--workspace={{ params.workspace }}"),
+    *("+", "audience-deliver", "--json", "--workspace={{ params.workspace }}"),
+]
+
 with DAG(
     dag_id="databank_daily",
     description="Audit the lake; identity, visits, tags and audiences of one workspace; show them in Trino",
@@ -60,7 +66,7 @@ with DAG(
             facts=["snapshot_id"],
         ),
         plain_job("show", ["trino_catalog.apply"], outlets=[PUBLISHED]),
-        spark_job("deliver", ["spark_jobs", "tags-deliver", "--json", "--workspace={{ params.workspace }}"]),
+        spark_job("deliver", DELIVER),
         # Behind what may still have to read the versions before its own.
         spark_job("vacuum", ["spark_jobs", "vacuum", "--json"]),
         plain_job("tidy", ["services", "event_logs"]),

@@ -38,6 +38,7 @@ JOBS: Mapping[str, str] = {
     "audience-check": "spark_jobs.audiences.check",
     "audience-build": "spark_jobs.audiences.job",
     "audience-export": "spark_jobs.exports.audience_job",
+    "audience-deliver": "spark_jobs.exports.audience_delivery_job",
     "tags-explain": "spark_jobs.questions.explain_job",
     "tags-history": "spark_jobs.questions.history_job",
     "tags-estimate": "spark_jobs.tagging.estimate_job",

@@ -48,6 +48,7 @@ _PROCESSES: Mapping[str, Mapping[str, tuple[tuple[str, ...], str]]] = {
         ),
         "count": (("services", "audiences"), "sizes of audiences and of what they have in common; starts no Spark"),
         "export": (("spark_jobs", "audience-export"), "write the files of the exports that an audience is chosen by"),
+        "deliver": (("spark_jobs", "audience-deliver"), "bring members, and who came and went, into their topics"),
     },
     "triggers": {
         "run": (("spark_jobs", "triggers"), "decide of which carts and unpaid orders somebody is to be told"),

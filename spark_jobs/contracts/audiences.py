@@ -109,3 +109,17 @@ AUDIENCE_PUBLICATIONS = Table(
         ),
     ),
 )
+
+AUDIENCE_DELIVERIES = Table(
+    name="tags.audience_deliveries",
+    grain="one publication of audiences that stands in their topics as a whole",
+    key=("workspace_id", "number"),
+    statistics_on=("workspace_id", "number"),
+    columns=(
+        WORKSPACE,
+        Column("number", "bigint", "number of the publication", nullable=False),
+        Column("generation", "string", "run that made it", nullable=False),
+        Column("messages", "bigint", "messages of both topics, notes included", nullable=False),
+        Column("delivered_at", "timestamp", "when, UTC", nullable=False),
+    ),
+)

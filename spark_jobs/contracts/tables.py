@@ -40,6 +40,7 @@ TABLES: tuple[Table, ...] = (
     audiences.AUDIENCES,
     audiences.AUDIENCE_CHANGES,
     audiences.AUDIENCE_PUBLICATIONS,
+    audiences.AUDIENCE_DELIVERIES,
     triggers.TRIGGERS,
     triggers.TRIGGER_RUNS,
     triggers.TRIGGER_DELIVERIES,

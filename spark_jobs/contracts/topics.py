@@ -45,6 +45,23 @@ TAG_CHANGES_TOPIC = Topic(
     retention_ms=30 * DAY_MS,
 )
 
+AUDIENCE_STATE_TOPIC = Topic(
+    name="databank.audiences.state",
+    grain="one member of one audience; without a value the person is none",
+    key="workspace/audience/person; of the note that ends a publication in its partition, the workspace",
+    partitions=16,
+    retention_ms=7 * DAY_MS,
+    is_compacted=True,
+)
+
+AUDIENCE_CHANGES_TOPIC = Topic(
+    name="databank.audiences.changes",
+    grain="one person who entered or left one audience, with the cause; in order they give the members",
+    key="as in databank.audiences.state, and in the same partition",
+    partitions=16,
+    retention_ms=30 * DAY_MS,
+)
+
 TRIGGERS_TOPIC = Topic(
     name="databank.triggers",
     grain="one cart or order that waits, told once",
@@ -53,4 +70,11 @@ TRIGGERS_TOPIC = Topic(
     retention_ms=7 * DAY_MS,
 )
 
-TOPICS: tuple[Topic, ...] = (EVENTS_TOPIC, TAG_STATE_TOPIC, TAG_CHANGES_TOPIC, TRIGGERS_TOPIC)
+TOPICS: tuple[Topic, ...] = (
+    EVENTS_TOPIC,
+    TAG_STATE_TOPIC,
+    TAG_CHANGES_TOPIC,
+    AUDIENCE_STATE_TOPIC,
+    AUDIENCE_CHANGES_TOPIC,
+    TRIGGERS_TOPIC,
+)

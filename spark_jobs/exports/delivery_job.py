@@ -14,7 +14,8 @@ from pyspark.sql import functions as F
 
 from spark_jobs.contracts.derived import TAG_CHANGES, TAG_DELIVERIES, TAG_PUBLICATIONS, TAG_REFUSED
 from spark_jobs.errors import RetryableError
-from spark_jobs.exports.messages import PARTITIONS, Note, messages, withheld
+from spark_jobs.exports.messages import messages, withheld
+from spark_jobs.exports.publishing import PARTITIONS, Note
 from spark_jobs.sending import Delivery, send_all
 from spark_jobs.settings import Settings
 from spark_jobs.storage import delta, runs

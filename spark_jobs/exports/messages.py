@@ -5,29 +5,17 @@ All messages of a person are in one partition; in each partition a publication e
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from spark_jobs.contracts.topics import TAG_CHANGES_TOPIC, TAG_STATE_TOPIC
+from spark_jobs.exports.publishing import Note, json_of, message, notes
 
-PARTITIONS = TAG_STATE_TOPIC.partitions
 # The cause of a change by which a person's values went, or came back.
 REFUSAL = "refusal"
+_KEY = ("workspace_id", "tag", "person_id")
 _CHANGE = ("workspace_id", "tag", "person_id", "old_value", "new_value", "cause", "base_at", "version", "snapshot_id")
 _STATE = ("workspace_id", "tag", "person_id", "value", "base_at", "version", "snapshot_id")
-
-
-@dataclass(frozen=True, slots=True)
-class Note:
-    """What ends a publication in each partition: of which workspace, its number and what it follows from."""
-
-    workspace: str
-    number: int
-    generation: str
-    base_at: str
-    snapshot_id: str
 
 
 def withheld(changes: DataFrame, refused: DataFrame) -> DataFrame:
@@ -59,42 +47,8 @@ def messages(changes: DataFrame, hidden: DataFrame, note: Note) -> DataFrame:
          though nothing changed, because their tag became sensitive.
     """
     of_state = changes.withColumn("value", F.col("new_value"))
-    state = _message(TAG_STATE_TOPIC.name, of_state, F.when(F.col("new_value").isNotNull(), _json(_STATE, note)))
-    change = _message(TAG_CHANGES_TOPIC.name, changes, _json(_CHANGE, note))
-    gone = _message(TAG_STATE_TOPIC.name, hidden, F.lit(None).cast("string"))
-    return state.unionByName(change).unionByName(gone).unionByName(_notes(changes, note))
-
-
-def _message(topic: str, rows: DataFrame, value: Column) -> DataFrame:
-    return rows.select(
-        F.pmod(F.xxhash64("person_id"), F.lit(PARTITIONS)).cast("int").alias("partition"),
-        F.lit(False).alias("is_note"),
-        F.lit(topic).alias("topic"),
-        F.concat_ws("/", "workspace_id", "tag", "person_id").alias("key"),
-        value.alias("value"),
-    )
-
-
-def _json(columns: tuple[str, ...], note: Note) -> Column:
-    return F.to_json(F.struct(*columns, F.lit(note.number).alias("state_version")), {"ignoreNullFields": "false"})
-
-
-def _notes(rows: DataFrame, note: Note) -> DataFrame:
-    said = F.struct(
-        F.lit(note.workspace).alias("workspace_id"),
-        F.lit(note.number).alias("state_version"),
-        F.lit(note.generation).alias("generation"),
-        F.lit(note.base_at).alias("base_at"),
-        F.lit(note.snapshot_id).alias("snapshot_id"),
-    )
-    topics = F.explode(F.array(F.lit(TAG_STATE_TOPIC.name), F.lit(TAG_CHANGES_TOPIC.name)))
-    every = rows.sparkSession.range(PARTITIONS).select(
-        F.col("id").cast("int").alias("partition"), topics.alias("topic")
-    )
-    return every.select(
-        "partition",
-        F.lit(True).alias("is_note"),
-        "topic",
-        F.lit(note.workspace).alias("key"),
-        F.to_json(said).alias("value"),
-    )
+    state = message(TAG_STATE_TOPIC, of_state, _KEY, F.when(F.col("new_value").isNotNull(), json_of(_STATE, note)))
+    change = message(TAG_CHANGES_TOPIC, changes, _KEY, json_of(_CHANGE, note))
+    gone = message(TAG_STATE_TOPIC, hidden, _KEY, F.lit(None).cast("string"))
+    ends = notes(changes, note, (TAG_STATE_TOPIC, TAG_CHANGES_TOPIC))
+    return state.unionByName(change).unionByName(gone).unionByName(ends)

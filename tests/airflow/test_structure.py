@@ -57,6 +57,20 @@ def test_every_job_that_a_task_names_exists(bag) -> None:
             assert {command[index] for index in starts} <= set(JOBS), f"{dag}.{name}"
 
 
+def test_what_is_delivered_was_built_before_in_the_same_run(bag) -> None:
+    tasks = bag["dags"]["databank_daily"]["tasks"]
+
+    def names_of(job: str) -> set[str]:
+        return {name for name, task in tasks.items() for command in task["commands"] or [] if job in command}
+
+    def before(name: str) -> set[str]:
+        return {one for direct in tasks[name]["after"] for one in (direct, *before(direct))}
+
+    for built, delivered in (("tags", "tags-deliver"), ("audience-build", "audience-deliver")):
+        (source,), (door,) = names_of(built), names_of(delivered)
+        assert source in before(door), delivered
+
+
 def test_readers_are_switched_by_a_person_alone(bag) -> None:
     switches = 0
     for dag, name, task in tasks_of(bag):
