@@ -54,10 +54,10 @@ FILE_KEYS: Keys = {
     "message": True,
     "variables": False,
 }
-_TAG_KEYS: Keys = {"tag": True, "is": True}
-_TRIGGER_KEYS: Keys = {"trigger": True}
-_CONTROL_KEYS: Keys = {"share": True, "salt": True}
-_CHANGE_KEYS: Keys = {"persons": True, "share": True}
+TAG_KEYS: Keys = {"tag": True, "is": True}
+TRIGGER_KEYS: Keys = {"trigger": True}
+CONTROL_KEYS: Keys = {"share": True, "salt": True}
+CHANGE_KEYS: Keys = {"persons": True, "share": True}
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +128,7 @@ def _read(raw: object, stem: str, findings: Findings) -> Campaign | None:
         findings.add("campaign", f"found '{name}', wanted '{stem}', the name of the file")
     audience = _audience(given.get("audience"), findings)
     share, salt = _control(given, audience, findings)
-    change = _mapping(given.get("largest_change"), "largest_change", _CHANGE_KEYS, findings)
+    change = _mapping(given.get("largest_change"), "largest_change", CHANGE_KEYS, findings)
     channel = _channel(given.get("channel"), findings)
     campaign = Campaign(
         name=name,
@@ -167,9 +167,9 @@ def _audience(raw: object, findings: Findings) -> Audience:
     if isinstance(raw, str):
         return Audience(name=_name(raw, "audience", findings))
     if isinstance(raw, dict) and "trigger" in raw:
-        given = findings.mapping(raw, "audience", _TRIGGER_KEYS)
+        given = findings.mapping(raw, "audience", TRIGGER_KEYS)
         return Audience(trigger=_name(given.get("trigger"), "audience.trigger", findings))
-    given = findings.mapping(raw, "audience", _TAG_KEYS)
+    given = findings.mapping(raw, "audience", TAG_KEYS)
     values = given.get("is")
     if not isinstance(values, list) or not values:
         if "is" in given:
@@ -184,7 +184,7 @@ def _control(given: Mapping[str, object], audience: Audience, findings: Findings
         if "control" in given:
             findings.add("control", "a trigger has a control group of its own; take this away")
         return Decimal(0), ""
-    control = findings.mapping(given.get("control"), "control", _CONTROL_KEYS)
+    control = findings.mapping(given.get("control"), "control", CONTROL_KEYS)
     share = findings.share(control["share"], "control.share") if "share" in control else Decimal(0)
     return share, findings.text(control.get("salt"), "control.salt")
 
