@@ -18,7 +18,6 @@ from spark_jobs.errors import RetryableError, TerminalError
 from spark_jobs.settings import Settings
 
 Note = tuple[str, bytes]
-NOTES_DDL = "kind string, subject binary"
 OF_TOKEN, OF_PERSON = "token", "person_id"
 # All of them are read into the driver's memory; a tag that says who refuses has no such bound.
 MOST_NOTES = 500_000

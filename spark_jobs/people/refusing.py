@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Sequence
 from functools import reduce
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from spark_jobs.people.refusals import NOTES_DDL, OF_PERSON, OF_TOKEN, Note
+from spark_jobs.people.refusals import OF_PERSON, OF_TOKEN, Note
 from spark_jobs.settings import REFUSING
 
 _PERSON = ("person_no", "person_id")
+_IDS_DDL = "person_id string"
 
 
 def by_notes(notes: Sequence[Note], held: DataFrame, registry: DataFrame | None) -> DataFrame:
@@ -21,16 +23,28 @@ def by_notes(notes: Sequence[Note], held: DataFrame, registry: DataFrame | None)
          there is none: then ids stand for themselves.
     Out: a row a person.
     """
-    given = held.sparkSession.createDataFrame(list(notes), NOTES_DDL)
-    tokens = given.where(F.col("kind") == OF_TOKEN).select(F.col("subject").alias("token")).dropDuplicates()
-    ids = given.where(F.col("kind") == OF_PERSON).select(F.col("subject").alias("id_bytes")).dropDuplicates()
+    subjects = {kind: [(subject,) for of, subject in notes if of == kind] for kind in (OF_TOKEN, OF_PERSON)}
+    nobody = held.where(F.lit(False)).select(*_PERSON)
+    tokens, ids = _by_token(subjects[OF_TOKEN], held), _by_id(subjects[OF_PERSON], held, registry)
+    found = [rows for rows in (tokens, ids) if rows is not None]
+    return reduce(DataFrame.unionByName, found, nobody).dropDuplicates()
+
+
+def _by_token(subjects: Sequence[tuple[bytes]], held: DataFrame) -> DataFrame | None:
+    if not subjects:
+        return None
+    tokens = held.sparkSession.createDataFrame(list(subjects), "token binary").dropDuplicates()
+    return held.join(F.broadcast(tokens), "token", "left_semi").select(*_PERSON)
+
+
+def _by_id(subjects: Sequence[tuple[bytes]], held: DataFrame, registry: DataFrame | None) -> DataFrame | None:
+    if not subjects:
+        return None
+    ids = held.sparkSession.createDataFrame([(str(uuid.UUID(bytes=subject)),) for (subject,) in subjects], _IDS_DDL)
     known = held.withColumn("survivor_id", F.col("person_id")) if registry is None else registry
-    id_bytes = F.unhex(F.regexp_replace("person_id", "-", ""))
-    meant = known.withColumn("id_bytes", id_bytes).join(F.broadcast(ids), "id_bytes", "left_semi")
+    meant = known.join(F.broadcast(ids.dropDuplicates()), "person_id", "left_semi")
     living = meant.select(F.col("survivor_id").alias("person_id")).dropDuplicates()
-    by_token = held.join(F.broadcast(tokens), "token", "left_semi").select(*_PERSON)
-    by_id = known.join(F.broadcast(living), "person_id", "left_semi").select(*_PERSON)
-    return by_token.unionByName(by_id).dropDuplicates()
+    return known.join(F.broadcast(living), "person_id", "left_semi").select(*_PERSON)
 
 
 def by_tag(everybody: DataFrame, tags: DataFrame, tag: str, otherwise: str) -> DataFrame:

@@ -38,7 +38,7 @@ def left_out_of(catalogue: Catalogue, tag: str, noted: Sequence[int]) -> LeftOut
     """
     if not tag and not noted:
         return None
-    needed = frozenset(_needed(catalogue, tag)) if tag else frozenset()
+    needed: frozenset[str] = frozenset(_needed(catalogue, tag)) if tag else frozenset()
     return LeftOut(tag, needed, np.unique(np.array(noted, dtype=np.int64)))
 
 

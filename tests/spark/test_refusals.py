@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import uuid
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -19,6 +20,8 @@ from spark_jobs.contracts.derived import TAG_CHANGES, TAG_REFUSED
 from spark_jobs.errors import TerminalError
 from spark_jobs.exports import job as exports_job
 from spark_jobs.exports.messages import withheld
+from spark_jobs.people.refusals import OF_PERSON, OF_TOKEN
+from spark_jobs.people.refusing import by_notes
 from spark_jobs.protection.keys import create_root_key_file
 from spark_jobs.questions import explain_job, history_job
 from spark_jobs.settings import ProfileSettings, Settings
@@ -194,3 +197,26 @@ def test_an_estimate_leaves_them_out_as_a_run_would(place: tuple[Lake, Settings,
     assert {one["value"]: one["persons"] for one in bought_tag["values"]} == {"true": 2, "false": 1}
     assert {one["person_id"] for one in bought_tag["sample"]} <= {"p0", "p3"}
     write_notes(folder / "profiles.sqlite", [])
+
+
+def test_a_note_means_who_holds_the_token_or_is_what_the_id_resolves_to(spark: SparkSession) -> None:
+    ids = [uuid.UUID(int=number) for number in range(4)]
+    held = spark.createDataFrame(
+        [(number, str(ids[number]), bytes([number])) for number in (1, 2, 2)],
+        "person_no bigint, person_id string, token binary",
+    )
+    # 0 has become one with 1; 3 holds nothing any more.
+    survivors = {0: 1, 1: 1, 2: 2, 3: 3}
+    registry = spark.createDataFrame(
+        [(number, str(ids[number]), str(ids[other])) for number, other in survivors.items()],
+        "person_no bigint, person_id string, survivor_id string",
+    )
+
+    def meant(*notes: tuple[str, bytes], known: bool = True) -> list[tuple[int, str]]:
+        rows = by_notes(notes, held, registry if known else None).collect()
+        return sorted((row["person_no"], row["person_id"]) for row in rows)
+
+    assert meant((OF_TOKEN, bytes([2])), (OF_TOKEN, bytes([9]))) == [(2, str(ids[2]))]
+    assert meant((OF_PERSON, ids[0].bytes), (OF_PERSON, ids[1].bytes)) == [(1, str(ids[1]))]
+    assert meant((OF_PERSON, ids[3].bytes), (OF_TOKEN, bytes([1]))) == [(1, str(ids[1])), (3, str(ids[3]))]
+    assert meant((OF_PERSON, ids[2].bytes), known=False) == [(2, str(ids[2]))]
