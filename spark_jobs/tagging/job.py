@@ -33,6 +33,7 @@ from spark_jobs.tagging.checking import check_catalogue
 from spark_jobs.tagging.definitions import Catalogue, digest
 from spark_jobs.tagging.guarding import held_back
 from spark_jobs.tagging.in_use import all_uses, refuse_removal, uses_of
+from spark_jobs.tagging.left_out import left_out_of
 from spark_jobs.tagging.limits import named
 from spark_jobs.tagging.preparing import Clock, Computed, Work, computed, prepared
 from spark_jobs.tagging.publications import Publication, publication_from
@@ -62,6 +63,7 @@ def preflight(settings: Settings, args: argparse.Namespace) -> None:
     workspace = settings.workspace(args.workspace)
     catalogue = _to_publish(args.catalogue, workspace)
     check_catalogue(catalogue, moment_of_run(Asked(args.base, args.day, args.as_of), workspace, catalogue))
+    left_out_of(catalogue, settings.profiles.refusal_tag if settings.profiles else "", ())
 
 
 def run(spark: SparkSession, settings: Settings, args: argparse.Namespace) -> dict[str, object]:
