@@ -67,8 +67,9 @@ RULES: Mapping[Table, Rule] = {
     audiences.AUDIENCE_CHANGES: Rule("ids", persons=("person_id", "survivor_id")),
     triggers.TRIGGERS: _PERSON,
     identity.IDENTITY_DECISIONS: Rule("ids", numbers=_ENDS),
-    identity.IDENTITY_LINKS: Rule("ids", numbers=_ENDS),
+    # Before the links: a run that is under way finds no number for them any more.
     identity.IDENTIFIERS: Rule("ids", numbers=("identifier_no",)),
+    identity.IDENTITY_LINKS: Rule("ids", numbers=_ENDS),
     identity.PERSONS: Rule("ids", persons=("person_id", "survivor_id")),
     identity.IDENTITY_HOMES: Rule("ids", persons=("person_id",), numbers=("identifier_no",)),
     identity.IDENTITY_LINK_STATES: Rule("ids", numbers=_ENDS),

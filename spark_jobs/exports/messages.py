@@ -37,8 +37,12 @@ def messages(changes: DataFrame, hidden: DataFrame, note: Note) -> DataFrame:
     of_state = changes.withColumn("value", F.col("new_value"))
     state = _message(TAG_STATE_TOPIC.name, of_state, F.when(F.col("new_value").isNotNull(), _json(_STATE, note)))
     change = _message(TAG_CHANGES_TOPIC.name, changes, _json(_CHANGE, note))
-    gone = _message(TAG_STATE_TOPIC.name, hidden, F.lit(None).cast("string"))
-    return state.unionByName(change).unionByName(gone).unionByName(_notes(changes, note))
+    return state.unionByName(change).unionByName(gone(hidden)).unionByName(_notes(changes, note))
+
+
+def gone(values: DataFrame) -> DataFrame:
+    """What takes values out of the state: a message without a value each. In: workspace_id, tag, person_id, unique."""
+    return _message(TAG_STATE_TOPIC.name, values, F.lit(None).cast("string"))
 
 
 def _message(topic: str, rows: DataFrame, value: Column) -> DataFrame:
