@@ -51,6 +51,8 @@ JOBS: Mapping[str, str] = {
     "delta-audit": "spark_jobs.upkeep.job",
     "vacuum": "spark_jobs.upkeep.vacuum_job",
     "compact": "spark_jobs.upkeep.compact_job",
+    "expire": "spark_jobs.upkeep.expire_job",
+    "erase": "spark_jobs.erasure.job",
 }
 
 

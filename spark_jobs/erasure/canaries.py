@@ -33,7 +33,7 @@ def _found_in(path: Path, needles: Sequence[bytes]) -> set[bytes]:
 
 
 def _pieces(path: Path) -> Iterator[bytes]:
-    """The file as it is; of Parquet also the values of each column, as they are in memory, where they are not packed."""
+    """The file as it is; of Parquet also the values of each column, as they are in memory: unpacked."""
     yield path.read_bytes()
     # Hadoop's sums stand beside the files, under a name of the same ending.
     if path.suffix != ".parquet" or path.name.startswith("."):

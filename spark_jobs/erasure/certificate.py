@@ -96,17 +96,19 @@ def _tables(lake: Lake, run_id: str) -> Iterator[dict[str, Any]]:
 
 
 def _physical(lake: Lake, table: Table, at: datetime) -> dict[str, object]:
-    """When files and log of before are gone; `files_left`: those that a vacuum may delete and has not, null too early.
+    """When files and log of before are gone.
 
-    Vacuum counts by what left the table so long ago, so when nothing waits for it behind that time all is gone.
+    `files_left`: files that were written before, and that a vacuum may delete by now and has not; null while it may
+    not yet. Vacuum goes by how long ago a file left the table, so where none of them waits, all are gone.
     """
     properties = DeltaTable.forPath(lake.spark, lake.path_of(table)).detail().select("properties").collect()[0][0]
     files, log = (interval_of((properties or {}).get(name, _DEFAULTS[name])) for name in (_FILES, _LOG))
     is_over = datetime.now(UTC) >= at + files
+    waiting = unneeded(lake, table).where(F.col("written_at") <= F.lit(at))
     return {
         "erased_at": at.isoformat(),
         "files_gone_not_before": (at + files).isoformat(),
-        "files_left": totals(unneeded(lake, table))[0] if is_over else None,
+        "files_left": totals(waiting)[0] if is_over else None,
         "log_gone_not_before": (at + log).isoformat(),
     }
 
