@@ -16,6 +16,7 @@ from delta.tables import DeltaTable
 from pyspark.sql import Row
 from pyspark.sql import functions as F
 
+from spark_jobs.contracts.erasing import has_personal_data
 from spark_jobs.contracts.erasure import ERASURE_ENDS, ERASURE_REQUESTS, ERASURES
 from spark_jobs.contracts.schema import Table
 from spark_jobs.contracts.tables import TABLES
@@ -89,7 +90,8 @@ def _tables(lake: Lake, run_id: str) -> Iterator[dict[str, Any]]:
     for row in noted.withColumn("at_us", F.unix_micros("erased_at")).orderBy("table_name").collect():
         facts = {name: row[name] for name in ("table_name", "version", "rows_removed", "rows_changed")}
         table = known.get(row["table_name"])
-        if table is None or not delta.exists(lake, table):
+        # What holds counts alone, or a pointer, has no files to wait for.
+        if table is None or not has_personal_data(table) or not delta.exists(lake, table):
             yield {**facts, "files_left": 0, "files_gone_not_before": _instant(row["at_us"]).isoformat()}
             continue
         yield {**facts, **_physical(lake, table, _instant(row["at_us"]))}
