@@ -65,7 +65,13 @@ def clear_identity(plan: Plan) -> dict[Table, Cleared]:
     for table in there:
         _clear(fence, table, plan.targets, marks)
     _show(fence, before, plan.run_id)
-    return {table: told(lake, table, plan.run_id) for table in there}
+    return {table: _told(lake, table, plan.run_id) for table in there}
+
+
+def _told(lake: Lake, table: Table, run_id: str) -> Cleared:
+    """What all attempts of the run took out; of a table that held nothing, its version now."""
+    found = told(lake, table, run_id)
+    return found if found.version is not None else Cleared(delta.current_version(lake, table), 0, 0)
 
 
 def _clear(fence: Fence, table: Table, targets: Targets, marks: Marks) -> None:
