@@ -27,7 +27,7 @@ from tests.tag_tables import add
 
 # Basket N is bought by household H(1000 + N mod 7).
 HERS, ANOTHERS = "H1001", "H1002"
-FIRST, UNTIL = datetime(1900, 1, 1, tzinfo=UTC), datetime(2017, 1, 9, tzinfo=UTC)
+FIRST, UNTIL = datetime(1900, 1, 1, tzinfo=UTC), datetime(2017, 1, 12, tzinfo=UTC)
 
 
 def token(key_file: Path, household: str) -> bytes:
