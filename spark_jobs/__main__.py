@@ -52,7 +52,7 @@ JOBS: Mapping[str, str] = {
     "vacuum": "spark_jobs.upkeep.vacuum_job",
     "compact": "spark_jobs.upkeep.compact_job",
     "expire": "spark_jobs.upkeep.expire_job",
-    "erase": "spark_jobs.erasure.job",
+    "erase": "spark_jobs.erasure.erase_job",
 }
 
 

@@ -22,7 +22,7 @@ from spark_jobs.contracts.core import EVENTS
 from spark_jobs.contracts.derived import PERSON_TAGS, TAG_CHANGES, TAG_PUBLICATIONS
 from spark_jobs.contracts.events import purchase_event_id
 from spark_jobs.contracts.tables import STREAMED
-from spark_jobs.erasure import job as erase_job
+from spark_jobs.erasure import erase_job
 from spark_jobs.ingest.job import Stream, take_in
 from spark_jobs.people.bitmaps import bitmap_of, packed
 from spark_jobs.people.resolve import with_person

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from spark_jobs.erasure import job
+from spark_jobs.erasure import erase_job
 from spark_jobs.erasure.canaries import files_with
 from spark_jobs.erasure.certificate import interval_of
 from spark_jobs.erasure.opening import Wanted, names_one_of
@@ -139,13 +139,13 @@ def asked(**given: object) -> argparse.Namespace:
 )
 def test_what_a_call_must_say(given: dict[str, object], problem: str) -> None:
     with pytest.raises(TerminalError, match=problem) as error:
-        job.preflight(SETTINGS, asked(**given))
+        erase_job.preflight(SETTINGS, asked(**given))
     assert "login@shop:ann" not in str(error.value)
 
 
 def test_a_person_is_named_by_exactly_one_verb() -> None:
     parser = argparse.ArgumentParser()
-    job.add_arguments(parser)
+    erase_job.add_arguments(parser)
     with pytest.raises(SystemExit):
         parser.parse_args([])
     with pytest.raises(SystemExit):
