@@ -1,4 +1,4 @@
-"""What is done every week: small files put together, replaced ones deleted, between two audits."""
+"""What is done every week, between two audits: persons erased, old rows expired, small files put together, deleted."""
 
 from __future__ import annotations
 
@@ -27,6 +27,8 @@ with DAG(
 ):
     chain(
         spark_job("audit_before", AUDIT),
+        spark_job("erase", ["spark_jobs", "erase", "--run", "--json"], facts=["requests", "waiting", "rows_removed"]),
+        spark_job("expire", ["spark_jobs", "expire", "--json"], facts=["tables", "rows"]),
         spark_job("compact", ["spark_jobs", "compact", "--json"], facts=["removed", "added"]),
         spark_job("vacuum", ["spark_jobs", "vacuum", "--json"], facts=["files", "bytes"]),
         spark_job("audit_after", AUDIT, facts=["tables", "files"]),

@@ -141,9 +141,11 @@ def _checked(work: Work, session: SparkSession, chunk: Chunk, tally: Tally, *, i
     """Counts that may be committed: all records have a place, those without one in the target are in quarantine."""
     work.source.check_unchanged(chunk)
     counts = tally.counts
-    check_counts(counts, chunk, tally.mapping)
+    check_counts(counts, chunk, tally.mapping, erased=tally.erased)
     if tally.left_out:
-        log.info("left out %d identifiers that mean nobody from %s", tally.left_out, chunk.chunk_id)
+        log.info(
+            "left out %d identifiers that mean nobody, or an erased person, from %s", tally.left_out, chunk.chunk_id
+        )
     refused = None
     if counts.quarantined:
         refused = refused_of(work, session, tally.mapping, chunk, among=tally.refused)
@@ -154,17 +156,20 @@ def _checked(work: Work, session: SparkSession, chunk: Chunk, tally: Tally, *, i
     return counts
 
 
-def check_counts(counts: Counts, chunk: Chunk, mapping: Mapping) -> None:
-    """Refuse a chunk that lost or doubled a record, or that has too many bad ones; nothing is written yet."""
+def check_counts(counts: Counts, chunk: Chunk, mapping: Mapping, *, erased: int = 0) -> None:
+    """Refuse a chunk that lost or doubled a record, or that has too many bad ones; nothing is written yet.
+
+    `erased`: how many of the refused are of erased persons, which makes none of them bad.
+    """
     if not counts.is_conserved or counts.read != chunk.records:
         raise TerminalError(
             f"chunk {chunk.chunk_id}: planned {chunk.records} records, read {counts.read} = {counts.good.rows} good + "
             f"{counts.quarantined} quarantined + {counts.duplicate} duplicate does not hold; nothing was written; "
             f"compare {chunk.source_object} with the plan"
         )
-    if counts.quarantined > mapping.accepted_bad_share * counts.read:
+    if (bad := counts.quarantined - erased) > mapping.accepted_bad_share * counts.read:
         raise TerminalError(
-            f"chunk {chunk.chunk_id}: {counts.quarantined} of {counts.read} records are refused, more than the "
+            f"chunk {chunk.chunk_id}: {bad} of {counts.read} records are refused, more than the "
             f"accepted share of {mapping.accepted_bad_share:g}; nothing was written; mend the file or the mapping, or "
             "accept more with `accepted_bad_share`"
         )

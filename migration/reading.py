@@ -16,12 +16,25 @@ from migration.rows import mapped_rows, refused_rows
 from migration.sources.lines import reading_session
 from migration.tally import few_of, is_among, remainders
 from migration.work import Work
+from spark_jobs.storage import tombstones
 
 
 def rows_of(work: Work, session: SparkSession, mapping: Mapping, chunks: Sequence[Chunk]) -> DataFrame:
     """Mapped rows (`rows.mapped_rows`) of chunks that have one layout."""
     records = work.source.records(session, mapping, chunks)
-    return mapped_rows(records, chunks[0].header, mapping, workspace=work.job.workspace, key_file=work.key_file)
+    return mapped(work, mapping, chunks, records)
+
+
+def mapped(work: Work, mapping: Mapping, chunks: Sequence[Chunk], records: DataFrame) -> DataFrame:
+    """Mapped rows of the records of chunks that have one layout, without those of persons who are erased by now."""
+    return mapped_rows(
+        records,
+        chunks[0].header,
+        mapping,
+        workspace=work.job.workspace,
+        key_file=work.key_file,
+        stones=tombstones.standing(work.lake),
+    )
 
 
 def refused_of(
@@ -29,7 +42,8 @@ def refused_of(
 ) -> DataFrame:
     """Refused records (`rows.refused_rows`) of a chunk; `among`: remainders of their lines (`Tally.refused`)."""
     records = work.source.records(session, mapping, [chunk]).where(is_among(among))
-    return refused_rows(records, chunk.header, mapping, key_file=work.key_file)
+    stones = tombstones.standing(work.lake)
+    return refused_rows(records, chunk.header, mapping, key_file=work.key_file, stones=stones)
 
 
 def rows_at(
@@ -42,7 +56,7 @@ def rows_at(
     """
     (found,) = places.agg(remainders(F.col("line")).alias("places")).collect()
     records = work.source.records(session, mapping, chunks).where(is_among(few_of(found["places"])))
-    rows = mapped_rows(records, chunks[0].header, mapping, workspace=work.job.workspace, key_file=work.key_file)
+    rows = mapped(work, mapping, chunks, records)
     # A semi join adds no rows.
     return rows.join(places, on=["origin", "block_start", "line"], how="left_semi")
 

@@ -32,13 +32,14 @@ from migration.holding import changing
 from migration.ledger_schema import CHUNKS, PLANS
 from migration.mapping import Mapping, header_problem
 from migration.quarantining import TRANSACTION, kept, origins_in
-from migration.reading import rows_at
-from migration.rows import digest_of, is_good, mapped_rows
+from migration.reading import mapped, rows_at
+from migration.rows import digest_of, is_good
 from migration.sources.kept import is_kept, kept_records
 from migration.sources.lines import reading_session
 from migration.work import Work
 from spark_jobs.contracts.operations import QUARANTINE_ROWS
 from spark_jobs.errors import TerminalError
+from spark_jobs.protection.tombstones import ERASED
 from spark_jobs.storage import delta
 from spark_jobs.storage.appending import Append
 from spark_jobs.storage.conflicts import until_committed
@@ -99,7 +100,10 @@ def _check_tables(work: Work) -> None:
 
 def _refused(lake: Lake, mapping: Mapping, *, version: int | None = None) -> DataFrame:
     """What this mapping has not judged yet of the records that were refused for its table."""
-    return kept(lake, mapping.table, version=version).where(F.col("rule_version") != mapping.version)
+    older = kept(lake, mapping.table, version=version).where(F.col("rule_version") != mapping.version)
+    # Of records that erasure refused, or whose bytes it took, there is nothing to judge anew.
+    judged = older.where(F.col("reason") != ERASED)
+    return judged.where(F.col("sealed").isNotNull()) if is_kept(mapping) else judged
 
 
 def _waiting(work: Work, mapping: Mapping, chunk_id: str | None) -> Iterator[list[Chunk]]:
@@ -179,7 +183,7 @@ def _alike(work: Work, lake: Lake, mapping: Mapping, chunks: list[Chunk]) -> Dat
         places = refused.select("origin", "block_start", F.col("position").alias("line"))
         return rows_at(work, lake.spark, mapping, chunks, places=places)
     records = kept_records(refused, mapping, chunks, key_file=work.key_file)
-    return mapped_rows(records, chunks[0].header, mapping, workspace=work.job.workspace, key_file=work.key_file)
+    return mapped(work, mapping, chunks, records)
 
 
 def _check_found(refused: DataFrame, chunks: list[Chunk], found: Keys[str, int]) -> None:

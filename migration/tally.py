@@ -14,6 +14,7 @@ from pyspark.sql import functions as F
 from migration.chunks import Counts
 from migration.mapping import Mapping
 from migration.rows import digest_of, is_good
+from spark_jobs.protection.tombstones import ERASED
 from spark_jobs.storage.fingerprints import aggregates, of_row
 
 # Refused records are looked for among the lines whose position leaves one of these remainders: a bitmap of 4 KB.
@@ -35,6 +36,7 @@ class Tally:
             self._seen,
             F.count(F.lit(1)).alias("read"),
             F.count("reason").alias("refused"),
+            F.count_if(F.col("reason") == ERASED).alias("erased"),
             F.coalesce(F.sum("left_out"), F.lit(0)).alias("left_out"),
             remainders(F.when(~is_good(), F.col("line"))).alias("places"),
             *aggregates(F.col(_DIGEST)),
@@ -52,8 +54,13 @@ class Tally:
         return Counts(seen["read"], seen["refused"], 0, of_row(seen))
 
     @property
+    def erased(self) -> int:
+        """How many of the refused rows are of erased persons."""
+        return int(self._seen.get["erased"])
+
+    @property
     def left_out(self) -> int:
-        """How many identifiers that mean nobody were left out of good rows."""
+        """How many identifiers that mean nobody, or an erased person, were left out of good rows."""
         return int(self._seen.get["left_out"])
 
     @property

@@ -52,6 +52,8 @@ JOBS: Mapping[str, str] = {
     "delta-audit": "spark_jobs.upkeep.job",
     "vacuum": "spark_jobs.upkeep.vacuum_job",
     "compact": "spark_jobs.upkeep.compact_job",
+    "expire": "spark_jobs.upkeep.expire_job",
+    "erase": "spark_jobs.erasure.erase_job",
 }
 
 

@@ -110,6 +110,7 @@ class Settings:
     profiles: ProfileSettings | None = None  # where nobody serves profiles there is none
     exports_dir: Path | None = None  # definitions of exports: tags that they go by cannot be removed
     triggers: TriggerSettings | None = None  # where nobody is posted to there is none
+    retention_days: tuple[tuple[str, int], ...] = ()  # table, days that its rows are kept; all others are kept for ever
 
     def workspace(self, name: str) -> Workspace:
         """The workspace of this name; TerminalError names those that exist."""
@@ -183,6 +184,7 @@ def parse(given: Mapping[str, Any], *, where: str) -> Settings:
         profiles=ProfileSettings(**given["profiles"]) if "profiles" in given else None,
         exports_dir=Path(given["exports"]["definitions"]) if "exports" in given else None,
         triggers=_trigger_settings(given["triggers"]) if "triggers" in given else None,
+        retention_days=tuple(sorted(given.get("retention", {}).items())),
     )
 
 
@@ -220,7 +222,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _problems(given: Mapping[str, Any]) -> list[str]:
-    known = {*_REQUIRED, *_OPTIONAL, "workspace", "source"}
+    known = {*_REQUIRED, *_OPTIONAL, "workspace", "source", "retention"}
     problems = [f"unknown section [{name}]" for name in sorted(set(given) - known)]
     for section, keys in _REQUIRED.items():
         optional = _OPTIONAL.get(section, {})
@@ -231,6 +233,7 @@ def _problems(given: Mapping[str, Any]) -> list[str]:
     for section in sorted((set(_OPTIONAL) - set(_REQUIRED)) & set(given)):
         problems += _section_problems(f"[{section}]", given[section], _OPTIONAL[section])
     problems += _source_problems(given.get("source", {}))
+    problems += _retention_problems(given.get("retention", {}))
     workspaces = given.get("workspace")
     if not isinstance(workspaces, dict) or not workspaces:
         return [*problems, "missing section [workspace.NAME]"]
@@ -265,6 +268,16 @@ def _source_problems(sources: object) -> list[str]:
             found = [f"[source.{name}] connections is {section['connections']}, wanted 1 or more"]
         problems += found
     return problems
+
+
+def _retention_problems(section: object) -> list[str]:
+    if not isinstance(section, dict):
+        return [f"[retention] is {type(section).__name__}, wanted a section of tables and days"]
+    return [
+        f"[retention] {name!r} is {days!r}, wanted whole days, 1 or more"
+        for name, days in section.items()
+        if type(days) is not int or days < 1
+    ]
 
 
 def _spark_problems(section: object) -> list[str]:

@@ -70,6 +70,8 @@ _PROCESSES: Mapping[str, Mapping[str, tuple[tuple[str, ...], str]]] = {
         "audit": (("spark_jobs", "delta-audit"), "are logs whole and all files there; changes nothing"),
         "compact": (("spark_jobs", "compact"), "put small files of tables together"),
         "vacuum": (("spark_jobs", "vacuum"), "delete files that no version needs any more; --dry-run tells which"),
+        "erase": (("spark_jobs", "erase"), "take a person out of all tables for good, and prove it"),
+        "expire": (("spark_jobs", "expire"), "delete rows that are older than their retention; --dry-run tells which"),
     },
 }
 _AREAS = {

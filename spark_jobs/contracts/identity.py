@@ -77,7 +77,12 @@ PERSONS = Table(
         ),
         Column("person_no", "bigint", "dense number for bitmaps, never reused", nullable=False, personal="pseudonym"),
         Column("seed_identifier_no", "bigint", "identifier that seeded the id", nullable=False, personal="pseudonym"),
-        Column("generation", "int", "1 for the first id seeded by this identifier", nullable=False),
+        Column(
+            "generation",
+            "int",
+            "1 for the first id seeded by this identifier; more where persons were erased before",
+            nullable=False,
+        ),
         Column("first_seen_at", "timestamp", "first seen of the seed, UTC", nullable=False),
         Column("survivor_id", "string", "the person this id resolves to; its own id while it lives", nullable=False),
         Column("snapshot_id", "string", "identity snapshot that wrote the row", nullable=False),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from spark_jobs.contracts import audiences, core, derived, identity, journeys, operations, triggers
+from spark_jobs.contracts import audiences, core, derived, erasure, identity, journeys, operations, triggers
 from spark_jobs.contracts.schema import Table
 
 TABLES: tuple[Table, ...] = (
@@ -50,6 +50,11 @@ TABLES: tuple[Table, ...] = (
     operations.MIGRATION_SWITCHES,
     operations.MIGRATION_SEAMS,
     operations.RUNS,
+    erasure.ERASURE_REQUESTS,
+    erasure.TOMBSTONES,
+    erasure.ERASURES,
+    erasure.ERASURE_ENDS,
+    erasure.ERASURE_MARKS,
 )
 
 # What the stream appends to.

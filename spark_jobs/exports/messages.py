@@ -49,6 +49,10 @@ def messages(changes: DataFrame, hidden: DataFrame, note: Note) -> DataFrame:
     of_state = changes.withColumn("value", F.col("new_value"))
     state = message(TAG_STATE_TOPIC, of_state, _KEY, F.when(F.col("new_value").isNotNull(), json_of(_STATE, note)))
     change = message(TAG_CHANGES_TOPIC, changes, _KEY, json_of(_CHANGE, note))
-    gone = message(TAG_STATE_TOPIC, hidden, _KEY, F.lit(None).cast("string"))
     ends = notes(changes, note, (TAG_STATE_TOPIC, TAG_CHANGES_TOPIC))
-    return state.unionByName(change).unionByName(gone).unionByName(ends)
+    return state.unionByName(change).unionByName(gone(hidden)).unionByName(ends)
+
+
+def gone(values: DataFrame) -> DataFrame:
+    """What takes values out of the state: a message without a value each. In: workspace_id, tag, person_id, unique."""
+    return message(TAG_STATE_TOPIC, values, _KEY, F.lit(None).cast("string"))

@@ -19,7 +19,7 @@ from spark_jobs.identity.proposing import Work, basis_of, judge, numbers_of, pin
 from spark_jobs.identity.publication import PUBLISHED, Publisher, publish
 from spark_jobs.identity.rules_file import read_rules, rules_path
 from spark_jobs.settings import Settings
-from spark_jobs.storage import checkpoints, delta, runs
+from spark_jobs.storage import checkpoints, delta, runs, tombstones
 from spark_jobs.storage.commits import newest_commits
 from spark_jobs.storage.delta import Lake, Transaction
 from spark_jobs.storage.snapshots import newest_snapshot
@@ -92,7 +92,7 @@ def _extend_dictionary(work: Work, observed: DataFrame) -> int:
     if found["older"]:
         upsert(changes.where(~is_new), work.lake, IDENTIFIERS, updated=["first_seen_at"])
     if found["new"]:
-        after = found["identifier_no"]
+        after = max(found["identifier_no"], tombstones.marks(work.lake).identifier_no)
         rows = ledger.number_new(changes, work.rules, after=after, run_id=work.publisher.run_id)
         # The version is the first number given: of two runs at once Delta lets one give it.
         delta.append(rows, work.lake, IDENTIFIERS, once=Transaction("identity/identifiers", after + 1))

@@ -11,6 +11,8 @@ from pyspark.sql import functions as F
 from spark_jobs.identity.rules import BLOCKLISTED, SHARED, SUPER_NODE, UNDECLARED
 
 LINKS = "links "
+# Numbers are given without gaps, but those of erased persons are missing: how many there are does not say the last.
+LAST_NUMBER = "last identifier number"
 
 
 def counts(states: DataFrame, members: DataFrame, wanted: DataFrame) -> DataFrame:
@@ -21,6 +23,7 @@ def counts(states: DataFrame, members: DataFrame, wanted: DataFrame) -> DataFram
     parts = (
         links,
         counted(members, "identifiers"),
+        _one(members.agg(F.coalesce(F.max("identifier_no"), F.lit(0)).alias("number")), LAST_NUMBER),
         _of_reasons(members, "identifiers shared", SHARED, SUPER_NODE),
         _of_reasons(members, "identifiers on the blocklist", BLOCKLISTED),
         _of_reasons(members, "identifiers of undeclared types", UNDECLARED),

@@ -56,15 +56,17 @@ def no_claims(seeded: DataFrame) -> DataFrame:
     return seeded.where(F.lit(False)).select("label").withColumns(nobody)
 
 
-def minted(seeded: DataFrame, claimed: DataFrame, registry: DataFrame, *, after: int) -> DataFrame:
+def minted(seeded: DataFrame, claimed: DataFrame, registry: DataFrame, *, after: int, past: int = 0) -> DataFrame:
     """New persons for components that nobody claims, numbered by first seen, then id.
+
+    `past`: the largest generation that an erased person had: who comes back gets no id of before.
 
     Out: label, person_id, person_no, role, seed_identifier_no, generation, first_seen_at.
     """
-    past = registry.groupBy(F.col("seed_identifier_no").alias("identifier_no")).agg(F.max("generation").alias("last"))
-    # claimed may hold a label twice, hence the anti join; past is unique on its key.
-    new = seeded.join(claimed.select("label"), on="label", how="left_anti").join(past, on="identifier_no", how="left")
-    generation = F.coalesce("last", F.lit(0)) + 1
+    known = registry.groupBy(F.col("seed_identifier_no").alias("identifier_no")).agg(F.max("generation").alias("last"))
+    # claimed may hold a label twice, hence the anti join; known is unique on its key.
+    new = seeded.join(claimed.select("label"), on="label", how="left_anti").join(known, on="identifier_no", how="left")
+    generation = F.coalesce("last", F.lit(past)) + 1
     # A seed identifier and generation, never the identifier alone: a person can be split off its member number.
     name = F.concat_ws("/", F.lit("seed"), "type", "scope", F.lower(F.hex("token")), "generation")
     named = new.withColumn("generation", generation).withColumn("person_id", uuid5_column(MASTER_ID_NAMESPACE, name))

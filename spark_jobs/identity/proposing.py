@@ -39,7 +39,7 @@ from spark_jobs.identity.observations import sightings
 from spark_jobs.identity.publication import Proposal, Publisher
 from spark_jobs.identity.rules_file import rule_version
 from spark_jobs.people.system_time import moment, newest_at
-from spark_jobs.storage import delta, fingerprints
+from spark_jobs.storage import delta, fingerprints, tombstones
 from spark_jobs.storage.checkpoints import Scratch
 from spark_jobs.storage.delta import Lake
 
@@ -147,10 +147,10 @@ def propose(work: Work, basis: Basis, judged: tuple[DataFrame, DataFrame]) -> Pr
     registry = keep(newest_at(delta.read(work.lake, PERSONS), ["person_id"], before_us), "registry")
     known_homes = _homes(work)
     seeded = persons.seeds(members)
-    after = numbers_of(outcome.largest(registry, "person_no"))["person_no"]
+    known, given = numbers_of(outcome.largest(registry, "person_no"))["person_no"], tombstones.marks(work.lake)
     # Nobody can claim anything before the first person was registered.
-    claimed = persons.claims(members, seeded, known_homes, registry) if after else persons.no_claims(seeded)
-    new = persons.minted(seeded, claimed, registry, after=after)
+    claimed = persons.claims(members, seeded, known_homes, registry) if known else persons.no_claims(seeded)
+    new = persons.minted(seeded, claimed, registry, after=max(known, given.person_no), past=given.generation)
     assignment = keep(persons.assigned(claimed, new), "assignment")
     lasting = mapping.lasting(members, persons.owners(assignment))
     sliced = sharing.slices(work.seen, sharing.shared(members), lasting, sharing.shared_links(states))

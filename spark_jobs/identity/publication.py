@@ -87,14 +87,14 @@ class News(TypedDict):
 
 def publish(publisher: Publisher, proposal: Proposal) -> dict[str, int | str]:
     """Facts of what was published; TerminalError where the verifier refuses, RetryableError where another run came."""
-    lake, at_us = publisher.lake, _next_moment(publisher.before_us)
+    lake, at_us = publisher.lake, next_moment(publisher.before_us)
     changes, found = tried(publisher, proposal, at_us)
     checks = verification.certify(found["broken"], found["connected"])
     _refuse_if_stale(publisher)  # before it overtakes a run that is up to date
     fence = fences.raise_fence(lake, NAME, (IDENTITY_SNAPSHOTS, *PUBLISHED), run_id=publisher.run_id)
     _refuse_if_stale(publisher)
     for table in PUBLISHED:
-        _take_back(fence, table, publisher.before_us)
+        take_back(fence, table, publisher.before_us)
     for table in PUBLISHED:
         if found["rows"][table.name]:
             _put(fence, table, changes[table.name], at_us)
@@ -119,7 +119,7 @@ def tried(
     return changes, _audit(proposal, changes)
 
 
-def _next_moment(before_us: int) -> int:
+def next_moment(before_us: int) -> int:
     """Now, later than what was published before, in whole milliseconds: Trino shows no more."""
     now_us = time.time_ns() // 1_000_000 * _MS
     return max(now_us, (before_us // _MS + 1) * _MS)
@@ -172,7 +172,7 @@ def _audit(proposal: Proposal, changes: Mapping[str, DataFrame]) -> dict[str, di
     return found
 
 
-def _take_back(fence: Fence, table: Table, before_us: int) -> None:
+def take_back(fence: Fence, table: Table, before_us: int) -> None:
     """Undo what a run wrote that died before it published."""
     if 0 <= fences.changed_at_us(fence.lake, table, NAME) <= before_us:
         return

@@ -95,8 +95,9 @@ def candidate_of(asked: Asked, rules: Rules) -> tuple[Candidate, DataFrame]:
 
 
 def _last_number(asked: Asked) -> int:
-    """Numbers are given without gaps: what a later run numbered lies above."""
-    return int(json.loads(asked.snapshot.certificate)["facts"]["identifiers"])
+    """What a later run numbered lies above. Releases before erasure noted how many there are, which was the same."""
+    facts = json.loads(asked.snapshot.certificate)["facts"]
+    return int(facts.get(outcome.LAST_NUMBER, facts["identifiers"]))
 
 
 def _excused(identifiers: DataFrame, states: DataFrame, held: DataFrame, rules: Rules) -> DataFrame:

@@ -27,12 +27,13 @@ from spark_jobs.contracts.tables import STREAMED
 from spark_jobs.contracts.topics import EVENTS_TOPIC
 from spark_jobs.errors import RetryableError, TerminalError
 from spark_jobs.ingest import backlog, systemd
+from spark_jobs.ingest.erased import kept_out
 from spark_jobs.ingest.messages import parse_messages
 from spark_jobs.ingest.purchases import lines_from_purchases, orders_from_lines
 from spark_jobs.ingest.rows import event_rows, first_of_each_event, not_yet_known, raw_rows, refused_rows
 from spark_jobs.protection.sealing import seal_column
 from spark_jobs.settings import Settings
-from spark_jobs.storage import delta, runs
+from spark_jobs.storage import delta, runs, tombstones
 from spark_jobs.storage.delta import Lake, Transaction
 from spark_jobs.storage.streams import committed_offsets, first_offsets, stream_id
 
@@ -182,6 +183,7 @@ def take_in(messages: DataFrame, number: int, stream: Stream) -> None:
         return
     once = Transaction(stream.stream_id, number)
     parsed = parse_messages(messages, workspaces=stream.workspaces)
+    parsed = kept_out(parsed, tombstones.standing(stream.lake), key_file=stream.key_file)
     # Only good rows are kept between the writes: they hold tokens. Refused bytes may hold clear identifiers, so they
     # are read again from Kafka and sealed on the way, and never stand in Spark's local files.
     good = parsed.where(F.col("reason").isNull()).drop("reason", "value").persist()

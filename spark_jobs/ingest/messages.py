@@ -23,6 +23,7 @@ _MESSAGE = (
 )
 _BOUGHT = f"order_id string, store_id string, lines {LINE_TYPE}"
 _REQUIRED = ("event_id", "source", "name")
+EMPTY = "empty message"
 _TOKEN = "^[0-9a-f]{32}$"  # noqa: S105 - the shape of a token, no secret
 _MONEY_LIMIT = "1e16"
 _MONEY_FIELDS = ("sales_value", "retail_disc", "coupon_disc", "coupon_match_disc")
@@ -110,7 +111,7 @@ def _strongest() -> Column:
 def _reason(workspaces: Sequence[str]) -> Column:
     """The first rule that refuses a message, in the order in which they can be asked."""
     rules: list[tuple[Column, str]] = [
-        (F.col("value").isNull(), "empty message"),
+        (F.col("value").isNull(), EMPTY),
         (~F.is_valid_utf8("body"), "not UTF-8"),
         (F.col("_corrupt").isNotNull(), "not a JSON object of the event schema"),
         *[(_is_blank(name), f"missing {name}") for name in _REQUIRED],

@@ -7,6 +7,7 @@ from pyspark.sql import functions as F
 
 from spark_jobs.contracts.core import EVENTS
 from spark_jobs.contracts.operations import RAW_EVENTS
+from spark_jobs.ingest.messages import EMPTY
 
 STAGE = "ingest"
 
@@ -36,7 +37,7 @@ def event_rows(events: DataFrame) -> DataFrame:
 
 
 def refused_rows(refused: DataFrame) -> DataFrame:
-    """Rows of `quarantine.rows` before sealing: `sealed` still holds the message's bytes.
+    """Rows of `quarantine.rows` before sealing: `sealed` still holds the message's bytes, null where none are kept.
 
     In:  parsed messages with a reason. Out: the contract's columns but kid.
     """
@@ -48,7 +49,7 @@ def refused_rows(refused: DataFrame) -> DataFrame:
         F.lit(0).cast("bigint").alias("block_start"),
         F.col("offset").alias("position"),
         "reason",
-        F.coalesce("value", F.lit(b"")).alias("sealed"),
+        F.when(F.col("reason") == EMPTY, F.lit(b"")).otherwise(F.col("value")).alias("sealed"),
         F.lit(EVENTS.contract_hash).alias("rule_version"),
         "origin",
         F.col("received_at").alias("quarantined_at"),

@@ -17,6 +17,8 @@ from spark_jobs.contracts.audiences import CHUNK_BITS
 
 Numbers = npt.NDArray[np.int64]
 
+# Of a bitmap that some were taken out of: how many.
+LEFT = "_left"
 _REMAINDERS = (1 << CHUNK_BITS) - 1
 # Rows in a batch that goes to Spark.
 _MOST_ROWS = 100_000
@@ -91,3 +93,28 @@ def _pieces(chunks: Sequence[int], contents: Sequence[bytes]) -> Iterator[tuple[
             begin, count, held = place + 1, 0, []
     if held:
         yield begin, len(chunks), held
+
+
+def taking_out(columns: Sequence[str]) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    """For `mapInArrow`: bitmaps lose some of their members; those that lose none are left out.
+
+    In:  `columns`, among them `members` and `persons`, and `gone`: remainders to take out.
+    Out: `columns` as they are then, and LEFT behind them.
+    """
+
+    def kernel(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            held = [unpacked(content) for content in batch.column("members").to_pylist()]
+            leaving = [one & BitMap(gone) for one, gone in zip(held, batch.column("gone").to_pylist(), strict=True)]
+            places = [place for place, one in enumerate(leaving) if len(one)]
+            kept = [held[place] - leaving[place] for place in places]
+            changed = {
+                "members": pa.array([packed(one) for one in kept], pa.binary()),
+                "persons": pa.array([len(one) for one in kept], pa.int64()),
+            }
+            taken = pa.array(places, pa.int64())
+            arrays = [changed[name] if name in changed else batch.column(name).take(taken) for name in columns]
+            left = pa.array([len(leaving[place]) for place in places], pa.int64())
+            yield pa.RecordBatch.from_arrays([*arrays, left], names=[*columns, LEFT])
+
+    return kernel

@@ -68,14 +68,19 @@ def change(fence: Fence, table: Table, added: DataFrame, *, at_us: int, gone: Da
 
     def attempt() -> int:
         with Append(fence.lake, table) as one:
-            if one.newest(_raised(fence.name)) != fence.number:
-                raise fence.overtaken(table)
+            check(fence, table, one)
             if gone is not None:
                 one.take_out(gone, on=table.key)
             one.write(added)
             return one.commit(Transaction(_changed(fence.name), at_us), facts={**fence.facts, "at_us": at_us})
 
     return until_committed(attempt, f"changing {table.name}")
+
+
+def check(fence: Fence, table: Table, one: Append) -> None:
+    """Refuse where another run raised the fence since; told to a transaction, it holds until its commit."""
+    if one.newest(_raised(fence.name)) != fence.number:
+        raise fence.overtaken(table)
 
 
 def changed_at_us(lake: Lake, table: Table, name: str) -> int:

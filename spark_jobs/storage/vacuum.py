@@ -22,12 +22,12 @@ _TASKS_A_CORE = 4
 
 
 def unneeded(lake: Lake, table: Table) -> DataFrame:
-    """What a vacuum would delete now: path, length; the length of an empty folder is null."""
+    """What a vacuum would delete now: path, length, written_at; both of the last are null for an empty folder."""
     session = _session(lake)
     paths = DataFrame(_vacuum(session, lake.path_of(table), is_dry_run=True), session)
     reader = session.read.format("binaryFile").option("recursiveFileLookup", "true")
-    files = reader.load(lake.path_of(table)).select("path", "length")
-    # Every path once on both sides, so this join cannot add rows; no content is read for two columns of names.
+    files = reader.load(lake.path_of(table)).select("path", "length", F.col("modificationTime").alias("written_at"))
+    # Every path once on both sides, so this join cannot add rows; no content is read for columns of names and sizes.
     return paths.join(files, on="path", how="left")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 from spark_jobs.__main__ import JOBS
@@ -69,6 +70,15 @@ def test_what_is_delivered_was_built_before_in_the_same_run(bag) -> None:
     for built, delivered in (("tags", "tags-deliver"), ("audience-build", "audience-deliver")):
         (source,), (door,) = names_of(built), names_of(delivered)
         assert source in before(door), delivered
+
+
+def test_every_week_persons_are_erased_before_files_are_put_together_and_deleted(bag) -> None:
+    """Compaction and vacuum behind it work on what is left; an audit stands on both sides."""
+    tasks = bag["dags"]["databank_weekly"]["tasks"]
+    wanted = ["audit_before", "erase", "expire", "compact", "vacuum", "audit_after"]
+    assert {name: tasks[name]["after"] for name in wanted[1:]} == {name: [before] for before, name in pairwise(wanted)}
+    assert "--run" in tasks["erase"]["commands"][0]
+    assert "--dry-run" not in tasks["expire"]["commands"][0]
 
 
 def test_readers_are_switched_by_a_person_alone(bag) -> None:

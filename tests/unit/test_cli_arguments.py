@@ -43,6 +43,11 @@ from services.testing.runner import FOLDERS
             id="what triggers are sent by",
         ),
         pytest.param(
+            ["upkeep", "erase", "--run", "--json"],
+            Wanted("upkeep", ("spark_jobs", "erase"), ("--run", "--json")),
+            id="what takes persons out",
+        ),
+        pytest.param(
             ["profiles", "key", "list"],
             Wanted("profiles", ("services", "profiles"), ("key", "list")),
             id="an area whose process has verbs of its own",

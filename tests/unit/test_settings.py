@@ -49,6 +49,17 @@ def test_the_profile_api_is_set_whole_or_not_at_all(tmp_path: Path) -> None:
         load(path)
 
 
+def test_retention_is_whole_days_of_tables_and_none_where_nothing_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "settings.toml"
+    path.write_text(GOOD)
+    assert load(path).retention_days == ()
+    path.write_text(f'{GOOD}[retention]\n"raw.events" = 400\n"quarantine.rows" = 90\n')
+    assert load(path).retention_days == (("quarantine.rows", 90), ("raw.events", 400))
+    path.write_text(f'{GOOD}[retention]\n"raw.events" = 0\n"core.events" = true\n')
+    with pytest.raises(TerminalError, match=r"'raw.events' is 0, wanted whole days.*'core.events' is True"):
+        load(path)
+
+
 def test_every_problem_is_in_one_message(tmp_path: Path) -> None:
     path = tmp_path / "settings.toml"
     broken = GOOD.replace("driver_memory_mb = 1024", 'driver_memory_mb = "1024"').replace("[kafka]", "[kafak]")

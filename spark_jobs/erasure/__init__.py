@@ -1,0 +1,1 @@
+"""Erasure of persons: recorded, carried out in every table, proved. Stands above the capabilities, as questions do."""
