@@ -45,6 +45,14 @@ TAG_CHANGES_TOPIC = Topic(
     retention_ms=30 * DAY_MS,
 )
 
+LIVE_TAGS_TOPIC = Topic(
+    name="databank.tags.live",
+    grain="one change of one live tag of one person, on top of the state of the publication that it names",
+    key="workspace/tag/person; of the note that a publication begins, the workspace",
+    partitions=16,
+    retention_ms=7 * DAY_MS,
+)
+
 TRIGGERS_TOPIC = Topic(
     name="databank.triggers",
     grain="one cart or order that waits, told once",
@@ -53,4 +61,4 @@ TRIGGERS_TOPIC = Topic(
     retention_ms=7 * DAY_MS,
 )
 
-TOPICS: tuple[Topic, ...] = (EVENTS_TOPIC, TAG_STATE_TOPIC, TAG_CHANGES_TOPIC, TRIGGERS_TOPIC)
+TOPICS: tuple[Topic, ...] = (EVENTS_TOPIC, TAG_STATE_TOPIC, TAG_CHANGES_TOPIC, LIVE_TAGS_TOPIC, TRIGGERS_TOPIC)
