@@ -34,8 +34,8 @@ def check(database: Database, of: Progress, facts: LiveFacts) -> int:
         shown = {name: wrong for name, wrong in differing.items() if not facts.tags[name].is_sensitive}
         told = ", ".join(f"{name} ({wrong})" for name, wrong in sorted(shown.items()))
         raise TerminalError(
-            f"{of.workspace}: live answers of {count} persons differ from the batch at its base time: {told or 'withheld'}"
-            "; do zone and history stand in the settings as they did for `tags run`? "
+            f"{of.workspace}: of {count} persons live answers differ from the batch's: {told or 'withheld'}; do zone "
+            "and history stand in the settings as they did for `tags run`? "
             "`profiles load --without-live` serves the batch alone"
         )
     return count

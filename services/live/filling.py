@@ -175,7 +175,7 @@ def _fill_facts(work: Preparing, plan: LivePlan, number: int, *, tables: dict[st
     since = "" if plan.counts_all else f" AND e.occurred_date >= {_date(plan.since)}"
     ident = f"('0x' || substr(md5(e.event_id), 1, {IDENT_DIGITS}))::BIGINT"
     sql = (
-        f"{_HELD} SELECT m.person_no, epoch_us(e.occurred_at) AS at, "
+        f"{_HELD} SELECT m.person_no, epoch_us(e.occurred_at) AS moment, "
         f"CASE WHEN epoch_us(e.occurred_at) >= {plan.late_from} THEN {ident} ELSE -1 END AS ident{texts} "
         f"FROM events AS e {_OF_EVENTS} WHERE e.workspace_id = $workspace{_named(plan)}{since} ORDER BY m.person_no"
     )
@@ -188,21 +188,21 @@ def _due(plan: LivePlan) -> str:
     base_date = _date(plan.moment.base)
     return f"""
 {_HELD}, registered AS ({_REGISTERED}), due AS (
-    SELECT person_no, epoch_us(next_change_at) AS at FROM person_tags WHERE workspace_id = $workspace
+    SELECT person_no, epoch_us(next_change_at) AS moment FROM person_tags WHERE workspace_id = $workspace
     AND generation = $generation AND list_contains($tags, tag) AND next_change_at IS NOT NULL
     UNION ALL
-    SELECT person_no, one.at AS at FROM (
+    SELECT person_no, one."at" AS moment FROM (
         SELECT person_no, unnest(waiting) AS one FROM timers
         WHERE workspace_id = $workspace AND generation = $generation
     ) WHERE list_contains($tags, one.tag)
     UNION ALL
-    SELECT m.person_no, epoch_us(e.occurred_at) + 1 AS at FROM events AS e {_OF_EVENTS}
+    SELECT m.person_no, epoch_us(e.occurred_at) + 1 AS moment FROM events AS e {_OF_EVENTS}
     WHERE e.workspace_id = $workspace AND e.occurred_date >= {base_date}
     AND epoch_us(e.occurred_at) >= $base{_named(plan)}
-    UNION ALL SELECT person_no, since AS at FROM registered WHERE since > $base
-    UNION ALL SELECT person_no, until AS at FROM registered WHERE until > $base AND until < {NEVER}
+    UNION ALL SELECT person_no, since AS moment FROM registered WHERE since > $base
+    UNION ALL SELECT person_no, until AS moment FROM registered WHERE until > $base AND until < {NEVER}
 )
-SELECT person_no, min(at)::BIGINT AS next_at, $base::BIGINT AS as_of, ''::VARCHAR AS answers, ''::BLOB AS events
+SELECT person_no, min(moment)::BIGINT AS next_at, $base::BIGINT AS as_of, ''::VARCHAR AS answers, ''::BLOB AS events
 FROM due GROUP BY person_no ORDER BY person_no
 """
 

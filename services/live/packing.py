@@ -18,8 +18,8 @@ SCHEMA = pa.schema([("person_no", pa.int64()), ("packed", pa.binary())])
 def packed_events(batches: Iterable[pa.RecordBatch], plan: LivePlan) -> Iterator[pa.RecordBatch]:
     """Rows of SCHEMA of persons with events that some live tag looks at.
 
-    In:  person_no (ascending), at, ident, and the text fields of the plan. What is older than every window loses its
-         id; events of it that pass the same filters become one row.
+    In:  person_no (ascending), moment, ident, and the text fields of the plan. What is too old to be repeated has no id;
+         events that are older than every window become one row for those that pass the same filters.
     """
     for table in whole_persons(batches):
         person, rows = _kept(table, plan)
@@ -48,7 +48,7 @@ def packed_by_person(person: Integers, rows: Rows) -> pa.RecordBatch:
 
 
 def _kept(table: pa.Table, plan: LivePlan) -> tuple[Integers, Rows]:
-    person, at, ident = (table[name].to_numpy() for name in ("person_no", "at", "ident"))
+    person, at, ident = (table[name].to_numpy() for name in ("person_no", "moment", "ident"))
     columns = {name: Codes.of(table[name].combine_chunks()) for name in plan.fields}
     mask = plan.masks(columns, len(person))
     rows = np.empty((len(person), EVENT_WIDTH), dtype=np.int64)
