@@ -18,8 +18,8 @@ SCHEMA = pa.schema([("person_no", pa.int64()), ("packed", pa.binary())])
 def packed_events(batches: Iterable[pa.RecordBatch], plan: LivePlan) -> Iterator[pa.RecordBatch]:
     """Rows of SCHEMA of persons with events that some live tag looks at.
 
-    In:  person_no (ascending), moment, ident, and the text fields of the plan. What is too old to be repeated has no id;
-         events that are older than every window become one row for those that pass the same filters.
+    In:  person_no (ascending), moment, ident, and the text fields of the plan.
+    Out: what is too old to be repeated has no id; what is older than every window is one row for each mask.
     """
     for table in whole_persons(batches):
         person, rows = _kept(table, plan)
