@@ -105,7 +105,8 @@ def prepare(work: Preparing, pointer: Pointer) -> int:
         _due(facts.plan), {**tables, "person_tags": PERSON_TAGS, "timers": TAG_TIMERS}, {**based, **of_tags}
     )
     _fill(work.database, f"live_{number}", due, "person_no")
-    work.database.run(f"CREATE INDEX live_{number}_due ON live_{number} (next_at)")
+    with work.database.transaction():  # a statement by itself is ended after some seconds
+        work.database.run(f"CREATE INDEX live_{number}_due ON live_{number} (next_at)")
     return number
 
 
