@@ -97,9 +97,13 @@ class Follower:
         step.persons, step.changes = len(rows), len(changes)
         return step
 
+    def ends(self) -> dict[int, int]:
+        """Partition to where the topic ends now."""
+        return self._source.ends()
+
     def lag(self) -> dict[int, int]:
         """Partition to the messages that wait."""
-        return {partition: max(0, end - self.at.offsets[partition]) for partition, end in self._source.ends().items()}
+        return {partition: max(0, end - self.at.offsets.get(partition, 0)) for partition, end in self.ends().items()}
 
     def close(self) -> None:
         """Let go of the topic."""
