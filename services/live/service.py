@@ -82,10 +82,12 @@ class Service:
 
     def close(self) -> None:
         """Let go of the topic; what was committed stands."""
-        for one in (self._served, self._waiting, self._sender):
-            if one is not None:
-                one.close()
-        self._served = self._waiting = self._sender = None
+        for follower in (self._served, self._waiting):
+            if follower is not None:
+                follower.close()
+        if self._sender is not None:
+            self._sender.close()
+        self._served, self._waiting, self._sender = None, None, None
 
     def _look(self) -> None:
         """Follow what the store says is in force, and what waits."""
