@@ -82,6 +82,13 @@ class ProfileSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class LiveSettings:
+    """The workspaces whose tags are answered live where their definitions allow it."""
+
+    workspaces: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class TriggerSettings:
     """Where triggers are posted, over http or https; the file holds the key that posts are signed with."""
 
@@ -111,6 +118,7 @@ class Settings:
     exports_dir: Path | None = None  # definitions of exports: tags that they go by cannot be removed
     triggers: TriggerSettings | None = None  # where nobody is posted to there is none
     retention_days: tuple[tuple[str, int], ...] = ()  # table, days that its rows are kept; all others are kept for ever
+    live: LiveSettings | None = None  # where every tag waits for the batch there is none
 
     def workspace(self, name: str) -> Workspace:
         """The workspace of this name; TerminalError names those that exist."""
@@ -141,6 +149,7 @@ _OPTIONAL: dict[str, dict[str, type]] = {
     "exports": {"definitions": str},
     "profiles": {"url": str, "address": str, "refusal_tag": str},
     "triggers": {"webhook_url": str, "webhook_key_file": str},
+    "live": {"workspaces": list},
 }
 _WORKSPACE_KEYS: dict[str, type] = {"zone": str, "history_complete_since": date}
 _SOURCE_KEYS: dict[str, type] = {"address": str, "user": str, "password_file": str}
@@ -185,6 +194,7 @@ def parse(given: Mapping[str, Any], *, where: str) -> Settings:
         exports_dir=Path(given["exports"]["definitions"]) if "exports" in given else None,
         triggers=_trigger_settings(given["triggers"]) if "triggers" in given else None,
         retention_days=tuple(sorted(given.get("retention", {}).items())),
+        live=LiveSettings(tuple(given["live"]["workspaces"])) if "live" in given else None,
     )
 
 

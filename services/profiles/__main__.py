@@ -1,4 +1,4 @@
-"""`./databank profiles VERB`: the profile API: serve it, load what is published, make keys, note refusals."""
+"""`./databank profiles VERB`: the profile API: serve it, load what is published, follow events, keys, refusals."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from services.live import progress
 from services.profiles import access, generations, refusals, serving
 from services.profiles.access import EVERY_WORKSPACE, READ, SCOPES, Grant
 from services.profiles.addressing import TYPES, Addressing, Asked
@@ -22,6 +23,7 @@ from spark_jobs import settings as settings_file
 from spark_jobs.errors import TerminalError, ended
 from spark_jobs.protection.keys import load_root_keys
 from spark_jobs.settings import ProfileSettings, Settings
+from spark_jobs.tagging.calendar import moment_of
 
 Facts = dict[str, Any]
 
@@ -35,6 +37,7 @@ def _parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     _add_serve(verbs.add_parser("serve", parents=[common], help="answer requests until a signal ends it"))
     _add_load(verbs.add_parser("load", parents=[facts], help="serve the newest publication of a workspace"))
+    _add_live(verbs.add_parser("live", parents=[facts], help="follow a workspace's events until a signal ends it"))
     key = verbs.add_parser("key", help="make, list and revoke API keys").add_subparsers(
         dest="key_verb", required=True, metavar="VERB"
     )
@@ -71,6 +74,17 @@ def _add_load(parser: argparse.ArgumentParser) -> None:
         "--niceness", type=int, default=10, help="so much it gives way to who answers requests (default %(default)s)"
     )
     parser.add_argument("--scratch", type=Path, metavar="DIR", help="for what does not fit; default: spark local_dir")
+    parser.add_argument(
+        "--without-live", action="store_true", help="serve the batch alone, at once; live answers may go back to it"
+    )
+    parser.add_argument(
+        "--wait-s", type=int, default=3600, help="for live tags to catch up with events (default %(default)s)"
+    )
+
+
+def _add_live(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--workspace", required=True, metavar="NAME", help="whose events are followed")
+    parser.add_argument("--metrics", metavar="HOST:PORT", help="answer Prometheus there, on loopback; default: nowhere")
 
 
 def _add_create(parser: argparse.ArgumentParser) -> None:
@@ -113,12 +127,25 @@ def _do(args: argparse.Namespace) -> int:
 
 
 def _load(database: Database, settings: Settings, args: argparse.Namespace) -> Facts:
-    workspace = settings.workspace(args.workspace).name
+    workspace = settings.workspace(args.workspace)
+    is_live = settings.live is not None and workspace.name in settings.live.workspaces and not args.without_live
     scratch = args.scratch or Path(settings.spark.local_dir)
     scratch.mkdir(parents=True, exist_ok=True)
     os.nice(args.niceness)
     with opened_lake(settings.storage_root, memory_mb=args.memory_mb, scratch=scratch, threads=args.threads) as lake:
-        return load(database, lake, workspace, refusal_tag=_ours(settings).refusal_tag)
+        refusal_tag, live = _ours(settings).refusal_tag, workspace if is_live else None
+        facts = load(database, lake, workspace.name, refusal_tag=refusal_tag, live=live)
+    if facts.get("waiting"):
+        from services.live.running import hand_over  # noqa: PLC0415 - loads without live tags need no client of Kafka
+
+        facts["waiting"] = not hand_over(settings, database, workspace.name, most_s=args.wait_s)
+    return facts
+
+
+def _live(database: Database, settings: Settings, args: argparse.Namespace) -> Facts:
+    from services.live.running import run  # noqa: PLC0415
+
+    return run(settings, database, settings.workspace(args.workspace).name, address=args.metrics)
 
 
 def _key(database: Database, _settings: Settings, args: argparse.Namespace) -> Facts:
@@ -161,7 +188,18 @@ def _status(database: Database, _settings: Settings, _args: argparse.Namespace) 
         }
         for one in generations.generations(database)
     ]
-    return {"served": served, "generations": every, "refusals": refusals.count(database)}
+    live = [
+        {
+            "workspace": one.workspace,
+            "number": one.number,
+            "state": one.state,
+            "publication": one.pointer.publication,
+            "as_of": moment_of(one.as_of).isoformat(),
+        }
+        for one in progress.every(database)
+    ]
+    told = {"served": served, "generations": every, "refusals": refusals.count(database)}
+    return {**told, "live": live} if live else told
 
 
 def _ours(settings: Settings) -> ProfileSettings:
@@ -175,6 +213,7 @@ def _shown(fact: object) -> str:
 
 _VERBS: Mapping[str, Callable[[Database, Settings, argparse.Namespace], Facts]] = {
     "load": _load,
+    "live": _live,
     "key": _key,
     "refuse": _refuse,
     "allow": _refuse,

@@ -12,6 +12,7 @@ from typing import Any
 from services.profiles.access import Grant
 from services.profiles.addressing import Keys
 from services.profiles.generations import Pointer
+from services.profiles.overlay import laid_over, read_overlay
 from services.profiles.packing import unpack
 from services.profiles.reading import Found, Seen
 from services.profiles.tag_dictionary import TagHead
@@ -80,18 +81,19 @@ def _masked(seen: Seen, asking: Asking) -> list[str]:
 
 
 def _tags(found: Found, seen: Seen, asking: Asking) -> list[dict[str, Any]]:
-    view, values = seen.dictionary.view(asking.grant.classes), unpack(found.packed)
+    view = seen.dictionary.view(asking.grant.classes)
+    values = laid_over(unpack(found.packed), read_overlay(found.live))
     if asking.names:
         named = (seen.dictionary.by_name[name] for name in asking.names)
         wanted = [tag for tag in named if tag.number in view.shown]
-        return [_told(tag, values.get(tag.number, (tag.otherwise, None)), asking.at) for tag in wanted]
+        return [_told(tag, values.get(tag.number, (tag.otherwise, None)), found, asking.at) for tag in wanted]
     # A tag that failed is told of even where no answer stands: none may come of its failing.
     numbers = sorted(view.failed.union(values)) if view.failed else values
     shown = ((view.shown[number], values.get(number, (None, None))) for number in numbers if number in view.shown)
-    return [_told(tag, value, asking.at) for tag, value in shown]
+    return [_told(tag, value, found, asking.at) for tag, value in shown]
 
 
-def _told(tag: TagHead, stands: tuple[str | None, int | None], at: datetime) -> dict[str, Any]:
+def _told(tag: TagHead, stands: tuple[str | None, int | None], found: Found, at: datetime) -> dict[str, Any]:
     value, since = stands
     state = "failed" if tag.error else "unknown" if value == UNKNOWN else "value"
     told: dict[str, Any] = {
@@ -101,6 +103,8 @@ def _told(tag: TagHead, stands: tuple[str | None, int | None], at: datetime) -> 
         "version": tag.version,
         "since": None if since is None else _moment(since),
     }
+    if tag.live and found.live_as_of is not None:
+        told["live_as_of"] = _instant(found.live_as_of)
     if tag.error:
         told["error"] = tag.error
         told["last_good_at"] = tag.good_at or None
@@ -111,4 +115,8 @@ def _told(tag: TagHead, stands: tuple[str | None, int | None], at: datetime) -> 
 @lru_cache(maxsize=4096)
 def _moment(at_us: int) -> str:
     """ISO, UTC; values share base times."""
+    return _instant(at_us)
+
+
+def _instant(at_us: int) -> str:
     return (_EPOCH + timedelta(microseconds=at_us)).isoformat()

@@ -28,6 +28,9 @@ class TagAnswer(BaseModel):
     value: str | None
     version: str = Field(description="hash of rule, base time, identity snapshot and data")
     since: str | None = Field(description="base time at which the value came to be; null where no change tells")
+    live_as_of: str | None = Field(
+        default=None, description="the moment that it holds for, events up to now included; only of tags that are live"
+    )
     error: str | None = Field(default=None, description="why it failed; only where it did")
     last_good_at: str | None = None
     last_good_age_seconds: int | None = None

@@ -15,10 +15,10 @@ from spark_jobs.errors import TerminalError
 # shared device for some time is not who holds it.
 _SINCE = "coalesce(epoch_us(system_from), -2208988800000000)"
 _FOR_EVER = "valid_to >= TIMESTAMPTZ '9999-12-31 00:00:00+00'"
-_KNOWN = f"{_SINCE} <= $at_us AND (system_to IS NULL OR epoch_us(system_to) > $at_us)"
+KNOWN = f"{_SINCE} <= $at_us AND (system_to IS NULL OR epoch_us(system_to) > $at_us)"
 _ID = "unhex(replace(person_id, '-', ''))"
 
-_IDENTIFIERS = f"SELECT token, person_no FROM map WHERE {_KNOWN} AND {_FOR_EVER} ORDER BY token"
+_IDENTIFIERS = f"SELECT token, person_no FROM map WHERE {KNOWN} AND {_FOR_EVER} ORDER BY token"
 _NEWEST = f"""
 newest AS (
     SELECT person_id, max_by(person_no, {_SINCE}) AS person_no, max_by(survivor_id, {_SINCE}) AS survivor_id
@@ -32,7 +32,7 @@ _PERSONS = f"WITH {_NEWEST} SELECT person_no, {_ID} AS person_id FROM newest WHE
 
 # -1 stands for nobody. At one moment a token has one lasting holder at most, so these rows are unique on it.
 _MOVED_TOKENS = f"""
-SELECT token, coalesce(max(person_no) FILTER (WHERE {_KNOWN}), -1) AS person_no FROM map
+SELECT token, coalesce(max(person_no) FILTER (WHERE {KNOWN}), -1) AS person_no FROM map
 WHERE {_FOR_EVER} AND ({_SINCE} > $since_us OR epoch_us(system_to) > $since_us) AND {_SINCE} <= $at_us
 GROUP BY token ORDER BY token
 """

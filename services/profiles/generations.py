@@ -14,12 +14,17 @@ from services.profiles.schema import tables_of
 # A request is over long before: PostgreSQL ends its statements after 5 s, and it waits as long for a connection.
 GRACE = timedelta(seconds=60)
 _COLUMNS = "number, kind, workspace, state, facts, dictionary, begun_at, retired_at"
-_POINTER = "workspace, identity_no, tags_no, publication, snapshot_id, published_at, base_at, loaded_at"
+_POINTER = "workspace, identity_no, tags_no, publication, snapshot_id, published_at, base_at, loaded_at, live_no"
+# What the service of live tags is to send readers to: nobody may drop it meanwhile.
+_WAITING = "FROM live_progress WHERE state = 'waiting'"
 
 
 @dataclass(frozen=True, slots=True)
 class Pointer:
-    """Where readers of a workspace go: two generations of one snapshot, and when it was published (ISO, UTC)."""
+    """Where readers of a workspace go: two generations of one snapshot, and when it was published (ISO, UTC).
+
+    live_no: the generation of live tags that stands on them; None where none does.
+    """
 
     workspace: str
     identity_no: int
@@ -29,6 +34,12 @@ class Pointer:
     published_at: str
     base_at: str
     loaded_at: str
+    live_no: int | None = None
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The generations that it names."""
+        return (self.identity_no, self.tags_no, *(() if self.live_no is None else (self.live_no,)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +70,15 @@ def pointer_of(database: Database, workspace: str) -> Pointer | None:
 def pointers(database: Database) -> list[Pointer]:
     """Those of all workspaces."""
     return [_pointer(row) for row in database.rows(f"SELECT {_POINTER} FROM pointers ORDER BY workspace")]
+
+
+def live_moments(database: Database) -> list[tuple[str, int]]:
+    """Workspace, and the base time at which its live tags hold (microseconds), where some are served."""
+    rows = database.rows(
+        "SELECT p.workspace, l.as_of FROM pointers AS p JOIN live_progress AS l ON l.number = p.live_no "
+        "ORDER BY p.workspace"
+    )
+    return [(str(workspace), int(as_of or 0)) for workspace, as_of in rows]
 
 
 def generations(database: Database) -> list[Generation]:
@@ -97,14 +117,17 @@ def switch(database: Database, to: Pointer) -> None:
     """Send readers of a workspace elsewhere; what nobody is sent to any more is retired. One open transaction."""
     database.run("DELETE FROM pointers WHERE workspace = ?", [to.workspace])
     values: list[Value] = [to.workspace, to.identity_no, to.tags_no, to.publication, to.snapshot_id]
-    values += [to.published_at, to.base_at, to.loaded_at]
-    database.run(f"INSERT INTO pointers ({_POINTER}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
-    database.run(
-        "UPDATE generations SET retired_at = ? WHERE state = 'ready' AND retired_at IS NULL AND number < ? "
-        "AND number NOT IN (SELECT identity_no FROM pointers) AND number NOT IN (SELECT tags_no FROM pointers)",
-        [now_text(), max(to.identity_no, to.tags_no)],
-    )
-    database.run("UPDATE generations SET retired_at = NULL WHERE number IN (?, ?)", [to.identity_no, to.tags_no])
+    values += [to.published_at, to.base_at, to.loaded_at, to.live_no]
+    database.run(f"INSERT INTO pointers ({_POINTER}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
+    columns = ("identity_no", "tags_no")
+    used = [f"SELECT {name} FROM pointers" for name in columns]
+    used += ["SELECT live_no FROM pointers WHERE live_no IS NOT NULL"]
+    used += [f"SELECT {name} {_WAITING}" for name in (*columns, "number")]
+    unused = " ".join(f"AND number NOT IN ({one})" for one in used)
+    sql = f"UPDATE generations SET retired_at = ? WHERE state = 'ready' AND retired_at IS NULL AND number < ? {unused}"
+    database.run(sql, [now_text(), max(to.numbers)])
+    marks = ", ".join("?" for _ in to.numbers)
+    database.run(f"UPDATE generations SET retired_at = NULL WHERE number IN ({marks})", list(to.numbers))
 
 
 def sweep(database: Database, *, grace: timedelta = GRACE) -> list[int]:
@@ -113,7 +136,9 @@ def sweep(database: Database, *, grace: timedelta = GRACE) -> list[int]:
     Only for who holds the lock of loading. Out: the numbers of those that were dropped.
     """
     before = (datetime.now(UTC) - grace).isoformat(timespec="microseconds")
-    used = {number for one in pointers(database) for number in (one.identity_no, one.tags_no)}
+    used = {number for one in pointers(database) for number in one.numbers}
+    waiting = database.rows(f"SELECT identity_no, tags_no, number {_WAITING}")
+    used |= {int(number or 0) for row in waiting for number in row}
     dropped = []
     for one in generations(database):
         is_old = one.retired_at is not None and one.retired_at <= before
@@ -127,6 +152,7 @@ def drop(database: Database, one: Generation) -> None:
     """Its tables first: were it forgotten before, nobody would look for them."""
     for table in (*tables_of(one.kind, one.number, database), f"stage_{one.number}"):
         database.run(f"DROP TABLE IF EXISTS {table}")
+    database.run("DELETE FROM live_progress WHERE number = ?", [one.number])
     database.run("DELETE FROM generations WHERE number = ?", [one.number])
 
 
@@ -137,9 +163,18 @@ def newest(database: Database, kind: str, workspace: str = "") -> Generation | N
 
 
 def _pointer(row: Row) -> Pointer:
-    workspace, identity_no, tags_no, publication, *texts = row
-    numbers = (int(identity_no or 0), int(tags_no or 0), int(publication or 0))
-    return Pointer(str(workspace), *numbers, *(str(text) for text in texts))
+    workspace, identity_no, tags_no, publication, snapshot_id, published_at, base_at, loaded_at, live_no = row
+    return Pointer(
+        workspace=str(workspace),
+        identity_no=int(identity_no or 0),
+        tags_no=int(tags_no or 0),
+        publication=int(publication or 0),
+        snapshot_id=str(snapshot_id),
+        published_at=str(published_at),
+        base_at=str(base_at),
+        loaded_at=str(loaded_at),
+        live_no=None if live_no is None else int(live_no),
+    )
 
 
 def _generation(row: Row) -> Generation:

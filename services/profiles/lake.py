@@ -35,14 +35,18 @@ class Lake:
     def table(self, table: Table) -> DeltaTable:
         """One table as it was when it was asked for first; TerminalError where it is not there."""
         if table.name not in self.opened:
-            where = f"{self.root}/{table.schema_name}/{table.table_name}"
-            try:
-                self.opened[table.name] = DeltaTable(where)
-            except TableNotFoundError:
-                raise TerminalError(f"{where} is no Delta table; run identity and tags first") from None
-            except (DeltaError, OSError) as error:
-                raise RetryableError(f"{where} cannot be read: {_first_line(error)}") from error
+            self.pin(table, None)
         return self.opened[table.name]
+
+    def pin(self, table: Table, version: int | None) -> None:
+        """See a table as it was at a version (None: now) from here on; errors as of `table`."""
+        where = f"{self.root}/{table.schema_name}/{table.table_name}"
+        try:
+            self.opened[table.name] = DeltaTable(where, version=version)
+        except TableNotFoundError:
+            raise TerminalError(f"{where} is no Delta table; run identity and tags first") from None
+        except (DeltaError, OSError) as error:
+            raise RetryableError(f"{where} cannot be read: {_first_line(error)}") from error
 
     def id_of(self, table: Table) -> str:
         """The id that a table has for its life: one made anew under the same name has another."""

@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from services.live import checking, filling, progress
+from services.live.definitions import facts_from
+from services.live.progress import Progress
 from services.profiles import filling_identity, filling_tags, generations
 from services.profiles.database import Database
 from services.profiles.generations import Generation, Pointer
@@ -21,6 +25,8 @@ from services.profiles.tag_dictionary import Dictionary, made_of, read_dictionar
 from spark_jobs.contracts.derived import TAG_PUBLICATIONS
 from spark_jobs.contracts.identity import IDENTITY_MAP, PERSONS
 from spark_jobs.errors import RetryableError, TerminalError
+from spark_jobs.settings import Workspace
+from spark_jobs.tagging.calendar import micros
 
 log = logging.getLogger(__name__)
 
@@ -30,52 +36,67 @@ MOST_CHANGED = 0.2
 
 @dataclass(slots=True)
 class Load:
-    """One load: where from, where to, and what was done. `facts` are told at the end."""
+    """One load: where from, where to, and what was done. `facts` are told at the end.
+
+    live: whose zone and history live tags are prepared with; None where nothing is to be live.
+    """
 
     database: Database
     lake: Lake
     refusal_tag: str
+    live: Workspace | None = None
     facts: dict[str, Any] = field(default_factory=dict)
 
 
-def load(database: Database, lake: Lake, workspace: str, *, refusal_tag: str = "") -> dict[str, Any]:
+def load(
+    database: Database, lake: Lake, workspace: str, *, refusal_tag: str = "", live: Workspace | None = None
+) -> dict[str, Any]:
     """Serve the newest publication of a workspace; facts of it. A load of what is served already changes nothing.
 
+    With `live`, a publication that has live tags is not served yet (`waiting`): who follows events sends readers there.
     TerminalError where nothing is published, RetryableError where another load is under way or the lake moved on.
     """
     began = time.monotonic()
     with database.exclusive("load"):
-        work = Load(database, lake, refusal_tag, {"workspace": workspace, "dropped": generations.sweep(database)})
+        facts = {"workspace": workspace, "dropped": generations.sweep(database)}
+        work = Load(database, lake, refusal_tag, live, facts)
         published = newest_published(lake, workspace)
         if refusal_tag and refusal_tag not in published.state:
             raise TerminalError(
                 f"{workspace} publishes no tag {refusal_tag!r}, which [profiles] refusal_tag names: nobody's refusal "
                 "would be honoured; mend the catalogue or the settings"
             )
-        served = generations.pointer_of(database, workspace)
-        standing = _standing(work, served, published)
+        standing = _standing(work, published)
         pointer = standing or _loaded(work, published)
+        waiting = progress.waiting_of(database, workspace)
     seconds = round(time.monotonic() - began, 2)
     told = {
         "publication": pointer.publication,
         "snapshot_id": pointer.snapshot_id,
         "published_at": pointer.published_at,
     }
-    log.info("%s: publication %d is served after %.1f s", workspace, pointer.publication, seconds)
-    return {**work.facts, **told, "changed": standing is None, "seconds": seconds}
+    is_waiting = waiting is not None and waiting.number == pointer.live_no
+    state = "waits for its events" if is_waiting else "is served"
+    log.info("%s: publication %d %s after %.1f s", workspace, pointer.publication, state, seconds)
+    facts = {**work.facts, **told, "changed": standing is None, "seconds": seconds}
+    return {**facts, "waiting": is_waiting} if live else facts
 
 
-def _standing(work: Load, served: Pointer | None, published: Published) -> Pointer | None:
-    """The pointer, where it shows what is published already."""
-    if served is None:
-        return None
-    tags = generations.generation(work.database, served.tags_no)
-    return served if tags is not None and tags.facts == _tags_facts(work, published) else None
+def _standing(work: Load, published: Published) -> Pointer | None:
+    """The pointer that shows what is published already, or will once it has caught up with its events."""
+    served = generations.pointer_of(work.database, published.workspace)
+    waiting = progress.waiting_of(work.database, published.workspace)
+    for pointer in (served, waiting.pointer if waiting and work.live else None):
+        tags = None if pointer is None else generations.generation(work.database, pointer.tags_no)
+        if tags is not None and tags.facts == _tags_facts(work, published):
+            return pointer
+    return None
 
 
 def _loaded(work: Load, published: Published) -> Pointer:
     identity_no = _identity(work, published)
-    tags_no, dictionary = _tags(work, published)
+    live = filling.live_names(work.lake, published) if work.live else ()
+    tags_no, dictionary = _tags(work, published, live)
     pointer = Pointer(
         workspace=published.workspace,
         identity_no=identity_no,
@@ -86,11 +107,33 @@ def _loaded(work: Load, published: Published) -> Pointer:
         base_at=published.base_at.isoformat(),
         loaded_at=generations.now_text(),
     )
+    if work.live and live:
+        preparing = filling.Preparing(work.database, work.lake, published, dictionary, work.live)
+        pointer = replace(pointer, live_no=filling.prepare(preparing, pointer))
+    base = micros(published.base_at)
+    made = None if pointer.live_no is None else _checked(work, pointer, base)
     with work.database.transaction():
         facts = _tags_facts(work, published)
         generations.make_ready(work.database, tags_no, facts=facts, dictionary=dictionary.text())
-        generations.switch(work.database, pointer)
+        if pointer.live_no is None or made is None:
+            progress.give_up_waiting(work.database, pointer.workspace)
+            generations.switch(work.database, pointer)
+        else:
+            generations.make_ready(work.database, pointer.live_no, facts=made)
+            progress.register(work.database, pointer, base=base)
     return pointer
+
+
+def _checked(work: Load, pointer: Pointer, base: int) -> dict[str, Any]:
+    """The facts of the generation of live tags; TerminalError where its answers are not those of the batch."""
+    assert pointer.live_no is not None
+    made = generations.generation(work.database, pointer.live_no)
+    assert made is not None
+    numbers = (pointer.identity_no, pointer.tags_no)
+    of = Progress(pointer.live_no, pointer.workspace, "waiting", *numbers, pointer, base, base)
+    facts = facts_from(made.facts)
+    work.facts["live"] = {"tags": sorted(facts.tags), "checked": checking.check(work.database, of, facts)}
+    return made.facts
 
 
 def _identity(work: Load, published: Published) -> int:
@@ -120,13 +163,13 @@ def _identity(work: Load, published: Published) -> int:
     return number
 
 
-def _tags(work: Load, published: Published) -> tuple[int, Dictionary]:
+def _tags(work: Load, published: Published, live: Collection[str]) -> tuple[int, Dictionary]:
     """A filled generation of the publication's tags, and its dictionary; it is not ready yet."""
     otherwise = defaults(work.lake, published)
     before = _base_of(work, published)
     if before is not None:
         old = read_dictionary(before.dictionary)
-        dictionary = made_of(published.state, otherwise, before=old)
+        dictionary = made_of(published.state, otherwise, before=old, live=live)
         number = generations.begin(work.database, TAGS, workspace=published.workspace, facts={})
         refusing = dictionary.by_name[work.refusal_tag].number if work.refusal_tag else None
         changes = filling_tags.changes_of(
@@ -137,7 +180,7 @@ def _tags(work: Load, published: Published) -> tuple[int, Dictionary]:
             work.facts["tags"] = {"way": "changes", "number": number, "rows": rows}
             return number, dictionary
         log.warning("%s: changes do not add up to publication %d; all is read", published.workspace, published.number)
-    dictionary = made_of(published.state, otherwise)
+    dictionary = made_of(published.state, otherwise, live=live)
     number = generations.begin(work.database, TAGS, workspace=published.workspace, facts={})
     rows = filling_tags.fill_tags(
         work.database, work.lake, published, dictionary, number=number, refusal_tag=work.refusal_tag
@@ -171,4 +214,5 @@ def _tags_facts(work: Load, published: Published) -> dict[str, Any]:
         "publication": published.number,
         "generation": published.generation,
         "refusal_tag": work.refusal_tag,
+        **({"live": True} if work.live else {}),
     }

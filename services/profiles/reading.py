@@ -30,11 +30,17 @@ class Reader:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One person: the living master id (16 bytes), whether profiling is refused, all tag values, packed, or ''."""
+    """One person: the living master id (16 bytes), whether profiling is refused, all tag values, packed, or ''.
+
+    live: answers of live tags that lie over those (`overlay.py`), or ''. live_as_of: the base time at which the live
+    tags of this person hold, microseconds; None where no tag is live.
+    """
 
     person_id: bytes
     refused: bool
     packed: str
+    live: str = ""
+    live_as_of: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +75,30 @@ def _persons(database: Database, pointer: Pointer, by: By, keys: Sequence[bytes]
     identity, tags, column = pointer.identity_no, pointer.tags_no, by
     padded = _padded(keys)
     marks = ", ".join("?" for _ in padded)
-    # Each of the joined tables is unique on person_no.
+    live, live_join = _live(pointer.live_no)
+    # Each of the joined tables is unique on person_no. One statement sees live answers and what they hold for at once.
     sql = (
-        f"SELECT k.{column}, p.person_id, {_REFUSES}, {_SHOWN} FROM {_KEYS[by]}_{identity} AS k "
+        f"SELECT k.{column}, p.person_id, {_REFUSES}, {_SHOWN}, {live} FROM {_KEYS[by]}_{identity} AS k "
         f"JOIN persons_{identity} AS p ON p.person_no = k.person_no "
         f"LEFT JOIN refused_{identity} AS r ON r.person_no = k.person_no "
-        f"LEFT JOIN profiles_{tags} AS t ON t.person_no = k.person_no WHERE k.{column} IN ({marks})"
+        f"LEFT JOIN profiles_{tags} AS t ON t.person_no = k.person_no {live_join}WHERE k.{column} IN ({marks})"
     )
-    for key, person_id, refuses, packed in database.rows(sql, padded):
-        yield _bytes(key), Found(_bytes(person_id), refuses == 1, str(packed or ""))
+    for key, person_id, refuses, packed, answers, own_as_of, as_of in database.rows(sql, padded):
+        moments = [int(one) for one in (own_as_of, as_of) if one is not None]
+        held = (str(packed or ""), str(answers or ""), max(moments, default=None))
+        yield _bytes(key), Found(_bytes(person_id), refuses == 1, *held)
+
+
+def _live(number: int | None) -> tuple[str, str]:
+    """The columns of live answers and the join that they need.
+
+    A person who was answered behind all others holds for that later moment.
+    """
+    if number is None:
+        return "NULL, NULL, NULL", ""
+    shown = f"CASE WHEN {_REFUSES} = 1 THEN '' ELSE l.answers END"
+    as_of = f"(SELECT as_of FROM live_progress WHERE number = {number})"
+    return f"{shown}, l.as_of, {as_of}", f"LEFT JOIN live_{number} AS l ON l.person_no = k.person_no "
 
 
 def _padded(keys: Sequence[bytes]) -> list[bytes]:

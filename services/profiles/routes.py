@@ -104,12 +104,16 @@ def _add_operations(app: FastAPI, service: Service) -> None:
     async def metrics() -> str:
         """What is measured, as Prometheus reads it; nothing of any person."""
         known = await service.ask(lambda: generations.pointers(service.database))
+        live = await service.ask(lambda: generations.live_moments(service.database))
         at = datetime.now(UTC)
         ages = ((one.workspace, float(answers.age_s(one.published_at, at))) for one in known)
         numbers = ((one.workspace, float(one.publication)) for one in known)
         lines = [*service.counters.lines()]
         lines += gauges("snapshot_age_seconds", "Since the snapshot in force was published.", ages)
         lines += gauges("publication", "Number of the publication in force.", numbers)
+        if live:
+            behind = ((workspace, max(0.0, at.timestamp() - as_of / 1e6)) for workspace, as_of in live)
+            lines += gauges("live_age_seconds", "Since the moment that live tags hold for.", behind)
         return "\n".join(lines) + "\n"
 
     @app.get("/docs", response_class=HTMLResponse, include_in_schema=False)

@@ -10,14 +10,25 @@ masters_N           master id (16 bytes) -> person_no                 grain: one
 persons_N           person_no -> master id                            grain: one living person
 refused_N           person_no                                         grain: one person who refuses profiling
 profiles_N          person_no -> all tags of one workspace, packed    grain: one person with a tag value
+
+Of live tags (docs/live-tags.md), whose generations stand on one of identity and one of tags:
+live_progress       live generation -> how far it has come                grain: one that is followed, or waits
+live_outbox         messages for the topic that are not known to be sent  grain: one message, in order
+live_store          one row: an id of this store, made once
+facts_N             person_no -> events at the watermark, packed          grain: one person with such events
+registrations_N     person_no -> registrations, packed                    grain: one registered person
+spans_N             token -> who held it when                             grain: one identifier that changed hands
+live_N              person_no -> events since, answers, next change       grain: one person who is answered anew
 """
 
 from __future__ import annotations
 
+import uuid
+
 from services.profiles.database import Database
 from spark_jobs.errors import TerminalError
 
-IDENTITY, TAGS = "identity", "tags"
+IDENTITY, TAGS, LIVE = "identity", "tags", "live"
 
 
 def _first(database: Database) -> tuple[str, ...]:
@@ -36,8 +47,23 @@ def _first(database: Database) -> tuple[str, ...]:
     return tuple(f"CREATE TABLE {name} ({columns})" for name, columns in tables.items())
 
 
+def _live(database: Database) -> tuple[str, ...]:
+    progress = "number BIGINT PRIMARY KEY, workspace TEXT NOT NULL, state TEXT NOT NULL, identity_no BIGINT NOT NULL, "
+    progress += "tags_no BIGINT NOT NULL, pointer TEXT NOT NULL, as_of BIGINT NOT NULL, reached BIGINT NOT NULL, "
+    progress += "offsets TEXT NOT NULL, writes BIGINT NOT NULL"
+    outbox = f"seq {database.number_key}, workspace TEXT NOT NULL, number BIGINT NOT NULL, place INTEGER NOT NULL, "
+    outbox += "message_key TEXT NOT NULL, message TEXT NOT NULL"
+    return (
+        "ALTER TABLE pointers ADD COLUMN live_no BIGINT",
+        f"CREATE TABLE live_progress ({progress})",
+        f"CREATE TABLE live_outbox ({outbox})",
+        "CREATE TABLE live_store (store_id TEXT PRIMARY KEY)",
+        f"INSERT INTO live_store VALUES ('{uuid.uuid4()}')",
+    )
+
+
 # Numbered from 1 and gapless; one that has been released is never edited.
-_STEPS = (_first,)
+_STEPS = (_first, _live)
 
 
 def upgrade(database: Database) -> None:
@@ -71,6 +97,14 @@ def tables_of(kind: str, number: int, database: Database) -> dict[str, str]:
             f"masters_{number}": f"person_id {blob}, person_no BIGINT NOT NULL",
             f"persons_{number}": f"person_no BIGINT, person_id {blob} NOT NULL",
             f"refused_{number}": "person_no BIGINT",
+        }
+    if kind == LIVE:
+        return {
+            f"facts_{number}": f"person_no BIGINT, packed {blob} NOT NULL",
+            f"registrations_{number}": f"person_no BIGINT, packed {blob} NOT NULL",
+            f"spans_{number}": f"token {blob}, packed TEXT NOT NULL",
+            f"live_{number}": "person_no BIGINT, next_at BIGINT NOT NULL, as_of BIGINT NOT NULL, "
+            f"answers TEXT NOT NULL, events {blob} NOT NULL",
         }
     columns = "person_no BIGINT, tags INTEGER NOT NULL, refused INTEGER NOT NULL, packed TEXT NOT NULL"
     return {f"profiles_{number}": columns}

@@ -6,7 +6,7 @@ A person's row names tags by number alone; a number stays a tag's for as long as
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -17,6 +17,7 @@ class TagHead:
     """One tag. otherwise: the value of persons without a row, None where the definition is not known.
 
     error: why the last run could not answer the tag, '' where it did; good_at: when it last did (ISO, UTC).
+    live: whether events change it between publications.
     """
 
     number: int
@@ -26,6 +27,7 @@ class TagHead:
     otherwise: str | None = None
     error: str = ""
     good_at: str = ""
+    live: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,11 @@ def read_dictionary(text: str) -> Dictionary:
 
 
 def made_of(
-    state: Mapping[str, Mapping[str, Any]], otherwise: Mapping[str, str | None], *, before: Dictionary | None = None
+    state: Mapping[str, Mapping[str, Any]],
+    otherwise: Mapping[str, str | None],
+    *,
+    before: Dictionary | None = None,
+    live: Collection[str] = (),
 ) -> Dictionary:
     """The dictionary of a publication's tags; tags that `before` knows keep their numbers, others come behind.
 
@@ -92,6 +98,7 @@ def made_of(
             otherwise=otherwise.get(name),
             error=str(facts.get("error") or ""),
             good_at=str(facts.get("good_at") or ""),
+            live=name in live,
         )
         for name, facts in sorted(state.items(), key=lambda item: numbers[item[0]])
     )

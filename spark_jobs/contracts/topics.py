@@ -62,6 +62,14 @@ AUDIENCE_CHANGES_TOPIC = Topic(
     retention_ms=30 * DAY_MS,
 )
 
+LIVE_TAGS_TOPIC = Topic(
+    name="databank.tags.live",
+    grain="one change of one live tag of one person, on top of the state of the publication that it names",
+    key="workspace/tag/person; of the note that a publication begins, the workspace",
+    partitions=16,
+    retention_ms=7 * DAY_MS,
+)
+
 TRIGGERS_TOPIC = Topic(
     name="databank.triggers",
     grain="one cart or order that waits, told once",
@@ -76,5 +84,6 @@ TOPICS: tuple[Topic, ...] = (
     TAG_CHANGES_TOPIC,
     AUDIENCE_STATE_TOPIC,
     AUDIENCE_CHANGES_TOPIC,
+    LIVE_TAGS_TOPIC,
     TRIGGERS_TOPIC,
 )

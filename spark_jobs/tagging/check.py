@@ -17,6 +17,7 @@ from spark_jobs.tagging.checking import check_catalogue
 from spark_jobs.tagging.definitions import Catalogue, Tag
 from spark_jobs.tagging.dependencies import measures_of
 from spark_jobs.tagging.in_use import all_uses, refuse_removal, strangers, uses_of
+from spark_jobs.tagging.live import live_tags
 from spark_jobs.tagging.moment import Moment, moment_at
 from spark_jobs.tagging.plan import sources_of_tag
 from spark_jobs.tagging.reading import read_catalogue
@@ -70,10 +71,13 @@ def checked(settings: Settings, args: argparse.Namespace) -> dict[str, object]:
     catalogue = catalogue_of(args.catalogue, workspace.name)
     notes = check_catalogue(catalogue, moment_of_run(Asked(), workspace, catalogue))
     wanted = {tag.name for tag in catalogue.without_drafts.tags}
+    found = live_tags(catalogue)
     return {
         "workspace": workspace.name,
         "tags": [described(tag, catalogue) for tag in catalogue.tags],
         "not_recorded": sorted(catalogue.head.unrecorded),
+        "live": [tag.name for tag in found.catalogue.tags],
+        "not_live": dict(found.others),
         "notes": [*notes, *_going(catalogue), *strangers(wanted, uses_of(settings, workspace.name))],
     }
 

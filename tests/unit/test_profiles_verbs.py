@@ -82,6 +82,7 @@ def test_what_cannot_be_done_ends_with_1_and_says_what_to_do(
     for arguments, said in (
         (("load", "--workspace", "toys"), "workspace 'toys' is not in the settings"),
         (("refuse", "phone"), "a constant that means nobody"),
+        (("live", "--workspace", WORKSPACE), "live tags of grocery are not on"),
         (("key", "revoke", "nothing"), "no key 'nothing' is in force"),
         (("key", "create", "--name", "x", "--workspaces", "*", "--rate", "0"), "a rate above 0"),
     ):
@@ -96,7 +97,14 @@ def test_what_cannot_be_done_ends_with_1_and_says_what_to_do(
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["serve", "--help"], ["load", "--help"], ["key", "create", "--help"], ["refuse", "--help"]],
+    [
+        ["--help"],
+        ["serve", "--help"],
+        ["load", "--help"],
+        ["live", "--help"],
+        ["key", "create", "--help"],
+        ["refuse", "--help"],
+    ],
 )
 def test_help(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:

@@ -47,6 +47,7 @@ def test_a_check_says_what_each_tag_is_made_of(tmp_path: Path) -> None:
         "answers": ["y", "false"],
     }
     assert sharer["rule"] != user["rule"]
+    assert (found["live"], sorted(found["not_live"])) == ([], ["sharer", "user"])
     assert "sharer: shares: not recorded here, so what depends on it is unknown" in str(found["notes"])
 
 
