@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -87,12 +89,18 @@ class FileAdapter:
         if path.exists():
             return 0
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial, count = path.with_suffix(".partial"), 0
-        with partial.open("w", encoding="utf-8") as file:
-            for batch in messages:
-                file.writelines(f"{line}\n" for line in lines_of(batch).to_pylist())
-                count += batch.num_rows
-        partial.rename(path)
+        # Of two runs at once each has its own: neither puts in place what the other is still writing.
+        begun, count = path.with_suffix(f".{uuid.uuid4().hex}.partial"), 0
+        try:
+            with begun.open("w", encoding="utf-8") as file:
+                for batch in messages:
+                    file.writelines(f"{line}\n" for line in lines_of(batch).to_pylist())
+                    count += batch.num_rows
+                file.flush()
+                os.fsync(file.fileno())  # or a host that stops leaves an empty file under the final name
+            begun.rename(path)
+        finally:
+            begun.unlink(missing_ok=True)
         return count
 
     def receipts(self) -> Iterator[Receipts]:

@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 
+from services.activation.basis import HELD, SINCE, Basis
 from services.activation.campaigns import CHANNELS, Campaign
 from services.activation.members import make_members, refuse_incomplete
-from services.activation.tables import add, make
+from services.activation.refusing import make_refused
+from services.activation.tables import add, create, make
 from services.activation.templates import pieces_of
-from services.audiences.published import Published as Audiences
 from services.profiles.lake import Lake
-from services.profiles.published import Published, defaults
+from services.profiles.published import defaults
 from spark_jobs.contracts.derived import PERSON_TAGS
 from spark_jobs.contracts.identity import IDENTITY_MAP, PERSONS
 from spark_jobs.contracts.schema import Table
 from spark_jobs.contracts.triggers import TRIGGER_RUNS, TRIGGERS
 from spark_jobs.errors import TerminalError
-from spark_jobs.people.refusals import OF_PERSON, OF_TOKEN, Note
 from spark_jobs.triggers.control import threshold
 
 # What a trigger told of longer ago is no news any more.
 FRESH_HOURS = 24
-_SINCE = "coalesce(epoch_us(system_from), -2208988800000000)"
-_KNOWN = f"{_SINCE} <= $snapshot_us AND (system_to IS NULL OR epoch_us(system_to) > $snapshot_us)"
-_HELD = f"{_KNOWN} AND epoch_us(valid_from) <= $base_us AND epoch_us(valid_to) > $base_us"
 
 _OF_PERSON = """
 SELECT DISTINCT person_id, person_id AS unit, '' AS object_id, '' AS waits,
@@ -38,7 +34,7 @@ _OF_TAG = f"""{_OF_PERSON} FROM person_tags
 WHERE workspace_id = $workspace AND generation = $generation AND tag = $tag AND list_contains($values, value)
 """
 # A master id has one row for each time that it came to resolve to another.
-_OF_AUDIENCE = f"{_OF_PERSON} FROM members JOIN registry USING (person_no) WHERE {_SINCE} <= $snapshot_us"
+_OF_AUDIENCE = f"{_OF_PERSON} FROM members JOIN registry USING (person_no) WHERE {SINCE} <= $snapshot_us"
 _OF_TRIGGER = """
 SELECT t.person_id, t."trigger" || '/' || t.waits || '/' || t.object_id AS unit, t.object_id, t.waits,
     t.state = 'control' AS is_control
@@ -51,25 +47,9 @@ _ADDRESSES = f"""
 SELECT person_id, type, scope, token FROM (
     SELECT person_id, type, scope, token,
         row_number() OVER (PARTITION BY person_id ORDER BY list_position($types, type), scope, token) AS place
-    FROM map WHERE {_HELD} AND list_contains($types, type))
+    FROM map WHERE {HELD} AND list_contains($types, type))
 WHERE place = 1
 """
-_REFUSED = f"SELECT DISTINCT person_id FROM map WHERE {_HELD} AND token IN (SELECT subject FROM notes)"
-
-
-@dataclass(frozen=True, slots=True)
-class Basis:
-    """What a wave goes by. snapshot_us, base_us: of identity, and of who holds what; source: see `store`.
-
-    audiences: those in force, where the campaign goes by one; they stand on the tags `published`.
-    """
-
-    workspace: str
-    published: Published | None
-    snapshot_us: int
-    base_us: int
-    source: int
-    audiences: Audiences | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,15 +64,6 @@ class Entering:
     control: int
 
 
-def make_notes(lake: Lake, notes: Iterable[Note]) -> None:
-    """Table `notes` of refused tokens, and `refused_ids` of refused master ids."""
-    given = list(notes)
-    tokens = [subject for kind, subject in given if kind == OF_TOKEN]
-    ids = [str(uuid.UUID(bytes=subject)) for kind, subject in given if kind == OF_PERSON]
-    make(lake, "notes", pa.table({"subject": pa.array(tokens, pa.binary())}))
-    make(lake, "refused_ids", pa.table({"person_id": pa.array(ids, pa.string())}))
-
-
 def make_known(lake: Lake, units: Iterable[pa.RecordBatch]) -> None:
     """Table `known` of the units that are in the campaign already."""
     make(lake, "known", pa.table({"unit": pa.array([], pa.string())}))
@@ -105,19 +76,11 @@ def enter(lake: Lake, campaign: Campaign, basis: Basis, *, refusal_tag: str) -> 
 
     RetryableError where members of the audience are not there as a whole any more.
     """
-    _refuse_unfit(campaign, basis, refusal_tag)
+    _refuse_unfit(campaign, basis)
+    make_refused(lake, basis, refusal_tag=refusal_tag)
     _choose(lake, campaign, basis)
     values = _values(lake, campaign, basis)
-    _create(lake, ("addresses", _ADDRESSES), {"map": IDENTITY_MAP}, values)
-    refused = f"{_REFUSED} UNION SELECT person_id FROM refused_ids"
-    if refusal_tag:
-        values |= {"refusal_tag": refusal_tag}
-        refused += (
-            " UNION SELECT person_id FROM person_tags WHERE workspace_id = $workspace AND generation = $generation"
-            " AND tag = $refusal_tag AND value = 'true'"
-        )
-    of_tags = {"person_tags": PERSON_TAGS} if refusal_tag else {}
-    _create(lake, ("refused", refused), {"map": IDENTITY_MAP, **of_tags}, values)
+    create(lake, ("addresses", _ADDRESSES), {"map": IDENTITY_MAP}, values)
     words, joins, more = _words(lake, campaign, basis)
     enters = f"""
     SELECT c.unit, c.person_id, c.is_control, a.type, a.scope, lower(hex(a.token)) AS token,
@@ -125,7 +88,7 @@ def enter(lake: Lake, campaign: Campaign, basis: Basis, *, refusal_tag: str) -> 
     FROM chosen AS c JOIN addresses AS a USING (person_id) {joins}
     WHERE c.person_id NOT IN (SELECT person_id FROM refused) AND c.unit NOT IN (SELECT unit FROM known)
     """
-    _create(lake, ("entering", enters), {"person_tags": PERSON_TAGS} if joins else {}, {**values, **more})
+    create(lake, ("entering", enters), {"person_tags": PERSON_TAGS} if joins else {}, {**values, **more})
     return _counted(lake)
 
 
@@ -134,11 +97,11 @@ def _choose(lake: Lake, campaign: Campaign, basis: Basis) -> None:
     values = _values(lake, campaign, basis)
     if basis.audiences is not None:
         make_members(lake, basis.audiences, campaign.audience.name)
-        _create(lake, ("chosen", _OF_AUDIENCE), {"registry": PERSONS}, values)
+        create(lake, ("chosen", _OF_AUDIENCE), {"registry": PERSONS}, values)
         refuse_incomplete(lake, basis.audiences, campaign.audience.name)
         return
     sql = _OF_TRIGGER if campaign.audience.trigger else _OF_TAG
-    _create(lake, ("chosen", sql), _tables(campaign, basis), values)
+    create(lake, ("chosen", sql), _tables(campaign, basis), values)
 
 
 def entering(lake: Lake, *, rows: int = 100_000) -> Iterator[pa.RecordBatch]:
@@ -150,7 +113,7 @@ def entering(lake: Lake, *, rows: int = 100_000) -> Iterator[pa.RecordBatch]:
         ).to_arrow_reader(rows)
 
 
-def _refuse_unfit(campaign: Campaign, basis: Basis, refusal_tag: str) -> None:
+def _refuse_unfit(campaign: Campaign, basis: Basis) -> None:
     """Tags that are not published, or of a sensitive class: a message would tell of it."""
     wanted = [campaign.audience.tag, *(one.value for one in campaign.variables if one.kind == "tag")]
     state = basis.published.state if basis.published else {}
@@ -161,11 +124,6 @@ def _refuse_unfit(campaign: Campaign, basis: Basis, refusal_tag: str) -> None:
             raise TerminalError(
                 f"campaign {campaign.name}: tag {tag!r} is of a sensitive class ({classes}); a message would tell of it"
             )
-    if refusal_tag and refusal_tag not in state:
-        raise TerminalError(
-            f"{basis.workspace} publishes no tag {refusal_tag!r}, which [profiles] refusal_tag names: nobody's refusal "
-            "would be honoured"
-        )
 
 
 def _values(lake: Lake, campaign: Campaign, basis: Basis) -> dict[str, Any]:
@@ -244,20 +202,3 @@ def _counted(lake: Lake) -> Entering:
         (SELECT count(*) FROM entering), (SELECT count(*) FROM entering WHERE is_control)
     """
     return Entering(*lake.rows(sql, {}, {})[0])
-
-
-def _create(lake: Lake, made: tuple[str, str], tables: Mapping[str, Table], values: Mapping[str, Any]) -> None:
-    """A table of DuckDB, by its name, with the answer of a question; of the values, those that it asks for."""
-    name, sql = made
-    used = {key: value for key, value in values.items() if _is_named(key, sql)}
-    lake.rows(f"CREATE OR REPLACE TABLE {name} AS {sql}", tables, used)
-
-
-def _is_named(key: str, sql: str) -> bool:
-    place = sql.find(f"${key}")
-    while place >= 0:
-        following = sql[place + len(key) + 1 : place + len(key) + 2]
-        if not (following.isalnum() or following == "_"):
-            return True
-        place = sql.find(f"${key}", place + 1)
-    return False

@@ -167,13 +167,14 @@ class Store:
             connection.execute(update(_WAVES).where(its).values(state="sent", sent_at=_now()))
 
     def messages(self, campaign: str, number: int) -> Iterator[pa.RecordBatch]:
-        """The messages of a wave, by key: key, type, scope, payload, token (bytes); none of the control group."""
-        columns = (_ASSIGNMENTS.c.message_key, _ASSIGNMENTS.c.type, _ASSIGNMENTS.c.scope, _ASSIGNMENTS.c.payload)
+        """The messages of a wave, by key: key, type, scope, payload, person_id, token (bytes); of the told alone."""
+        names = ("message_key", "type", "scope", "payload", "person_id")
+        columns = tuple(_ASSIGNMENTS.c[name] for name in names)
         of_wave = (_ASSIGNMENTS.c.campaign == campaign) & (_ASSIGNMENTS.c.wave == number)
         mine = select(*columns, _ASSIGNMENTS.c.token).where(of_wave & ~_ASSIGNMENTS.c.is_control)
-        kinds = [(name, pa.string()) for name in ("key", "type", "scope", "payload")] + [("token", pa.binary())]
+        kinds = [(name, pa.string()) for name in ("key", *names[1:])] + [("token", pa.binary())]
         for rows in self._stream(mine.order_by(_ASSIGNMENTS.c.message_key)):
-            values = [[*row[:4], bytes.fromhex(row[4])] for row in rows]
+            values = [[*row[:-1], bytes.fromhex(row[-1])] for row in rows]
             yield _batch(values, pa.schema(kinds))
 
     def units(self, campaign: str) -> Iterator[pa.RecordBatch]:

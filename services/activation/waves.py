@@ -7,10 +7,11 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from services.activation import audience
+from services.activation import audience, refusing
 from services.activation.adapters import Adapter, Wave
-from services.activation.audience import Basis, Entering
-from services.activation.campaigns import Campaign
+from services.activation.audience import Entering
+from services.activation.basis import Basis
+from services.activation.campaigns import Audience, Campaign
 from services.activation.members import audiences_of
 from services.activation.store import Claim, Standing, Store
 from services.profiles.lake import Lake
@@ -50,10 +51,11 @@ def run(
     """
     standing = doors.store.newest(campaign.name)
     if standing is not None and standing.state == "begun":
-        return {"campaign": campaign.name, "wave": standing.number, "sent": _send(doors, campaign, standing.number)}
+        _look_again(doors.lake, campaign, workspace, refusals, now=now)
+        return {"campaign": campaign.name, "wave": standing.number, **_send(doors, campaign, standing.number)}
     basis, source = _basis(doors.lake, campaign, workspace, refusals, now=now), standing.source if standing else 0
     seen = replace(basis, source=source)
-    audience.make_notes(doors.lake, refusals.notes)
+    refusing.make_notes(doors.lake, refusals.notes)
     audience.make_known(doors.lake, doors.store.units(campaign.name))
     found = audience.enter(doors.lake, campaign, seen, refusal_tag=refusals.tag)
     facts: dict[str, object] = {"campaign": campaign.name, "wave": standing.number if standing else 0, **asdict(found)}
@@ -71,7 +73,15 @@ def run(
         definition=campaign.digest,
     )
     doors.store.claim(claim, audience.entering(doors.lake))
-    return {**facts, "wave": claim.number, "sent": _send(doors, campaign, claim.number)}
+    return {**facts, "wave": claim.number, **_send(doors, campaign, claim.number)}
+
+
+def _look_again(lake: Lake, campaign: Campaign, workspace: str, refusals: Refusals, *, now: datetime) -> None:
+    """Who refuses by now: a wave that was begun some time ago tells them nothing any more."""
+    # Whom it goes to stands in the store: neither audience nor words are asked for.
+    known = replace(campaign, audience=Audience(), variables=())
+    refusing.make_notes(lake, refusals.notes)
+    refusing.make_refused(lake, _basis(lake, known, workspace, refusals, now=now), refusal_tag=refusals.tag)
 
 
 def _guard(campaign: Campaign, found: Entering, standing: Standing | None, *, accept: int | None) -> None:
@@ -89,12 +99,14 @@ def _guard(campaign: Campaign, found: Entering, standing: Standing | None, *, ac
         )
 
 
-def _send(doors: Doors, campaign: Campaign, number: int) -> int:
+def _send(doors: Doors, campaign: Campaign, number: int) -> dict[str, int]:
+    """Hand a wave over; how many messages, and how many not, because their persons refuse since it began."""
     wave = Wave(campaign.name, number, campaign.channel, campaign.receiver)
-    messages = doors.store.messages(campaign.name, number)
+    left_out: list[int] = []
+    messages = refusing.not_refusing(doors.lake, doors.store.messages(campaign.name, number), left_out)
     sent = doors.adapter.send(wave, replaced(messages, "token", receiver=campaign.receiver, key_file=doors.key_file))
     doors.store.sent(campaign.name, number)
-    return sent
+    return {"sent": sent, "withheld": sum(left_out)}
 
 
 def _basis(lake: Lake, campaign: Campaign, workspace: str, refusals: Refusals, *, now: datetime) -> Basis:

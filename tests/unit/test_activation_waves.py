@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -156,6 +157,36 @@ def test_a_run_that_died_is_finished_with_the_words_that_it_had(lake: LakeWriter
     assert start(lake, campaign)["wave"] == 2
     with doors(lake, tmp_path, mock) as opened:
         assert {row["payload"] for batch in opened.store.messages("win_back", 1) for row in batch.to_pylist()} == {None}
+
+
+def test_who_refuses_while_a_wave_waits_is_told_nothing(lake: LakeWriter, tmp_path: Path) -> None:
+    campaign = campaign_of(tmp_path, WIN_BACK, control={"share": 0, "salt": "s"})
+
+    class Down(MockAdapter):
+        def send(self, wave: Wave, messages: Iterable[pa.RecordBatch]) -> int:
+            raise RetryableError("down")
+
+    with pytest.raises(RetryableError):
+        start(lake, campaign, adapter=Down())
+    # 3 has become one with 4, who refuses; 5 refuses by a token.
+    lake.next()
+    lake.person(3, resolves_to=4)
+    lake.publish({})
+    token = Tokeniser(load_root_keys(lake.key_file)).token("phone", "", phone(5))
+    notes = [("person_id", uuid.UUID(master_id(4)).bytes), ("token", token)]
+    facts = start(lake, campaign, refusals=Refusals("", notes))
+    assert (facts["wave"], facts["sent"], facts["withheld"]) == (1, 16, 3)
+    told = {one["message"]["text"] for one in lines(lake, campaign, 1)}
+    assert told == {f'店: b{person} "$5"' for person in PERSONS if person not in (3, 4, 5, 20)}
+
+
+def test_a_note_of_an_id_means_whom_it_resolves_to(lake: LakeWriter, tmp_path: Path) -> None:
+    campaign = campaign_of(tmp_path, WIN_BACK, control={"share": 0, "salt": "s"})
+    lake.next()
+    lake.person(3, resolves_to=4)
+    lake.publish({person: {"dormant": "true"} for person in (1, 4)})
+    facts = start(lake, campaign, refusals=Refusals("", [("person_id", uuid.UUID(master_id(3)).bytes)]))
+    assert (facts["audience"], facts["refused"], facts["entering"]) == (2, 1, 1)
 
 
 def test_of_two_runs_at_once_one_begins_the_wave(lake: LakeWriter, tmp_path: Path) -> None:
