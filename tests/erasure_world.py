@@ -9,20 +9,21 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from spark_jobs.contracts.audiences import AUDIENCE_PUBLICATIONS, AUDIENCES
+from spark_jobs.contracts.audiences import AUDIENCE_CHANGES, AUDIENCE_DELIVERIES, AUDIENCE_PUBLICATIONS, AUDIENCES
 from spark_jobs.contracts.core import EVENTS
-from spark_jobs.contracts.derived import PERSON_TAGS, TAG_CHANGES, TAG_PUBLICATIONS
+from spark_jobs.contracts.derived import PERSON_TAGS, TAG_CHANGES, TAG_DELIVERIES, TAG_PUBLICATIONS, TAG_REFUSED
 from spark_jobs.contracts.events import purchase_event_id
 from spark_jobs.contracts.tables import STREAMED
-from spark_jobs.erasure import erase_job
+from spark_jobs.erasure import erase_job, running
 from spark_jobs.ingest.job import Stream, take_in
 from spark_jobs.people.bitmaps import bitmap_of, packed
 from spark_jobs.people.resolve import with_person
@@ -47,10 +48,11 @@ OTHERS = ("login:bob@example.org", "device:bobs", "login:cy@example.org", "devic
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """The lake, the key, and what of Ann must not be found in it any more."""
+    """The lake, the key, and what of Ann must not be found in it any more; what went into topics: topic, key, value."""
 
     lake: Lake
     key_file: Path
+    topics: list[tuple[str, str, str | None]] = field(default_factory=list)
 
     def settings(self) -> Settings:
         return replace(settings(self.lake), root_key_file=self.key_file)
@@ -143,7 +145,13 @@ class World:
         args = {"person": None, "run": False, "certificate": None, "author": None, "reason": None}
         wanted = argparse.Namespace(**{**args, "grace_minutes": 0, **given})
         erase_job.preflight(self.settings(), wanted)
-        return erase_job.run(self.lake.spark, self.settings(), wanted)
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(running, "send_all", self._send_all)
+            return erase_job.run(self.lake.spark, self.settings(), wanted)
+
+    def _send_all(self, messages: DataFrame, *_: Any, **__: Any) -> int:
+        self.topics.extend((row["topic"], row["key"], row["value"]) for row in messages.collect())
+        return len(self.topics)
 
     def map(self) -> DataFrame:
         return published_map(self.lake, published_snapshot(self.lake))
@@ -183,7 +191,10 @@ def _tag(world: World) -> None:
     add(world.lake, PERSON_TAGS, [{**mine, **known, **one, "tag": "vip", "value": "true"} for one in people])
     change = {"state_version": 1, "tag": "vip", "new_value": "true", "cause": "first"}
     add(world.lake, TAG_CHANGES, [{**mine, **known, **one, **change} for one in people])
+    ann = next(one for one in people if one["person_id"] == world.masters()["ann"][0])
+    add(world.lake, TAG_REFUSED, [{**mine, **known, **ann, "tag": ""}])
     numbers = {"number": 1, "kind": "current", "published_at": NOON, "persons": 3, "rows": 3, "changes": 3}
+    numbers |= {"refused": 1}
     told = {"state": "{}", "limits": "{}", "populations": "{}"}
     add(world.lake, TAG_PUBLICATIONS, [{**mine, **known, **numbers, **told}])
     chosen = {"_persons": people, "vips": people, "ann_alone": people[:0]}
@@ -193,6 +204,11 @@ def _tag(world: World) -> None:
     of_audiences = {"number": 1, "tags_number": 1, "tags_generation": "g1", "published_at": NOON, "persons": 3}
     of_audiences |= {"refused": 0, "changes": 0, "refusals": "{}", "audiences": audiences}
     add(world.lake, AUDIENCE_PUBLICATIONS, [{**mine, **known, **of_audiences}])
+    entered = {"state_version": 1, "audience": "vips", "change": "enter", "cause": "first"}
+    changes = [{**mine, **known, **entered, **one, "survivor_id": one["person_id"]} for one in people]
+    add(world.lake, AUDIENCE_CHANGES, changes)
+    for table in (TAG_DELIVERIES, AUDIENCE_DELIVERIES):
+        add(world.lake, table, [{**mine, "number": 1, "messages": 3, "delivered_at": NOON}])
 
 
 def _audience(name: str, who: Sequence[dict[str, Any]], known: dict[str, Any]) -> dict[str, Any]:

@@ -60,6 +60,8 @@ RULES: Mapping[Table, Rule] = {
     journeys.GIVEN_VALUES: Rule("subject", moment="valid_from"),
     operations.QUARANTINE_ROWS: Rule("sealed"),
     derived.SESSIONS: _PERSON,
+    # Before the tags' rows: behind those stands the publication, which counts both.
+    derived.TAG_REFUSED: _PERSON,
     derived.PERSON_TAGS: _PERSON,
     derived.TAG_CHANGES: _PERSON,
     derived.TAG_TIMERS: _PERSON,

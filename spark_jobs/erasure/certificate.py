@@ -20,7 +20,7 @@ from spark_jobs.contracts.erasing import has_personal_data
 from spark_jobs.contracts.erasure import ERASURE_ENDS, ERASURE_REQUESTS, ERASURES
 from spark_jobs.contracts.schema import Table
 from spark_jobs.contracts.tables import TABLES
-from spark_jobs.contracts.topics import TAG_STATE_TOPIC, TOPICS
+from spark_jobs.contracts.topics import TOPICS
 from spark_jobs.errors import TerminalError
 from spark_jobs.storage import delta, folders
 from spark_jobs.storage.delta import Lake
@@ -122,13 +122,15 @@ def _outside(lake: Lake, ended: datetime) -> dict[str, object]:
         for one in TOPICS
         if not one.is_compacted
     }
+    compacted = "values were taken out; brokers drop the old ones when they compact next"
     return {
         "topics_hold_messages_until": topics,
-        f"topic_{TAG_STATE_TOPIC.name}": "values were taken out; brokers drop the old ones when they compact next",
+        **{f"topic_{one.name}": compacted for one in TOPICS if one.is_compacted},
         "exports": list(_exports(lake, ended)),
         "exports_that_expired": "their manifests are gone; `ops.runs` (job `exports`) tells when which was made",
         "serving_store": "without the person from the next publication of tags that `databank profiles load` takes in; "
         "refusals that were noted by an identifier stay until `databank profiles allow`",
+        "live_tags": "their store is without the person from the next publication that `databank profiles load` takes",
         "activation": "its store keeps who was sent what; its own retention applies",
         "backups": "those that were made before hold the person; delete them, or erase again after a restore",
         "quarantine": "bytes that spell an identifier in an unusual way were not found; they go by retention",

@@ -48,7 +48,8 @@ class Plan:
     def keep(self, rows: DataFrame, name: str) -> DataFrame:
         """Write rows into the folder, in place of those of an attempt before; read them from there."""
         path = f"{self.folder}/{name}"
-        rows.coalesce(1).write.mode("overwrite").parquet(path)
+        # One file, of tasks as many as before: what leads to the few rows is of the size of tables.
+        rows.repartition(1).write.mode("overwrite").parquet(path)
         return self.lake.spark.read.schema(rows.schema).parquet(path)
 
     def kept(self, name: str, ddl: str) -> DataFrame:

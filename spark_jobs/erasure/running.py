@@ -12,21 +12,20 @@ from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
 from spark_jobs.contracts.audiences import AUDIENCE_PUBLICATIONS, AUDIENCES
-from spark_jobs.contracts.derived import PERSON_TAGS, TAG_DELIVERIES, TAG_PUBLICATIONS
+from spark_jobs.contracts.derived import PERSON_TAGS, TAG_PUBLICATIONS
 from spark_jobs.contracts.erasing import OF_IDENTITY, RULES
 from spark_jobs.contracts.erasure import ERASURE_ENDS, ERASURE_REQUESTS, ERASURES
 from spark_jobs.contracts.identity import IDENTITY_SNAPSHOTS
 from spark_jobs.contracts.schema import Table
-from spark_jobs.contracts.topics import TAG_STATE_TOPIC
 from spark_jobs.erasure import publications
 from spark_jobs.erasure.clearing import Cleared, Way, cleared
 from spark_jobs.erasure.finding import concerned
 from spark_jobs.erasure.in_identity import clear_identity
 from spark_jobs.erasure.opening import Wanted, sealed_rows
 from spark_jobs.erasure.plan import Plan, unfinished
+from spark_jobs.erasure.publications import STATES, State
 from spark_jobs.erasure.resolving import resolve
-from spark_jobs.exports.messages import gone
-from spark_jobs.exports.publishing import PARTITIONS
+from spark_jobs.exports.publishing import PARTITIONS, message
 from spark_jobs.sending import Delivery, send_all
 from spark_jobs.settings import Settings
 from spark_jobs.storage import delta, runs
@@ -76,8 +75,9 @@ def _finish(plan: Plan, settings: Settings) -> None:
     for table in _facts(plan.lake):
         if table.name not in done:
             _note(plan, table.name, _clear(plan, table, settings))
-    if TAG_STATE_TOPIC.name not in done and (told := _tell(plan, settings)) is not None:
-        _note(plan, TAG_STATE_TOPIC.name, Cleared(None, told, 0))
+    for state in STATES:
+        if state.topic.name not in done and (told := _tell(plan, settings, state)) is not None:
+            _note(plan, state.topic.name, Cleared(None, told, 0))
     if IDENTITY_SNAPSHOTS.name not in done:
         for table, found in clear_identity(plan).items():
             _note(plan, table.name, found)
@@ -124,18 +124,16 @@ def _wanted(plan: Plan) -> Wanted:
     return Wanted(dict(found))
 
 
-def _tell(plan: Plan, settings: Settings) -> int | None:
-    """Take the persons' values out of the topic of tags' state; how many, None where nothing was ever delivered."""
+def _tell(plan: Plan, settings: Settings, state: State) -> int | None:
+    """Take the persons' values out of a topic; how many, None where nothing was ever delivered into it."""
     lake = plan.lake
-    if not delta.exists(lake, TAG_DELIVERIES) or delta.read(lake, TAG_DELIVERIES).isEmpty():
+    if not delta.exists(lake, state.deliveries) or delta.read(lake, state.deliveries).isEmpty():
         return None
-    values = plan.kept("told", publications.TOLD)
-    group = f"databank-erasure-{plan.run_id}"
-    send_all(
-        gone(values),
-        Delivery(settings.kafka_bootstrap_servers, settings.kafka_account, group, 1),
-        partitions=PARTITIONS,
-    )
+    values, group = state.told(plan), f"databank-erasure-{plan.run_id}"
+    servers, account = settings.kafka_bootstrap_servers, settings.kafka_account
+    delivery = Delivery(servers, account, group, 1, place=state.topic.name)
+    # A message without a value takes its key out.
+    send_all(message(state.topic, values, state.key, F.lit(None).cast("string")), delivery, partitions=PARTITIONS)
     return values.count()
 
 

@@ -66,7 +66,7 @@ def minted(seeded: DataFrame, claimed: DataFrame, registry: DataFrame, *, after:
     known = registry.groupBy(F.col("seed_identifier_no").alias("identifier_no")).agg(F.max("generation").alias("last"))
     # claimed may hold a label twice, hence the anti join; known is unique on its key.
     new = seeded.join(claimed.select("label"), on="label", how="left_anti").join(known, on="identifier_no", how="left")
-    generation = F.coalesce("last", F.lit(past)) + 1
+    generation = F.greatest(F.coalesce("last", F.lit(0)), F.lit(past)) + 1
     # A seed identifier and generation, never the identifier alone: a person can be split off its member number.
     name = F.concat_ws("/", F.lit("seed"), "type", "scope", F.lower(F.hex("token")), "generation")
     named = new.withColumn("generation", generation).withColumn("person_id", uuid5_column(MASTER_ID_NAMESPACE, name))

@@ -14,9 +14,9 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from spark_jobs.contracts.audiences import AUDIENCE_PUBLICATIONS, AUDIENCES
+from spark_jobs.contracts.audiences import AUDIENCE_CHANGES, AUDIENCE_PUBLICATIONS, AUDIENCES
 from spark_jobs.contracts.core import EVENTS, ORDER_LINES, ORDERS
-from spark_jobs.contracts.derived import PERSON_TAGS, SESSIONS, TAG_CHANGES, TAG_PUBLICATIONS
+from spark_jobs.contracts.derived import PERSON_TAGS, SESSIONS, TAG_CHANGES, TAG_PUBLICATIONS, TAG_REFUSED
 from spark_jobs.contracts.erasing import RULES
 from spark_jobs.contracts.erasure import TOMBSTONES
 from spark_jobs.contracts.identity import IDENTIFIERS, PERSON_EVENTS, PERSONS
@@ -35,7 +35,7 @@ from spark_jobs.storage.vacuum import vacuum
 from tests.erasure_world import HERS, NOON, OTHERS, SECRET, World, make
 from tests.spark.identity_rows import resolve, seen_by_readers
 
-BY_PERSON = (SESSIONS, PERSON_TAGS, TAG_CHANGES)
+BY_PERSON = (SESSIONS, PERSON_TAGS, TAG_CHANGES, AUDIENCE_CHANGES)
 BY_SUBJECT = (EVENTS, ORDERS, ORDER_LINES)
 FORM = "bob-form"
 
@@ -222,7 +222,9 @@ def test_a_shared_device_stays_with_the_other(story: Story) -> None:
 
 
 def test_publications_say_how_many_are_left(story: Story) -> None:
-    assert rows(story, TAG_PUBLICATIONS).collect()[0]["rows"] == count(story.world.lake, PERSON_TAGS) == 2
+    tags = rows(story, TAG_PUBLICATIONS).collect()[0]
+    assert (tags["rows"], count(story.world.lake, PERSON_TAGS)) == (2, 2)
+    assert (tags["refused"], count(story.world.lake, TAG_REFUSED)) == (0, 0)
     told = rows(story, AUDIENCE_PUBLICATIONS).collect()[0]
     assert (told["persons"], json.loads(told["audiences"])) == (
         2,
@@ -232,6 +234,11 @@ def test_publications_say_how_many_are_left(story: Story) -> None:
     assert set(bitmaps) == {"_persons", "vips"}, "a chunk without members is no row"
     assert story.ann[1] not in unpacked(bytes(bitmaps["vips"]["members"]))
     assert bitmaps["vips"]["persons"] == len(unpacked(bytes(bitmaps["vips"]["members"]))) == 2
+
+
+def test_topics_that_keep_a_state_are_told_that_her_values_are_gone(story: Story) -> None:
+    told = (("databank.tags.state", "vip"), ("databank.audiences.state", "vips"))
+    assert set(story.world.topics) == {(topic, f"grocery/{name}/{story.ann[0]}", None) for topic, name in told}
 
 
 def test_history_of_merges_names_nobody_who_is_gone(story: Story) -> None:
@@ -259,7 +266,8 @@ def test_bytes_that_name_her_are_dropped_and_places_stay(story: Story) -> None:
 
 
 def test_raw_messages_of_others_lost_her_token(story: Story) -> None:
-    bodies = [row["body"] for row in rows(story, RAW_EVENTS).select("body").collect()]
+    every = [row["body"] for row in rows(story, RAW_EVENTS).select("body").collect()]
+    bodies = [body for body in every if "ann-again" not in body]  # of who came back
     assert not any(story.world.token(name).hex() in body for body in bodies for name in HERS)
     assert any(FORM in body and '"token": "erased"' in body for body in bodies)
     assert not any(SECRET in body for body in bodies)
