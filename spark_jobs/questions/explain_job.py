@@ -87,7 +87,7 @@ def run(spark: SparkSession, settings: Settings, args: argparse.Namespace) -> di
     facts = facts_of(tables, question.plan, question.moment, workspace=workspace.name).persist()
     try:
         answer = _agreed(lake, question, person, facts)
-        told: dict[str, object] = {"withheld": version.classes.split(",")}
+        told: dict[str, object] = {"withheld": list(publication.state.classes_of(args.tag))}
         if not version.classes:
             told = {**_since(lake, question, person, answer), "measures": _measures(question, facts)}
             told |= _evidence(asked, question, person, held, tables=tables)
@@ -185,7 +185,7 @@ def _measures(question: Question, facts: DataFrame) -> list[dict[str, object]]:
 def _since(lake: Lake, question: Question, person: Person, answer: Answer) -> dict[str, object]:
     """The level, and since when: the last change, or the first state that has the tag."""
     workspace, tag = question.publication.state.workspace, question.tag.name
-    changes = asking.changes_of(lake, workspace, tag, person_no=person.person_no)
+    changes = asking.changes_of(lake, question.publication, tag, person_no=person.person_no)
     changes = changes.where(F.col("person_id") == person.person_id)
     last = changes.orderBy(F.desc("state_version")).limit(1).select("cause", F.unix_micros("base_at").alias("at"))
     rows = last.collect()

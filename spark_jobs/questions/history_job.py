@@ -53,7 +53,7 @@ def run(spark: SparkSession, settings: Settings, args: argparse.Namespace) -> di
     person = persons.person_of(asked, args.person)
     if told := persons.refused(asked, person, publication, tag=args.tag, refusals=refusals_of(settings)):
         return told
-    changes = asking.changes_of(lake, workspace.name, args.tag, person_no=person.person_no)
+    changes = asking.changes_of(lake, publication, args.tag, person_no=person.person_no)
     # Rows of a time when the tag was sensitive stay hidden.
     mine = changes.where((F.col("person_id") == person.person_id) & (F.coalesce("classes", F.lit("")) == ""))
     timed = mine.withColumns({"base_us": F.unix_micros("base_at"), "published_us": F.unix_micros("published_at")})

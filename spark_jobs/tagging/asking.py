@@ -161,9 +161,14 @@ def is_left_out(lake: Lake, publication: Publication, tag: str, *, person_no: in
     return not rows.where((F.col("person_no") == person_no) & (F.col("tag") != tag)).isEmpty()
 
 
-def changes_of(lake: Lake, workspace: str, tag: str, *, person_no: int) -> DataFrame:
-    """Rows of `tags.changes` of one tag of one person that were published, with `published_at`."""
-    return _changes(lake, workspace, (F.col("person_no") == person_no) & (F.col("tag") == tag))
+def changes_of(lake: Lake, publication: Publication, tag: str, *, person_no: int) -> DataFrame:
+    """Rows of `tags.changes` of one tag of one person up to a publication, with `published_at`.
+
+    What was published meanwhile is left out: value, cause and refusal are told as of one state.
+    """
+    is_known = F.col("state_version") <= publication.number
+    is_asked = (F.col("person_no") == person_no) & (F.col("tag") == tag)
+    return _changes(lake, publication.state.workspace, is_asked & is_known)
 
 
 def changes_between(lake: Lake, workspace: str, after: int, until: int) -> DataFrame:

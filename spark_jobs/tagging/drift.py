@@ -11,7 +11,7 @@ from dataclasses import astuple, dataclass
 from decimal import Decimal
 from fractions import Fraction
 
-from spark_jobs.tagging.definitions import Catalogue, Sensitivity, Tag, digest
+from spark_jobs.tagging.definitions import Catalogue, Tag, digest
 
 # Shares are shown, and so accepted, to a hundredth of a percent.
 PLACES = 4
@@ -59,11 +59,14 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One tag that keeps a publication from being made, and the id under which a person may accept it."""
+    """One tag that keeps a publication from being made, and the id under which a person may accept it.
+
+    classes: the sensitive ones that it has, by its definition or in the state in force.
+    """
 
     tag: str
     rule: str
-    classes: tuple[Sensitivity, ...]
+    classes: tuple[str, ...]
     left: tuple[Left, ...]
     finding: str
 

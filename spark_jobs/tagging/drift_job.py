@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Collection
 from datetime import UTC
 from fractions import Fraction
 from pathlib import Path
@@ -58,11 +59,13 @@ def run(spark: SparkSession, settings: Settings, args: argparse.Namespace) -> di
     refused = guarding.noted(lake, workspace.name, number, REFUSED).orderBy("noted_at", "tag").collect()
     accepted = guarding.noted(lake, workspace.name, number, ACCEPTED).collect()
     by_finding = {row["finding"]: row for row in accepted}
+    plain = {tag.name for tag in catalogue.tags if not tag.classes}
+    plain -= {name for name in plain if publication and publication.state.classes_of(name)}
     return {
         "workspace": workspace.name,
         "publication": publication.number if publication else None,
         "bands": _bands(catalogue, publication),
-        "refused": [_told(row, by_finding.get(row["finding"])) for row in refused],
+        "refused": [_shown(row, by_finding.get(row["finding"]), plain=plain) for row in refused],
     }
 
 
@@ -74,9 +77,7 @@ def _bands(catalogue: Catalogue, publication: Publication | None) -> list[dict[s
         if not tag.expect and tag.most_change is None:
             continue
         known = shares if shares is not None and tag.name in shares.of_tags else None
-        classes: set[str] = set(tag.classes)
-        if publication and tag.name in publication.state.tags:
-            classes |= set(filter(None, publication.state.tags[tag.name].classes.split(",")))
+        classes = {*tag.classes, *(publication.state.classes_of(tag.name) if publication else ())}
         most = None if tag.most_change is None else f"{tag.most_change:f}"
         told: dict[str, object] = {"tag": tag.name, "most_change": most}
         if classes:
@@ -97,6 +98,12 @@ def _values(tag: Tag, shares: Shares | None) -> list[dict[str, object]]:
     return told
 
 
+def _shown(row: Row, accepted: Row | None, *, plain: Collection[str]) -> dict[str, object]:
+    """What was refused, with its shares where the tag is sensitive neither now nor was when they were noted."""
+    levels = json.loads(row["levels"]) if row["levels"] is not None and row["tag"] in plain else None
+    return {**_told(row, accepted), "levels": levels}
+
+
 def _told(row: Row, accepted: Row | None) -> dict[str, object]:
     return {
         "tag": row["tag"],
@@ -104,7 +111,6 @@ def _told(row: Row, accepted: Row | None) -> dict[str, object]:
         "rule": row["rule"],
         "number": row["number"],
         "base_at": row["base_at"].astimezone(UTC).isoformat(),
-        "levels": None if row["levels"] is None else json.loads(row["levels"]),
         "accepted_by": accepted["author"] if accepted else None,
         "accepted_for": accepted["reason"] if accepted else None,
     }
@@ -124,7 +130,9 @@ def _accepted(lake: Lake, workspace: str, number: int, args: argparse.Namespace)
             f"tag '{args.accept}'{which} of publication {number} of {workspace} "
             + (problem if found else "was not refused; `tags drift` shows what was, `tags run` tries again")
         )
-    guarding.accept(lake, found[0].asDict(), author=args.author.strip(), reason=args.reason.strip())
+    # Times come from Spark on this machine's clocks: where those are set back, one of them names two instants.
+    refused = {**found[0].asDict(), "base_at": found[0]["base_at"].astimezone(UTC)}
+    guarding.accept(lake, refused, author=args.author.strip(), reason=args.reason.strip())
     standing = guarding.noted(lake, workspace, number, ACCEPTED).where(F.col("finding") == found[0]["finding"])
     return {
         "workspace": workspace,

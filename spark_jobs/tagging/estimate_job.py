@@ -81,12 +81,7 @@ def run(spark: SparkSession, settings: Settings, args: argparse.Namespace) -> di
 
 def _plain(work: Work) -> list[str]:
     """Tags of which persons may be told: sensitive neither now nor in the state in force."""
-    before = work.before.state.tags if work.before else {}
-    return [
-        tag.name
-        for tag in work.catalogue.tags
-        if not tag.classes and not (tag.name in before and before[tag.name].classes)
-    ]
+    return [tag.name for tag in work.catalogue.tags if not work.classes_of(tag.name, tag.classes)]
 
 
 def _moves(work: Work, found: Computed) -> Moves:
@@ -129,9 +124,8 @@ def _told(
     is_same = before is not None and before.rule == tag.rule_hash
     change = "new" if before is None else "none" if is_same else "rule"
     head: dict[str, Any] = {"tag": tag.name, "state": tag.state, "rule": tag.rule_hash, "change": change}
-    if tag.name not in _plain(work):
-        is_outside = tag.name in {one.tag for one in found.findings}
-        return {**head, "classes": list(tag.classes), "leaves_bands": is_outside}
+    if classes := work.classes_of(tag.name, tag.classes):
+        return {**head, "classes": list(classes), "leaves_bands": tag.name in {one.tag for one in found.findings}}
     shares, otherwise = Shares(found.populations, found.persons, MOST_VALUES_SHOWN), tag.rule.otherwise
     values: list[dict[str, Any]] = []
     for value, count in found.populations[tag.name].items():

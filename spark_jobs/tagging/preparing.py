@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
@@ -90,6 +90,10 @@ class Work:
     def number(self) -> int:
         """The number that the run aims at."""
         return self.before.number + 1 if self.before else 1
+
+    def classes_of(self, tag: str, declared: Iterable[str]) -> tuple[str, ...]:
+        """The classes that a tag is protected as: those of its definition, and those that it has in force."""
+        return tuple(sorted({*declared, *(self.before.state.classes_of(tag) if self.before else ())}))
 
     @property
     def labels(self) -> Labels:
@@ -212,7 +216,8 @@ def _findings(work: Work, populations: dict[str, dict[str, int]], persons: int) 
         return ()
     now, before = Shares(populations, persons, MOST_VALUES_SHOWN), work.before
     known = Shares(before.populations, before.persons, MOST_VALUES_SHOWN) if before else None
-    return findings_of(work.catalogue, now, known, work.attempt)
+    found = findings_of(work.catalogue, now, known, work.attempt)
+    return tuple(replace(one, classes=work.classes_of(one.tag, one.classes)) for one in found)
 
 
 def _read_from(work: Work, name: str, version: int) -> DataFrame:

@@ -53,6 +53,11 @@ class State:
                 del version["state"]
         return facts
 
+    def classes_of(self, tag: str) -> tuple[str, ...]:
+        """The sensitive classes of a tag; none of one that the state has not."""
+        known = self.tags.get(tag)
+        return tuple(known.classes.split(",")) if known is not None and known.classes else ()
+
 
 def state_from(facts: Mapping[str, Any]) -> State:
     """The state that a publication carries."""

@@ -20,7 +20,7 @@ from spark_jobs.errors import TerminalError
 from spark_jobs.questions import explain_job, history_job, persons
 from spark_jobs.storage import delta
 from spark_jobs.storage.delta import Lake
-from spark_jobs.tagging import check, diff_job, estimate_job, job
+from spark_jobs.tagging import asking, check, diff_job, estimate_job, job
 from tests.spark.test_tag_job import DORMANT, SINCE, arguments
 from tests.tag_histories import HEAD, Click, Life, Order, definition, local, write_catalogue
 from tests.tag_identity import named, write_identity
@@ -85,6 +85,12 @@ def story(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Stor
     return Story(lake, tags)
 
 
+@pytest.fixture
+def no_paths(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Searching paths is most of what an explanation costs."""
+    monkeypatch.setattr(persons, "MOST_PATHS", 0)
+
+
 def test_a_tag_is_explained_by_its_facts_and_by_who_brought_them(story: Story) -> None:
     found = story.ask(explain_job, person=named("member_no", 0), tag="bought")
     wanted = {"agrees": True, "person_id": "p0", "level": "true", "since": FIRST, "cause": "first", "publication": 2}
@@ -122,12 +128,14 @@ def test_a_tag_is_explained_by_its_facts_and_by_who_brought_them(story: Story) -
         pytest.param(0, "loyal", ("true", SECOND, "first"), id="a tag that looks at a tag"),
     ],
 )
+@pytest.mark.usefixtures("no_paths")
 def test_level_and_since_when(story: Story, person: int, tag: str, wanted: tuple[str, str, str]) -> None:
     found = story.ask(explain_job, person=named("device", person), tag=tag)
     assert (found["level"], found["since"], found["cause"]) == wanted
     assert found["agrees"] is True
 
 
+@pytest.mark.usefixtures("no_paths")
 def test_measures_are_told_with_filters_windows_and_tags_that_are_looked_at(story: Story) -> None:
     visits = story.ask(explain_job, person=named("device", 0), tag="visits")
     assert visits["measures"] == [{"measure": "days of events, terminal in pc, 7 days", "value": "1"}]
@@ -170,7 +178,8 @@ def test_an_estimate_says_what_publishing_would_do_and_publishes_nothing(story: 
     twice = [{"value": "true", "when": {"orders": {"at_least": 2}}}]
     bought = definition("bought", levels=twice, expect={"true": [0.5, 1]})
     new = definition("new", levels=[{"value": "true", "when": {"orders": {"at_least": 1}}}])
-    write_catalogue(tmp_path, bought, new, definition("cared", **CARED), definition("half", **HALF), head=HEAD)
+    cared = definition("cared", expect={"true": [0, 0.1]})  # of a class in force, though not by this definition
+    write_catalogue(tmp_path, bought, new, cared, definition("half", **HALF), head=HEAD)
     before = delta.current_version(story.lake, PERSON_TAGS)
     base = {"base": "2018-01-04T00:00", "day": None, "as_of": None, "catalogue": tmp_path}
     found = story.ask(estimate_job, tags=["bought", "cared", "new"], **base)
@@ -187,9 +196,13 @@ def test_an_estimate_says_what_publishing_would_do_and_publishes_nothing(story: 
         {"value": "true", "persons": 4, "share": "1.0000"},
         {"value": "false", "persons": 0, "share": "0.0000"},
     ]
-    assert set(tags["cared"]) == {"tag", "state", "rule", "change", "classes", "leaves_bands"}
+    cared_keys = {"tag", "state", "rule", "change", "classes", "leaves_bands"}
+    assert (set(tags["cared"]), tags["cared"]["classes"]) == (cared_keys, ["health"])
     assert (found["persons"], found["against"], found["rows"]) == (4, 2, {"members": 4, "purchases": 5})
-    assert found["refused"] == ["tag 'bought': 'true' has a share of 0.2500, wanted 0.5 to 1"]
+    assert found["refused"] == [
+        "tag 'bought': 'true' has a share of 0.2500, wanted 0.5 to 1",
+        "tag 'cared' (health) left its bands",
+    ]
     assert {"facts", "answers", "difference"} <= set(found["seconds"])
     assert delta.read(story.lake, TAG_PUBLICATIONS).count() == 2
     assert delta.current_version(story.lake, PERSON_TAGS) == before
@@ -246,6 +259,13 @@ def test_a_history_tells_every_value_with_its_cause(story: Story) -> None:
     assert (never["changes"], never["changes_left_out"]) == ([], 0)
     with pytest.raises(TerminalError, match="is of class health"):
         story.ask(history_job, person=named("member_no", 3), tag="cared")
+
+
+def test_what_was_published_meanwhile_is_left_out_of_an_answer(story: Story) -> None:
+    workspace = settings_of(story.lake).workspace("grocery")
+    states = [asking.named(story.lake, text, workspace) for text in ("previous", "latest")]
+    told = [asking.changes_of(story.lake, state, "half", person_no=0).collect() for state in states]
+    assert [sorted(row["state_version"] for row in rows) for rows in told] == [[1], [1, 2]]
 
 
 def test_a_tag_in_use_cannot_be_removed(story: Story, tmp_path: Path) -> None:
