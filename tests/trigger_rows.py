@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from tests.tag_tables import ORIGIN, Row, subject
+from spark_jobs.contracts.derived import PERSON_TAGS, TAG_PUBLICATIONS, TAG_VERSIONS
+from spark_jobs.storage.delta import Lake
+from tests.tag_tables import ORIGIN, SNAPSHOT, Row, add, subject
 
 CART: dict[str, Any] = {
     "trigger": "cart_24h",
@@ -59,3 +61,29 @@ def order_step(person: int, order: str, at: datetime, *, change: str = "created"
     what = {"order_id": order, "store_id": "1", "change": change, "value": Decimal(0)}
     when = {"changed_at": at, "changed_date": at.date(), "received_at": at}
     return {"workspace_id": "grocery", **what, **subject("member_no", person), **when, **ORIGIN}
+
+
+def says_refuse(lake: Lake, *persons: str) -> None:
+    """A publication of tags whose only one, `refuses`, is true of these persons."""
+    held = {"base_at": datetime(2018, 1, 3, tzinfo=UTC), "snapshot_id": SNAPSHOT, "workspace_id": "grocery"}
+    mine = {**held, "tag": "refuses", "version": "v1"}
+    told = [{**mine, "person_id": one, "person_no": 0, "value": "true", "generation": "g1"} for one in persons]
+    add(lake, PERSON_TAGS, [*told, {**told[0], "person_id": "p7", "value": "unknown"}])
+    definition = json.dumps({"Tag": {"rule": {"Rule": {"otherwise": "false"}}}})
+    add(lake, TAG_VERSIONS, [{**mine, "rule_hash": "r", "watermark": "{}", "definition": definition}])
+    counts = {"persons": 30, "rows": len(told) + 1, "changes": 0, "limits": "{}", "populations": "{}"}
+    state = json.dumps({"tags": {"refuses": {"version": "v1"}}})
+    number = {"number": 1, "kind": "current", "generation": "g1", "published_at": held["base_at"]}
+    add(lake, TAG_PUBLICATIONS, [{**held, **counts, **number, "state": state}])
+
+
+def merged_into(person: str, survivor: str) -> Row:
+    """A row of `core.persons`: an id that resolves to another."""
+    minted = {
+        "person_no": 0,
+        "seed_identifier_no": 1,
+        "generation": 1,
+        "first_seen_at": datetime(2018, 1, 1, tzinfo=UTC),
+    }
+    since = {"snapshot_id": SNAPSHOT, "system_from": datetime(2018, 1, 2, tzinfo=UTC)}
+    return {"person_id": person, **minted, "survivor_id": survivor, **since}

@@ -5,24 +5,25 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import reduce
 from pathlib import Path
 from typing import Any
 
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
 from spark_jobs.contracts.core import EVENTS, ORDERS
-from spark_jobs.contracts.derived import PERSON_TAGS, TAG_PUBLICATIONS
+from spark_jobs.contracts.derived import PERSON_TAGS, TAG_PUBLICATIONS, TAG_VERSIONS
 from spark_jobs.contracts.identity import PERSONS
 from spark_jobs.contracts.journeys import ORDER_CHANGES
 from spark_jobs.contracts.schema import Table
 from spark_jobs.contracts.triggers import TRIGGER_RUNS, TRIGGERS
-from spark_jobs.errors import TerminalError
+from spark_jobs.errors import RetryableError, TerminalError
 from spark_jobs.people.refusals import noted
+from spark_jobs.people.refusing import by_tag
 from spark_jobs.people.resolve import with_person
 from spark_jobs.people.system_time import newest_at
 from spark_jobs.settings import Settings, Workspace
@@ -219,25 +220,44 @@ def _refusing(work: Work, settings: Settings, people: DataFrame) -> Iterator[Dat
     """person_id of those who refuse profiling, by the tag and by the notes that the settings name."""
     if settings.profiles is None:
         return
+    registry: DataFrame | None = None
+    if delta.exists(work.lake, PERSONS):
+        registry = newest_at(delta.read(work.lake, PERSONS), ("person_id",), work.snapshot.at_us)
     if tag := settings.profiles.refusal_tag:
-        yield _refusing_by_tag(work, tag)
+        yield refusals.living(_refusing_by_tag(work, tag, people), registry)
     if notes := noted(settings.profiles.url):
-        registry: DataFrame | None = None
-        if delta.exists(work.lake, PERSONS):
-            registry = newest_at(delta.read(work.lake, PERSONS), ("person_id",), work.snapshot.at_us)
         yield refusals.of_notes(notes, people, registry, at_us=work.run.at_us)
 
 
-def _refusing_by_tag(work: Work, tag: str) -> DataFrame:
-    newest: Sequence[Any] = ()
-    if delta.exists(work.lake, TAG_PUBLICATIONS):
-        is_state = (F.col("workspace_id") == work.run.workspace) & (F.col("kind") == "current")
-        published = delta.read(work.lake, TAG_PUBLICATIONS).where(is_state)
-        newest = published.orderBy(F.desc("number")).limit(1).collect()
-    if not newest or tag not in json.loads(newest[0]["state"])["tags"]:
+def _refusing_by_tag(work: Work, tag: str, people: DataFrame) -> DataFrame:
+    newest, workspace = _tags_in_force(work), work.run.workspace
+    tags: dict[str, Any] = {} if newest is None else json.loads(newest["state"])["tags"]
+    if newest is None or tag not in tags:
         raise TerminalError(
-            f"{work.run.workspace} publishes no tag {tag!r}, which [profiles] refusal_tag names: nobody's refusal "
+            f"{workspace} publishes no tag {tag!r}, which [profiles] refusal_tag names: nobody's refusal "
             "would be honoured; compute the tag first, or correct the setting"
         )
-    is_its = (F.col("workspace_id") == work.run.workspace) & (F.col("generation") == newest[0]["generation"])
-    return refusals.of_tag(delta.read(work.lake, PERSON_TAGS).where(is_its), tag)
+    version = delta.current_version(work.lake, PERSON_TAGS)
+    # A generation goes once another is in force: where none is yet, this version has all rows.
+    again = _tags_in_force(work)
+    if again is None or again["generation"] != newest["generation"]:
+        raise RetryableError(f"newer tags of {workspace} were published meanwhile; start this run again")
+    of_workspace = F.col("workspace_id") == workspace
+    rows = delta.read(work.lake, PERSON_TAGS, version=version).where(of_workspace)
+    is_told = of_workspace & (F.col("tag") == tag) & (F.col("version") == tags[tag]["version"])
+    told = delta.read(work.lake, TAG_VERSIONS).where(is_told).select("definition").limit(1).collect()
+    if not told:
+        raise TerminalError(f"{TAG_VERSIONS.name} does not tell of {tag!r} as it is in force; run the tags again")
+    otherwise = json.loads(told[0]["definition"])["Tag"]["rule"]["Rule"]["otherwise"]
+    mine = rows.where(F.col("generation") == newest["generation"])
+    return by_tag(people.select("person_id").dropDuplicates(), mine, tag, otherwise)
+
+
+def _tags_in_force(work: Work) -> Row | None:
+    """generation, state of the workspace's newest publication of tags; None before the first."""
+    if not delta.exists(work.lake, TAG_PUBLICATIONS):
+        return None
+    is_state = (F.col("workspace_id") == work.run.workspace) & (F.col("kind") == "current")
+    published = delta.read(work.lake, TAG_PUBLICATIONS).where(is_state)
+    found = published.orderBy(F.desc("number")).limit(1).select("generation", "state").collect()
+    return found[0] if found else None

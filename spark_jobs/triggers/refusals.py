@@ -10,7 +10,6 @@ from pyspark.sql import functions as F
 from spark_jobs.people.refusals import Note
 from spark_jobs.people.refusing import by_notes
 from spark_jobs.people.system_time import moment
-from spark_jobs.settings import REFUSING
 
 
 def of_notes(notes: Sequence[Note], identity_map: DataFrame, registry: DataFrame | None, *, at_us: int) -> DataFrame:
@@ -23,7 +22,13 @@ def of_notes(notes: Sequence[Note], identity_map: DataFrame, registry: DataFrame
     return by_notes(notes, held, registry).select("person_id")
 
 
-def of_tag(person_tags: DataFrame, tag: str) -> DataFrame:
-    """person_id of whom the tag says so. In: rows of `tags.person_tags` of one generation."""
-    is_its = (F.col("tag") == tag) & (F.col("value") == REFUSING)
-    return person_tags.where(is_its).select("person_id").dropDuplicates()
+def living(refusing: DataFrame, registry: DataFrame | None) -> DataFrame:
+    """person_id that these ids resolve to by now: tags were computed with the identity of their day.
+
+    In: person_id; the registry, one row an id, None where no registry is: then ids stand for themselves.
+    """
+    if registry is None:
+        return refusing
+    # An id has one row in the registry: the join adds none.
+    joined = refusing.join(registry.select("person_id", "survivor_id"), on="person_id", how="left")
+    return joined.select(F.coalesce("survivor_id", "person_id").alias("person_id"))

@@ -14,7 +14,7 @@ import sqlalchemy
 from pyspark.sql import Row
 
 from spark_jobs.contracts.core import EVENTS, ORDERS
-from spark_jobs.contracts.identity import IDENTITY_MAP, IDENTITY_SNAPSHOTS
+from spark_jobs.contracts.identity import IDENTITY_MAP, IDENTITY_SNAPSHOTS, PERSONS
 from spark_jobs.contracts.journeys import ORDER_CHANGES
 from spark_jobs.contracts.triggers import TRIGGER_RUNS, TRIGGERS
 from spark_jobs.errors import RetryableError, TerminalError
@@ -29,11 +29,12 @@ from spark_jobs.triggers.moments import micros_of
 from spark_jobs.triggers.reading import triggers_of
 from tests.tag_histories import Order, local
 from tests.tag_tables import EVER, SNAPSHOT, add, map_rows, order_row, settings_of, snapshot, token
-from tests.trigger_rows import CART, ORDER, cart_event, order_step, write_triggers
+from tests.trigger_rows import CART, ORDER, cart_event, merged_into, order_step, says_refuse, write_triggers
 
 AT = local("2018-01-10T12:00")
 TICK = timedelta(microseconds=1)
 MINUTE = timedelta(minutes=1)
+OLDER = AT - 25 * HOUR
 NOBODY = {"control": {"share": 0, "salt": "s"}}
 NIGHT = local("2018-01-10T23:00")
 STRANGER = 20
@@ -69,31 +70,30 @@ def people(lake: Lake, *persons: int) -> None:
     add(lake, IDENTITY_SNAPSHOTS, [snapshot(SNAPSHOT, local("2018-01-02T00:00"))])
 
 
-def test_carts_and_orders_at_their_edges(lake: Lake, tmp_path: Path) -> None:
-    folder = write_triggers(tmp_path / "t", {**CART, **NOBODY}, {**ORDER, **NOBODY})
+def edges(lake: Lake) -> None:
+    """Carts and orders that stand at an edge at AT, named for it."""
     people(lake, *range(STRANGER))
-    day, older = AT - 24 * HOUR, AT - 25 * HOUR
-    carts = {
-        "ripe": cart_event(0, "ripe", day),
-        "green": cart_event(1, "green", day + TICK),
-        "bought in time": cart_event(2, "bought in time", older),
-        "bought at the end": cart_event(3, "bought at the end", older),
-        "bought before": cart_event(4, "bought before", older),
-        "cleared": cart_event(5, "cleared", older),
-        "oldest": cart_event(6, "oldest", older - 2 * HOUR),
-        "older": cart_event(6, "older", older - HOUR),
-        "third": cart_event(6, "third", older),
-        "touched again": cart_event(7, "touched again", older),
-        "forgotten": cart_event(8, "forgotten", AT - timedelta(days=5)),
-        "of nobody": cart_event(STRANGER, "of nobody", older),
-        "": cart_event(9, "", older),
-    }
-    more = [
-        cart_event(7, "touched again", AT - HOUR, number=1),
+    day, older = AT - 24 * HOUR, OLDER
+    carts = [
+        cart_event(0, "ripe", day),
+        cart_event(1, "green", day + TICK),
+        cart_event(2, "bought in time", older),
+        cart_event(3, "bought at the end", older),
+        cart_event(4, "bought before", older),
+        cart_event(5, "cleared", older),
         cart_event(5, "cleared", AT - 30 * MINUTE, name="clear_cart"),
+        cart_event(6, "oldest", older - 2 * HOUR),
+        cart_event(6, "older", older - HOUR),
+        cart_event(6, "third", older),
+        cart_event(7, "touched again", older),
+        cart_event(7, "touched again", AT - HOUR, number=1),
+        cart_event(8, "forgotten", AT - timedelta(days=5)),
+        cart_event(STRANGER, "of nobody", older),
+        cart_event(9, "", older),
     ]
-    add(lake, EVENTS, [*carts.values(), *more])
-    bought = [(2, AT - HOUR - TICK), (3, AT - HOUR), (4, older - TICK)]
+    add(lake, EVENTS, carts)
+    # No step tells that the order of person 14 was paid; the order itself does.
+    bought = [(2, AT - HOUR - TICK), (3, AT - HOUR), (4, older - TICK), (14, AT - 3 * HOUR)]
     add(lake, ORDERS, [order_row(person, 0, Order(at)) for person, at in bought])
     steps = [
         order_step(10, "a", AT - 2 * HOUR),
@@ -105,9 +105,11 @@ def test_carts_and_orders_at_their_edges(lake: Lake, tmp_path: Path) -> None:
         order_step(14, "14/0", AT - 3 * HOUR),
     ]
     add(lake, ORDER_CHANGES, steps)
-    # No step tells that this one was paid; the order itself does.
-    add(lake, ORDERS, [order_row(14, 0, Order(AT - 3 * HOUR))])
 
+
+def test_carts_and_orders_at_their_edges(lake: Lake, tmp_path: Path) -> None:
+    folder = write_triggers(tmp_path / "t", {**CART, **NOBODY}, {**ORDER, **NOBODY})
+    edges(lake)
     facts = decide(lake, folder, AT)
     first = {
         "cart/ripe": ("due", ""),
@@ -130,8 +132,11 @@ def test_carts_and_orders_at_their_edges(lake: Lake, tmp_path: Path) -> None:
     versions = [delta.current_version(lake, table) for table in (TRIGGERS, TRIGGER_RUNS)]
     assert decide(lake, folder, AT)["steps"] == 0
     assert [delta.current_version(lake, table) for table in (TRIGGERS, TRIGGER_RUNS)] == versions, "nothing is written"
+    later(lake, folder, {name for name, (state, _) in first.items() if state == "due"})
 
-    # One is bought before anything was sent, one after.
+
+def later(lake: Lake, folder: Path, due: set[str]) -> None:
+    """One is bought before anything was sent, one after."""
     add(lake, ORDERS, [order_row(0, 1, Order(AT + MINUTE))])
     assert decide(lake, folder, AT + 2 * MINUTE)["steps"] == 3  # with green and d, which came of age
     assert states(lake)["cart/ripe"] == ("cancelled", "ended")
@@ -140,12 +145,9 @@ def test_carts_and_orders_at_their_edges(lake: Lake, tmp_path: Path) -> None:
     decide(lake, folder, AT + 5 * MINUTE)
     assert claim(lake, folder, AT + 6 * MINUTE) == 0
     sent = {name for name, state in states(lake).items() if state == ("sent", "")}
-    assert sent == {name for name, (state, _) in first.items() if state == "due"} - {"cart/ripe"} | {
-        "cart/green",
-        "order/d/1",
-    }
+    assert sent == due - {"cart/ripe"} | {"cart/green", "order/d/1"}
     # The cap holds until it is too late; what was sent or cancelled stays so.
-    facts = decide(lake, folder, older + timedelta(days=4))
+    facts = decide(lake, folder, OLDER + timedelta(days=4))
     assert {one["reason"]: one["count"] for one in facts["decided"]} == {"too_late": 1, "": 1}
     assert states(lake)["cart/third"] == ("cancelled", "too_late")
     assert states(lake)["cart/touched again"] == ("due", "")
@@ -221,6 +223,17 @@ def test_of_two_runs_at_once_one_counts_and_what_a_dead_one_wrote_does_not(
     assert sorted(row["number"] for row in rows) == [1, 2], "nothing is left of the runs that lost or died"
 
 
+def note_refusals(path: Path, *persons: int) -> None:
+    """The store of the profile API, with a note of each person's device."""
+    store = sqlalchemy.create_engine(f"sqlite:///{path}")
+    with store.begin() as connection:
+        connection.execute(sqlalchemy.text("CREATE TABLE refusals (subject BLOB, kind TEXT, noted_at TEXT)"))
+        for person in persons:
+            note = {"subject": token("device", person)}
+            connection.execute(sqlalchemy.text("INSERT INTO refusals VALUES (:subject, 'token', '')"), note)
+    store.dispose()
+
+
 def test_a_control_group_that_outlives_a_merge_and_persons_who_refuse(lake: Lake, tmp_path: Path) -> None:
     share = {"share": 0.5, "salt": "half"}
     folder = write_triggers(tmp_path / "t", {**CART, "control": share}, {**ORDER, "control": share})
@@ -231,26 +244,25 @@ def test_a_control_group_that_outlives_a_merge_and_persons_who_refuse(lake: Lake
     add(lake, IDENTITY_MAP, merged)
     add(lake, EVENTS, [cart_event(person, f"c{person}", AT - 25 * HOUR) for person in (*persons, 30)])
     add(lake, ORDERS, [])
-    store = sqlalchemy.create_engine(f"sqlite:///{tmp_path}/profiles.sqlite")
-    with store.begin() as connection:
-        connection.execute(sqlalchemy.text("CREATE TABLE refusals (subject BLOB, kind TEXT, noted_at TEXT)"))
-        for person in (3, 4):
-            note = {"subject": token("device", person)}
-            connection.execute(sqlalchemy.text("INSERT INTO refusals VALUES (:subject, 'token', '')"), note)
-    store.dispose()
-    settings = replace(settings_of(lake), profiles=ProfileSettings(f"sqlite:///{tmp_path}/profiles.sqlite", "", ""))
+    note_refusals(tmp_path / "profiles.sqlite", 3, 4)
+    # By the tag two: p5, and an id that was merged into p6 since the tag was computed.
+    says_refuse(lake, "p5", "p31")
+    add(lake, PERSONS, [merged_into("p31", "p6")])
+    settings = replace(
+        settings_of(lake), profiles=ProfileSettings(f"sqlite:///{tmp_path}/profiles.sqlite", "", "refuses")
+    )
     facts = decide(lake, folder, AT, settings)
-    assert (facts["refused"], facts["not_recorded"]) == (2, ["order_unpaid_2h"])
+    assert (facts["refused"], facts["not_recorded"]) == (4, ["order_unpaid_2h"])
     found = states(lake)
-    assert set(found) == {f"cart/c{person}" for person in (*persons, 30) if person not in (3, 4)}
+    assert set(found) == {f"cart/c{person}" for person in (*persons, 30) if person not in (3, 4, 5, 6)}
     for object_id, (state, _) in found.items():
         who = "p0" if object_id == "cart/c30" else object_id.replace("cart/c", "p")
         is_control = number_of("half", who) < threshold(Decimal("0.5"))
         assert state == ("control" if is_control else "due"), object_id
     assert {state for state, _ in found.values()} == {"control", "due"}
 
-    tag = replace(settings, profiles=ProfileSettings(f"sqlite:///{tmp_path}/none.sqlite", "", "refuses"))
-    with pytest.raises(TerminalError, match="publishes no tag 'refuses'"):
+    tag = replace(settings, profiles=ProfileSettings(f"sqlite:///{tmp_path}/none.sqlite", "", "objects"))
+    with pytest.raises(TerminalError, match="publishes no tag 'objects'"):
         decide(lake, folder, AT + MINUTE, tag)
     assert noted(tag.profiles.url if tag.profiles else "") == []
     assert not (tmp_path / "none.sqlite").exists()

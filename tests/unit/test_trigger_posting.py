@@ -40,7 +40,11 @@ def receiver() -> Iterator[Receiver]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             found.posted.append((self.headers[KEY_HEADER], self.headers[SIGNATURE_HEADER], body))
-            self.send_response(found.answers.pop(0) if found.answers else 204)
+            try:  # several posts at once ask for the last answer
+                status = found.answers.pop(0)
+            except IndexError:
+                status = 204
+            self.send_response(status)
             self.send_header("Content-Length", "0")
             self.send_header("Location", "/elsewhere")
             self.end_headers()
