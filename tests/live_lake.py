@@ -16,7 +16,7 @@ from services.live.topic import Message
 from services.profiles.lake import opened_lake
 from services.profiles.loading import load
 from spark_jobs.contracts.core import EVENTS, MEMBERS
-from spark_jobs.contracts.derived import TAG_TIMERS, TAG_VERSIONS
+from spark_jobs.contracts.derived import TAG_REFUSED, TAG_TIMERS, TAG_VERSIONS
 from spark_jobs.contracts.schema import Table
 from spark_jobs.contracts.topics import EVENTS_TOPIC
 from spark_jobs.protection.keys import load_root_keys
@@ -27,7 +27,7 @@ from spark_jobs.tagging.definitions import Catalogue
 from spark_jobs.tagging.moment import NEVER
 from spark_jobs.tagging.versions import definition_text
 from tests.live_histories import Event, batch_answers
-from tests.profile_lake import WORKSPACE, phone
+from tests.profile_lake import WORKSPACE, master_id, phone
 from tests.profile_service import Place
 from tests.tag_histories import COMPLETE_SINCE, NEW_YORK, Life, answers, moment
 
@@ -95,6 +95,7 @@ class LiveWorld:
     registered: Mapping[int, datetime] = field(default_factory=dict)
     topic: FakeTopic = field(default_factory=FakeTopic)
     events: list[tuple[Event, int, int]] = field(default_factory=list)  # with partition and offset, each once
+    left_out: frozenset[int] = frozenset()  # persons of whom the batch answers nothing
 
     def __post_init__(self) -> None:
         self.here.lake.tags = {tag.name: {"classes": ",".join(tag.classes)} for tag in self.catalogue.tags}
@@ -128,8 +129,12 @@ class LiveWorld:
         values = {
             person: {name: value for name, given in found.items() if (value := given[person]) is not None}
             for person in range(self.persons)
+            if person not in self.left_out
         }
+        self.here.lake.refusals = "notes" if self.left_out else ""
         self.here.lake.publish(values)
+        left_out = [{"person_no": one, "person_id": master_id(one), "tag": ""} for one in sorted(self.left_out)]
+        self._write(TAG_REFUSED, left_out)
         self._write(EVENTS, [self._event(*one) for one in taken])
         self.write_members()
         self._write(TAG_VERSIONS, self._versions())

@@ -50,6 +50,7 @@ class LakeWriter:
     values: dict[tuple[int, str], str] = field(default_factory=dict)
     holders: list[dict[str, Any]] = field(default_factory=list)
     persons: list[dict[str, Any]] = field(default_factory=list)
+    refusals: str = ""
 
     @property
     def at(self) -> datetime:
@@ -109,7 +110,7 @@ class LakeWriter:
             "number": self.number,
             "kind": "current",
             "published_at": self.at + timedelta(hours=1),
-            "state": json.dumps({"tags": state}),
+            "state": json.dumps({"tags": state, "refusals": self.refusals}),
         }
         self._write(TAG_PUBLICATIONS, [row | {"generation": generation, "rows": len(now), "changes": len(changed)}])
         self.values = now

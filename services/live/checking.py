@@ -14,7 +14,10 @@ PERSONS_A_SIDE = 500
 
 
 def check(database: Database, of: Progress, facts: LiveFacts) -> int:
-    """Answer some persons at the batch's base time; how many. TerminalError where an answer is not the batch's."""
+    """Answer some persons at the batch's base time; how many. TerminalError where an answer is not the batch's.
+
+    Who refuses profiling was left out by the batch, or is by readers, and is not looked at.
+    """
     differing: dict[str, int] = {}
     count = 0
     for direction in ("ASC", "DESC"):
@@ -22,7 +25,7 @@ def check(database: Database, of: Progress, facts: LiveFacts) -> int:
         persons = [int(person or 0) for (person,) in database.rows(sql)]
         if not persons:
             continue
-        known = states.read(database, of, persons)
+        known = [one for one in states.read(database, of, persons) if not one.is_refused]
         answers = live_answers([one.rows for one in known], facts.plan, facts.base)
         for name, values in answers.values.items():
             number = facts.tags[name].number

@@ -7,9 +7,12 @@ time: that is due at once, and answered before anybody is sent here.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
+
+import pyarrow as pa
 
 from services.live.definitions import LiveFacts, LiveTag
 from services.live.packing import packed_columns, packed_events
@@ -24,13 +27,13 @@ from services.profiles.published import Published
 from services.profiles.schema import LIVE
 from services.profiles.tag_dictionary import Dictionary
 from spark_jobs.contracts.core import EVENTS, MEMBERS
-from spark_jobs.contracts.derived import PERSON_TAGS, TAG_TIMERS, TAG_VERSIONS
+from spark_jobs.contracts.derived import PERSON_TAGS, TAG_REFUSED, TAG_TIMERS, TAG_VERSIONS
 from spark_jobs.contracts.identity import IDENTITY_MAP
 from spark_jobs.contracts.topics import EVENTS_TOPIC
 from spark_jobs.errors import TerminalError
 from spark_jobs.settings import Workspace
 from spark_jobs.tagging.calendar import micros, moment_of
-from spark_jobs.tagging.definitions import Catalogue
+from spark_jobs.tagging.definitions import Catalogue, Head
 from spark_jobs.tagging.live import live_tags
 from spark_jobs.tagging.moment import NEVER
 from spark_jobs.tagging.recalling import head_from, tag_from
@@ -63,6 +66,9 @@ FROM members AS r {_HOLDS.format(rows="r", at="registered_at")}
 WHERE r.workspace_id = $workspace AND (r.valid_to IS NULL OR epoch_us(r.valid_to) > $base)
 """
 _REGISTRATIONS = f"{_HELD} SELECT * FROM ({_REGISTERED}) ORDER BY person_no"
+_LEFT_OUT = """
+SELECT DISTINCT person_no FROM refused WHERE workspace_id = $workspace AND generation = $generation ORDER BY person_no
+"""
 _OFFSETS = """
 SELECT origin, max(origin_position) + 1 FROM events WHERE origin LIKE $stream AND occurred_date >= {since}
 GROUP BY origin
@@ -100,6 +106,7 @@ def prepare(work: Preparing, pointer: Pointer) -> int:
     _fill(work.database, f"registrations_{number}", columns, "person_no")
     spans = work.lake.batches(_SPANS, {"map": IDENTITY_MAP}, {"at_us": work.published.snapshot_us})
     _fill(work.database, f"spans_{number}", spans, "token")
+    _fill(work.database, f"left_out_{number}", _left_out(work), "person_no")
     of_tags = {"generation": work.published.generation, "tags": list(facts.tags)}
     due = work.lake.batches(
         _due(facts.plan), {**tables, "person_tags": PERSON_TAGS, "timers": TAG_TIMERS}, {**based, **of_tags}
@@ -158,7 +165,7 @@ def _live_catalogue(versions: dict[str, tuple[Any, ...]]) -> Catalogue:
 
     for name in known:
         put(name)
-    head = head_from(next(iter(versions.values()))[3])
+    head = head_from(next(iter(versions.values()))[3]) if versions else Head()
     return live_tags(Catalogue(head, tuple(known[name] for name in ordered))).catalogue
 
 
@@ -182,6 +189,13 @@ def _fill_facts(work: Preparing, plan: LivePlan, number: int, *, tables: dict[st
     )
     batches = work.lake.batches(sql, {name: tables[name] for name in ("map", "events")}, held)
     _fill(work.database, f"facts_{number}", packed_events(batches, plan), "person_no")
+
+
+def _left_out(work: Preparing) -> Iterator[pa.RecordBatch]:
+    """Who refused profiling when the batch ran; before any run could leave somebody out there was no table of them."""
+    if work.published.refusals:
+        values = {"workspace": work.published.workspace, "generation": work.published.generation}
+        yield from work.lake.batches(_LEFT_OUT, {"refused": TAG_REFUSED}, values)
 
 
 def _due(plan: LivePlan) -> str:
@@ -220,6 +234,6 @@ def _date(at_us: int) -> str:
     return f"DATE '{moment_of(at_us).date().isoformat()}'"
 
 
-def _fill(database: Database, table: str, batches: Any, key: str) -> None:  # noqa: ANN401 - batches of Arrow, untyped
+def _fill(database: Database, table: str, batches: Iterable[pa.RecordBatch], key: str) -> None:
     database.bulk(table, batches)
     database.index(table, key)

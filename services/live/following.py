@@ -146,9 +146,11 @@ class Follower:
         rows: list[Written] = []
         changes: list[Change] = []
         for chunk in states.chunks(list(dict.fromkeys([*fresh, *due]))):
-            known = states.read(self._database, self.at, chunk)
-            # Whoever is not there any more is due no more.
+            living = states.read(self._database, self.at, chunk)
+            known = [one for one in living if not one.is_refused]
+            # Whoever is not there any more, or refuses profiling, has no live answers, and is due no more.
             gone = set(chunk) - {one.person_no for one in known}
+            step.outcomes["left_out"] += sum(len(fresh.get(person, ())) for person in gone)
             rows += [Written(person, NEVER, base, {}, nothing(EVENT_WIDTH)) for person in sorted(gone)]
             joined = [_joined(one, fresh.get(one.person_no, nothing(EVENT_WIDTH)), step) for one in known]
             answers = live_answers(joined, self.facts.plan, base)
@@ -164,7 +166,7 @@ class Follower:
     def _changed(
         self, one: Stored, values: Mapping[str, str | None], base: int, *, cause: str
     ) -> tuple[Overlay, list[Change]]:
-        """The overlay of a person, and what the topic is told: nothing of sensitive tags, nor of who refuses."""
+        """The overlay of a person, and what the topic is told: nothing of sensitive tags."""
         overlay, changes = dict(one.overlay), []
         for name, new in values.items():
             tag = self.facts.tags[name]
@@ -172,7 +174,7 @@ class Follower:
             if new == old:
                 continue
             overlay[tag.number] = (new, base)
-            if not tag.is_sensitive and not one.is_refused:
+            if not tag.is_sensitive:
                 person_id = str(uuid.UUID(bytes=one.person_id))
                 changes.append(Change(name, tag.version, person_id, old, new, cause))
         return overlay, changes

@@ -12,7 +12,7 @@ from spark_jobs.errors import TerminalError
 
 BOUNDS_S = (0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0, 600.0, 86_400.0)
 _PREFIX = "databank_live"
-_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+_LOOPBACK = ("127.0.0.1", "localhost")
 
 
 class Metrics:
@@ -79,7 +79,7 @@ def _head(name: str, kind: str, meaning: str) -> Iterator[str]:
 def serve(metrics: Metrics, address: str) -> ThreadingHTTPServer:
     """Answer `GET /metrics` from a thread of its own; TerminalError for an address that is not of this machine."""
     host, _, port = address.rpartition(":")
-    if host.strip("[]") not in _LOOPBACK or not port.isdecimal():
+    if host not in _LOOPBACK or not port.isdecimal():
         raise TerminalError(f"--metrics is {address!r}, wanted host:port of loopback, such as 127.0.0.1:8361")
 
     class Handler(BaseHTTPRequestHandler):
@@ -94,6 +94,6 @@ def serve(metrics: Metrics, address: str) -> ThreadingHTTPServer:
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class named it
             del format, args
 
-    server = ThreadingHTTPServer((host.strip("[]"), int(port)), Handler)
+    server = ThreadingHTTPServer((host, int(port)), Handler)
     threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
     return server

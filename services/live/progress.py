@@ -55,8 +55,9 @@ def give_up_waiting(database: Database, workspace: str) -> None:
     """Let what waits never be served: readers go elsewhere; in an open transaction."""
     old = database.rows("SELECT number FROM live_progress WHERE workspace = ? AND state = 'waiting'", [workspace])
     for (number,) in old:
-        database.run("DELETE FROM live_progress WHERE number = ?", [number])
-        database.run("DELETE FROM live_outbox WHERE number = ?", [number])
+        # Who follows it may have sent readers there meanwhile: then it is given up no more.
+        if database.run("DELETE FROM live_progress WHERE number = ? AND state = 'waiting'", [number]):
+            database.run("DELETE FROM live_outbox WHERE number = ?", [number])
 
 
 def progress_of(database: Database, number: int) -> Progress | None:

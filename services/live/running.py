@@ -46,16 +46,20 @@ def run(settings: Settings, database: Database, workspace: str, *, address: str 
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _received, _frame: stopping.set())
-    known, read, pause = Metrics(workspace), 0, _FIRST_PAUSE_S
+    known, read, pause, was_held = Metrics(workspace), 0, _FIRST_PAUSE_S, False
     with ExitStack() as held:
-        held.enter_context(database.exclusive(lock_of(workspace)))
         if address:
             held.callback(measured.serve(known, address).shutdown)
         while not stopping.is_set():
             began = time.monotonic()
             try:
-                read += _until_stopped(settings, database, workspace, metrics=known, stopping=stopping)
+                # Anew each time: a store that went took the lock along.
+                with database.exclusive(lock_of(workspace)):
+                    was_held = True
+                    read += _until_stopped(settings, database, workspace, metrics=known, stopping=stopping)
             except (RetryableError, KafkaError, OSError) as error:
+                if not was_held:
+                    raise
                 log.warning("live tags wait: %s: %s", type(error).__name__, error)
                 pause = min(pause * 2, _LONGEST_PAUSE_S) if time.monotonic() - began < _CALM_S else _FIRST_PAUSE_S
                 stopping.wait(pause)
@@ -79,7 +83,7 @@ def _until_stopped(
 def hand_over(settings: Settings, database: Database, workspace: str, *, most_s: float) -> bool:
     """Let what waits be served: the service does it, or this process where none runs; whether it is, in time.
 
-    RetryableError where broker or store are away; what waits stays.
+    RetryableError where broker or store are away; what waits stays. TerminalError where it can never be served.
     """
     waiting, until = progress.waiting_of(database, workspace), time.monotonic() + most_s
     while waiting is not None and time.monotonic() < until:
@@ -100,8 +104,10 @@ def _hand_over(settings: Settings, database: Database, workspace: str, *, until:
     try:
         service = Service(database, workspace, partial(EventsTopic, settings), metrics=Metrics(workspace))
         try:
-            while time.monotonic() < until and progress.waiting_of(database, workspace) is not None:
+            while time.monotonic() < until and (waiting := progress.waiting_of(database, workspace)) is not None:
                 service.turn()
+                if (refused := service.refused.get(waiting.number)) is not None:
+                    raise refused
         finally:
             service.close()
     except KafkaError as error:

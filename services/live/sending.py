@@ -6,6 +6,8 @@ begins fences every sender before it, and forgets what that one sent and could n
 
 from __future__ import annotations
 
+from typing import Any
+
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.structs import OffsetAndMetadata
 
@@ -41,13 +43,12 @@ class Sender:
             linger_ms=5,
             **account,
         )
-        self._producer.init_transactions()
-        consumer = KafkaConsumer(bootstrap_servers=servers, group_id=self._group, enable_auto_commit=False, **account)
         try:
-            done = int(consumer.committed(_PLACE) or 0)
-        finally:
-            consumer.close()
-        outbox.sent(database, workspace, done)
+            self._producer.init_transactions()
+            outbox.sent(database, workspace, self._done(servers, account))
+        except BaseException:
+            self._producer.close()  # or every trial would leave a thread behind
+            raise
 
     def send(self) -> int:
         """Send what waits, MESSAGES_AT_ONCE at most; how many messages."""
@@ -60,6 +61,13 @@ class Sender:
     def close(self) -> None:
         """Let go of the broker."""
         self._producer.close()
+
+    def _done(self, servers: list[str], account: dict[str, Any]) -> int:
+        consumer = KafkaConsumer(bootstrap_servers=servers, group_id=self._group, enable_auto_commit=False, **account)
+        try:
+            return int(consumer.committed(_PLACE) or 0)
+        finally:
+            consumer.close()
 
     def _commit(self, waiting: list[Waiting]) -> None:
         self._producer.begin_transaction()

@@ -61,7 +61,7 @@ class Service:
         self._served: Follower | None = None
         self._waiting: Follower | None = None
         self._ends: dict[int, int] = {}
-        self._refused: set[int] = set()
+        self.refused: dict[int, TerminalError] = {}  # generations that can never be served, and why
         self._lag_at, self._messages = float("-inf"), 0
 
     def turn(self, *, wait_ms: int = WAIT_MS) -> int:
@@ -104,7 +104,7 @@ class Service:
         if self._waiting is not None and (waiting is None or waiting.number != self._waiting.at.number):
             self._waiting.close()
             self._waiting = None
-        if self._waiting is None and waiting is not None and waiting.number not in self._refused:
+        if self._waiting is None and waiting is not None and waiting.number not in self.refused:
             self._waiting = self._begun(waiting)
 
     def _begun(self, waiting: Progress) -> Follower | None:
@@ -113,7 +113,7 @@ class Service:
             follower = self._follower(waiting)
         except TerminalError as error:
             log.error("generation %d of live tags is never served: %s", waiting.number, error)
-            self._refused.add(waiting.number)
+            self.refused[waiting.number] = error
             return None
         self._ends = follower.ends()
         return follower

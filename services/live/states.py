@@ -19,7 +19,10 @@ _COLUMNS = "person_no, next_at, as_of, answers, events"
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """One person: master id (16 bytes), facts, answers of the batch, live answers, and whether profiling is refused."""
+    """One person: master id (16 bytes), facts, answers of the batch and live ones.
+
+    is_refused: whether the person refuses profiling, or did when the batch ran, which left it out.
+    """
 
     person_no: int
     person_id: bytes
@@ -52,11 +55,12 @@ def read(database: Database, of: Progress, persons: Sequence[int]) -> list[Store
     marks = ", ".join("?" for _ in wanted)
     found = database.rows(
         "SELECT p.person_no, p.person_id, f.packed, r.packed, l.events, t.packed, l.answers, "
-        "CASE WHEN d.person_no IS NOT NULL OR t.refused = 1 THEN 1 ELSE 0 END "
+        "CASE WHEN d.person_no IS NOT NULL OR o.person_no IS NOT NULL OR t.refused = 1 THEN 1 ELSE 0 END "
         f"FROM persons_{of.identity_no} AS p "
         f"LEFT JOIN facts_{of.number} AS f ON f.person_no = p.person_no "
         f"LEFT JOIN registrations_{of.number} AS r ON r.person_no = p.person_no "
         f"LEFT JOIN live_{of.number} AS l ON l.person_no = p.person_no "
+        f"LEFT JOIN left_out_{of.number} AS o ON o.person_no = p.person_no "
         f"LEFT JOIN profiles_{of.tags_no} AS t ON t.person_no = p.person_no "
         f"LEFT JOIN refused_{of.identity_no} AS d ON d.person_no = p.person_no WHERE p.person_no IN ({marks})",
         wanted,

@@ -20,7 +20,7 @@ from services.profiles.lake import opened_lake
 from services.profiles.loading import load
 from services.profiles.schema import upgrade
 from spark_jobs import settings as settings_file
-from spark_jobs.errors import TerminalError, ended
+from spark_jobs.errors import RetryableError, TerminalError, ended
 from spark_jobs.protection.keys import load_root_keys
 from spark_jobs.settings import ProfileSettings, Settings
 from spark_jobs.tagging.calendar import moment_of
@@ -138,7 +138,13 @@ def _load(database: Database, settings: Settings, args: argparse.Namespace) -> F
     if facts.get("waiting"):
         from services.live.running import hand_over  # noqa: PLC0415 - loads without live tags need no client of Kafka
 
-        facts["waiting"] = not hand_over(settings, database, workspace.name, most_s=args.wait_s)
+        if not hand_over(settings, database, workspace.name, most_s=args.wait_s):
+            raise RetryableError(
+                f"publication {facts['publication']} of {workspace.name} is loaded, and after {args.wait_s} s still "
+                "waits for its events: look at `profiles status` and at the service of live tags; it is served as soon "
+                "as that has caught up. A load that is started again goes on waiting"
+            )
+        facts["waiting"] = False
     return facts
 
 

@@ -15,7 +15,10 @@ from spark_jobs.errors import TerminalError
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """One publication of a workspace's tags. snapshot_us: since when its identity snapshot is known, microseconds."""
+    """One publication of a workspace's tags. snapshot_us: since when its identity snapshot is known, microseconds.
+
+    refusals: words for who refused profiling, and so was left out; '' where nobody could.
+    """
 
     workspace: str
     number: int
@@ -26,6 +29,7 @@ class Published:
     base_at: datetime
     rows: int
     state: dict[str, dict[str, Any]]
+    refusals: str = ""
 
 
 _NEWEST = """
@@ -51,7 +55,8 @@ def newest_published(lake: Lake, workspace: str) -> Published:
         raise TerminalError(
             f"no tags of {workspace!r} are published; run `./databank tags run --workspace {workspace}`"
         )
-    number, generation, snapshot_id, published_us, base_us, rows, state = found[0]
+    number, generation, snapshot_id, published_us, base_us, rows, text = found[0]
+    state = json.loads(text)
     values = {"snapshot_id": snapshot_id, "before_us": published_us}
     ((snapshot_us,),) = lake.rows(_SNAPSHOT, {"snapshots": IDENTITY_SNAPSHOTS}, values)
     if snapshot_us is None:
@@ -65,7 +70,8 @@ def newest_published(lake: Lake, workspace: str) -> Published:
         published_at=_moment(published_us),
         base_at=_moment(base_us),
         rows=rows,
-        state=json.loads(state)["tags"],
+        state=state["tags"],
+        refusals=str(state.get("refusals") or ""),
     )
 
 

@@ -18,6 +18,7 @@ live_store          one row: an id of this store, made once
 facts_N             person_no -> events at the watermark, packed          grain: one person with such events
 registrations_N     person_no -> registrations, packed                    grain: one registered person
 spans_N             token -> who held it when                             grain: one identifier that changed hands
+left_out_N          person_no                                             grain: one person whom the batch left out
 live_N              person_no -> events since, answers, next change       grain: one person who is answered anew
 """
 
@@ -103,6 +104,7 @@ def tables_of(kind: str, number: int, database: Database) -> dict[str, str]:
             f"facts_{number}": f"person_no BIGINT, packed {blob} NOT NULL",
             f"registrations_{number}": f"person_no BIGINT, packed {blob} NOT NULL",
             f"spans_{number}": f"token {blob}, packed TEXT NOT NULL",
+            f"left_out_{number}": "person_no BIGINT",
             f"live_{number}": "person_no BIGINT, next_at BIGINT NOT NULL, as_of BIGINT NOT NULL, "
             f"answers TEXT NOT NULL, events {blob} NOT NULL",
         }

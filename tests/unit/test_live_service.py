@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from services.live import outbox, progress, states
+from services.live.running import hand_over
 from services.profiles import generations, refusals
 from services.profiles.access import READ
 from services.profiles.addressing import Addressing, Asked
+from services.profiles.database import Row, Value
 from spark_jobs.errors import RetryableError, TerminalError
 from spark_jobs.protection.keys import load_root_keys
+from spark_jobs.settings import load
 from spark_jobs.tagging.calendar import micros, moment_of
 from tests.live_histories import Event, live_catalogue
 from tests.live_lake import LiveWorld
 from tests.live_running import BASE, HOUR, PERSONS, Running, assert_folds, some_events
-from tests.profile_lake import WORKSPACE, phone
+from tests.profile_lake import WORKSPACE, master_id, phone
 from tests.profile_service import bearer, place
+from tests.profile_settings import write_settings
 
 
 @pytest.fixture
@@ -163,6 +167,64 @@ def test_nothing_is_told_of_sensitive_tags_and_of_who_refuses(running: Running) 
     assert "views" not in {one["tag"] for one in changes}
     people = {one["person_id"] for one in changes if one["cause"] == "events"}
     assert len(people) == 2, "of the three to whom something happened one refuses"
+
+
+def test_whom_the_batch_left_out_is_answered_nothing_live(running: Running) -> None:
+    world = running.world
+    world.left_out = frozenset({0})
+    world.here.lake.next()
+    world.publish()
+    assert world.load()["live"]["checked"] == (PERSONS - 1) * 2, "who is left out is not held to the batch"
+    running.now = micros(world.here.lake.at + HOUR)
+    service = running.start()
+    service.turn(wait_ms=0)
+    at = moment_of(running.now - 1)
+    world.send(*[Event(f"l{n}", n % 2, at, "view") for n in range(10)], at=moment_of(running.now))
+    running.now += 1_000_000
+    service.turn(wait_ms=0)
+    seen, wanted = running.seen(), running.wanted()
+    otherwise = {tag.name: tag.rule.otherwise for tag in world.catalogue.tags}
+    assert {name: values[0] for name, values in seen.items()} == otherwise
+    assert {name: values[1:] for name, values in seen.items()} == {name: values[1:] for name, values in wanted.items()}
+    assert wanted["views"][0] == "many", "it would have been answered"
+    told = {one["person_id"] for one in running.sent if "tag" in one}
+    assert (master_id(0) in told, master_id(1) in told) == (False, True)
+    assert 'outcome="left_out"} 5\n' in running.metrics.text()
+
+
+def test_a_load_hands_over_itself_where_no_service_runs_and_ends_where_that_can_never_be(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world, database = running.world, running.world.here.database
+    settings = load(write_settings(world.here.folder, world.here.key_file))
+    monkeypatch.setattr("services.live.running.EventsTopic", lambda _settings: world.topic.reader())
+    world.load()
+    first = world.topic.first
+    world.topic.first = {number: len(held) for number, held in world.topic.messages.items()}
+    with pytest.raises(TerminalError, match="no longer holds messages of partitions"):
+        hand_over(settings, database, WORKSPACE, most_s=30)
+    assert generations.pointer_of(database, WORKSPACE) is None
+    world.topic.first = first
+    assert hand_over(settings, database, WORKSPACE, most_s=30)
+    assert running.seen() == running.wanted()
+    assert hand_over(settings, database, WORKSPACE, most_s=0), "nothing waits any more"
+
+
+def test_what_is_served_meanwhile_is_given_up_no_more(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    running.world.load()
+    database = running.world.here.database
+    waiting, rows = progress.waiting_of(database, WORKSPACE), database.rows
+    assert waiting is not None
+
+    def and_then_it_is_served(sql: str, values: Sequence[Value] = ()) -> list[Row]:
+        found = rows(sql, values)
+        database.run("UPDATE live_progress SET state = 'followed'")
+        return found
+
+    with monkeypatch.context() as patched:
+        patched.setattr(database, "rows", and_then_it_is_served)
+        progress.give_up_waiting(database, WORKSPACE)
+    assert progress.progress_of(database, waiting.number) is not None
 
 
 def test_of_two_services_the_one_that_was_overtaken_writes_nothing(running: Running) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from spark_jobs.errors import TerminalError
-from spark_jobs.settings import load
+from spark_jobs.settings import LiveSettings, load
 
 GOOD = """
 [storage]
@@ -46,6 +46,17 @@ def test_the_profile_api_is_set_whole_or_not_at_all(tmp_path: Path) -> None:
     assert load(path).profiles is None
     path.write_text(f'{GOOD}[profiles]\nurl = "sqlite:////data/profiles.sqlite"\n')
     with pytest.raises(TerminalError, match=r"missing key 'address'.*missing key 'refusal_tag'"):
+        load(path)
+
+
+def test_live_tags_are_of_workspaces_that_there_are(tmp_path: Path) -> None:
+    path = tmp_path / "settings.toml"
+    path.write_text(GOOD)
+    assert load(path).live is None
+    path.write_text(f'{GOOD}[live]\nworkspaces = ["grocery"]\n')
+    assert load(path).live == LiveSettings(("grocery",))
+    path.write_text(f'{GOOD}[live]\nworkspaces = ["grocery", "grocry", 5]\n')
+    with pytest.raises(TerminalError, match=r"names 'grocry', wanted some of grocery.*names 5"):
         load(path)
 
 
