@@ -54,7 +54,7 @@ def receiver() -> Iterator[Receiver]:
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         server.daemon_threads = True
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)  # seconds between looks
         thread.start()
         found.url = f"http://127.0.0.1:{server.server_address[1]}/hook?from=databank"
         yield found
