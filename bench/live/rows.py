@@ -128,8 +128,8 @@ def _write(root: Path, table: Table, given: dict[str, Any], *, same: dict[str, A
         if column.type not in _ARROW:
             continue
         kind = _ARROW[column.type]
-        constant = pa.array([known.get(column.name)], kind)
-        arrays.append(pa.array(given[column.name], kind) if column.name in given else constant.take([0] * rows))
+        constant = pa.array([known.get(column.name)], kind).take(np.zeros(rows, dtype=np.int64))
+        arrays.append(pa.array(given[column.name], kind) if column.name in given else constant)
         names.append(column.name)
     where = root / table.schema_name / table.table_name
     where.parent.mkdir(parents=True, exist_ok=True)
