@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,7 +21,7 @@ from spark_jobs.contracts.audiences import (
 )
 from spark_jobs.contracts.topics import AUDIENCE_STATE_TOPIC
 from spark_jobs.errors import RetryableError
-from spark_jobs.exports.audience_messages import messages, withheld
+from spark_jobs.exports.audience_messages import messages, reopened, withheld
 from spark_jobs.exports.publishing import PARTITIONS, Note
 from spark_jobs.people.bitmaps import unfolding
 from spark_jobs.sending import Delivery, send_all
@@ -95,16 +96,9 @@ def _refused(lake: Lake, newest: Row) -> DataFrame:
 
 def _deliver(lake: Lake, settings: Settings, publication: Row, before: Row | None, *, refused: DataFrame) -> int:
     workspace, number = publication["workspace_id"], publication["number"]
-    shut, shut_before = _sensitive(publication), None if before is None else _sensitive(before)
-    mine = delta.read(lake, AUDIENCE_CHANGES).where(F.col("workspace_id") == workspace)
-    changes = mine.where(F.col("generation") == publication["generation"])
-    # What a row says counts as well: of an audience that went, its last classes stand there alone.
-    plain = changes.where((F.coalesce("classes", F.lit("")) == "") & ~F.col("audience").isin(*sorted(shut)))
-    newly = sorted(set() if shut_before is None else shut - shut_before)
-    hidden = mine.where(F.col("audience").isin(*newly) & (F.col("state_version") < number))
     base_at = publication["base_at"].astimezone(UTC).isoformat()
     note = Note(workspace, number, publication["generation"], base_at, publication["snapshot_id"])
-    gone = hidden.select("workspace_id", "audience", "person_id").dropDuplicates()
+    told, gone = _told_and_gone(lake, publication, before)
     delivery = Delivery(
         settings.kafka_bootstrap_servers,
         settings.kafka_account,
@@ -112,12 +106,43 @@ def _deliver(lake: Lake, settings: Settings, publication: Row, before: Row | Non
         number,
         place=AUDIENCE_STATE_TOPIC.name,
     )
-    sent = send_all(messages(withheld(plain, refused), gone, note), delivery, partitions=PARTITIONS)
+    sent = send_all(messages(withheld(told, refused), gone, note), delivery, partitions=PARTITIONS)
     row = (workspace, number, publication["generation"], sent, datetime.now(UTC))
     done = lake.spark.createDataFrame([row], AUDIENCE_DELIVERIES.ddl)
     delta.append(done, lake, AUDIENCE_DELIVERIES, once=Transaction(f"tags/audience_deliveries/{workspace}", number))
     log.info("audiences of %s: publication %d is in the topics, %d messages", workspace, number, sent)
     return sent
+
+
+def _told_and_gone(lake: Lake, publication: Row, before: Row | None) -> tuple[DataFrame, DataFrame]:
+    """The changes that are told of; and workspace_id, audience, person_id of members whom nobody may see any more."""
+    workspace, shut = publication["workspace_id"], _sensitive(publication)
+    shut_before = shut if before is None else _sensitive(before)
+    opened = shut_before.intersection(json.loads(publication["audiences"])) - shut
+    # What runs that died wrote counts nowhere and may be gone by the next try, which must find the same messages.
+    published = delta.read(lake, AUDIENCE_PUBLICATIONS).where(
+        (F.col("workspace_id") == workspace) & (F.col("number") <= publication["number"])
+    )
+    mine = delta.read(lake, AUDIENCE_CHANGES).where(F.col("workspace_id") == workspace)
+    counted = mine.join(published.select("generation"), "generation", "left_semi")
+    is_of_this = F.col("generation") == publication["generation"]
+    # What a row says counts as well: of an audience that went, its last classes stand there alone.
+    is_plain = (F.coalesce("classes", F.lit("")) == "") & ~F.col("audience").isin(*sorted(shut | opened))
+    told = mine.where(is_of_this & is_plain)
+    if opened:
+        entering = reopened(counted.where(F.col("audience").isin(*sorted(opened))), _facts(lake, publication, opened))
+        told = told.select(*entering.columns).unionByName(entering)
+    hidden = counted.where(F.col("audience").isin(*sorted(shut - shut_before)) & ~is_of_this)
+    return told, hidden.select("workspace_id", "audience", "person_id").dropDuplicates()
+
+
+def _facts(lake: Lake, publication: Row, audiences: Iterable[str]) -> DataFrame:
+    """workspace_id, audience, base_at, version, snapshot_id of some audiences of a publication."""
+    told = json.loads(publication["audiences"])
+    shared = publication["workspace_id"], publication["base_at"], publication["snapshot_id"]
+    rows = [(name, told[name]["version"], *shared) for name in sorted(audiences)]
+    ddl = "audience string, version string, workspace_id string, base_at timestamp, snapshot_id string"
+    return lake.spark.createDataFrame(rows, ddl)
 
 
 def _sensitive(publication: Row) -> set[str]:

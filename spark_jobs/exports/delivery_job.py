@@ -95,7 +95,7 @@ def _deliver(lake: Lake, settings: Settings, publication: Row, before: Row | Non
     # What a row says counts as well: it may be of a time when the tag was sensitive.
     plain = changes.where(F.coalesce("classes", F.lit("")) == "").where(_tag_is_none_of(shut))
     newly = set() if shut_before is None else shut - shut_before
-    hidden = mine.where(~_tag_is_none_of(newly) & (F.col("state_version") < number))
+    hidden = _published_before(lake, workspace, number, mine.where(~_tag_is_none_of(newly)))
     note = Note(
         workspace,
         number,
@@ -112,6 +112,16 @@ def _deliver(lake: Lake, settings: Settings, publication: Row, before: Row | Non
     delta.append(done, lake, TAG_DELIVERIES, once=Transaction(f"tags/deliveries/{workspace}", number))
     log.info("tags of %s: publication %d is in the topics, %d messages", workspace, number, sent)
     return sent
+
+
+def _published_before(lake: Lake, workspace: str, number: int, changes: DataFrame) -> DataFrame:
+    """The changes that publications before this one brought.
+
+    What runs that died wrote counts nowhere and may be gone by the next try, which must find the same messages.
+    """
+    rows = delta.read(lake, TAG_PUBLICATIONS)
+    is_before = (F.col("workspace_id") == workspace) & (F.col("kind") == "current") & (F.col("number") < number)
+    return changes.join(rows.where(is_before).select("generation"), "generation", "left_semi")
 
 
 def _sensitive(publication: Row) -> set[str]:

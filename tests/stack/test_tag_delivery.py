@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -111,43 +111,64 @@ def deliver(lake: Lake, settings: Settings) -> dict[str, Any]:
     return dict(found["grocery"])
 
 
-def test_topics_hold_the_state_and_changes_that_fold_to_it(
-    stack: EmbeddedStack, spark: SparkSession, tmp_path: Path
-) -> None:
-    lake = Lake(spark, str(tmp_path / "lake"))
+@dataclass
+class Told:
+    """What each delivery said, the state that is published in the end, and what stands in the topics then."""
+
+    facts: list[dict[str, Any]]
+    published: dict[tuple[str, str], str]
+    compacted: dict[tuple[str, str], str]
+    changes: list[dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def told(stack: EmbeddedStack, spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Told:
+    """1, 3 and 5 have bought; then 0 buys, 1 has not, and `kids` is sensitive; then 3 refuses."""
+    home = tmp_path_factory.mktemp("told")
+    lake = Lake(spark, str(home / "lake"))
     settings = replace(load(stack.settings_path), storage_root=lake.root)
     write_lives(lake, {n: Life(SINCE, [Order(local("2017-12-01T10:00"))] if n % 2 else []) for n in range(6)})
-    tags(lake, tmp_path / "tags", kids="none")
-    first = deliver(lake, settings)
-    assert (first["number"], first["publications"]) == (1, 1)
-    assert deliver(lake, settings) == {"number": 1, "publications": 0, "messages": 0, "refused": 0}
-    add(
-        lake,
-        ORDERS,
-        [order_row(0, 1, Order(local("2017-12-05T10:00"))), order_row(1, 0, Order(SINCE, status="cancelled"))],
-    )
-    tags(lake, tmp_path / "tags", kids="minors")
-    assert deliver(lake, settings)["number"] == 2
-    profiles = ProfileSettings(write_notes(tmp_path / "profiles.sqlite", [token("device", 3)]), "", "")
-    tags(lake, tmp_path / "tags", kids="minors", profiles=profiles)
-    assert (facts := deliver(lake, settings))["number"] == 3, facts
-    assert facts["refused"] == 1
-    wanted = {key: value for key, value in state(lake).items() if key[0] != "kids"}
+    tags(lake, home / "tags", kids="none")
+    facts = [deliver(lake, settings), deliver(lake, settings)]
+    bought, cancelled = Order(local("2017-12-05T10:00")), Order(SINCE, status="cancelled")
+    add(lake, ORDERS, [order_row(0, 1, bought), order_row(1, 0, cancelled)])
+    tags(lake, home / "tags", kids="minors")
+    facts.append(deliver(lake, settings))
+    profiles = ProfileSettings(write_notes(home / "profiles.sqlite", [token("device", 3)]), "", "")
+    tags(lake, home / "tags", kids="minors", profiles=profiles)
+    facts.append(deliver(lake, settings))
+    changes = [json.loads(message.value) for message in held(stack, CHANGES)]
+    return Told(facts, state(lake), compacted(stack), changes)
 
-    compacted: dict[tuple[str, str], str] = {}
+
+def compacted(stack: EmbeddedStack) -> dict[tuple[str, str], str]:
+    """Tag and person to the value that the state topic holds."""
+    found: dict[tuple[str, str], str] = {}
     for message in held(stack, STATE):
         parts = message.key.decode().split("/")
         if parts[0] != "grocery" or len(parts) != 3:
             continue
-        compacted.pop((parts[1], parts[2]), None)
+        found.pop((parts[1], parts[2]), None)
         if message.value is not None:
-            compacted[parts[1], parts[2]] = json.loads(message.value)["value"]
-    assert compacted == wanted
-    assert not [key for key in compacted if key[1] == "p3"], "who refuses profiling is in no state"
+            found[parts[1], parts[2]] = json.loads(message.value)["value"]
+    return found
 
+
+def test_topics_hold_the_state_and_each_publication_ends_with_notes(told: Told) -> None:
+    first, again, second, third = told.facts
+    assert (first["number"], first["publications"]) == (1, 1)
+    assert again == {"number": 1, "publications": 0, "messages": 0, "refused": 0}
+    assert second["number"] == 2
+    assert (third["number"], third["refused"]) == (3, 1)
+    assert told.compacted == {key: value for key, value in told.published.items() if key[0] != "kids"}
+    assert not [key for key in told.compacted if key[1] == "p3"], "who refuses profiling is in no state"
+    notes = [one["state_version"] for one in told.changes if "generation" in one]
+    assert sorted(notes) == [number for number in (1, 2, 3) for _ in range(TAG_CHANGES_TOPIC.partitions)]
+
+
+def test_changes_fold_to_the_state_and_tell_nothing_of_who_refuses(told: Told) -> None:
     folded: dict[tuple[str, str], str] = {}
-    changes = [json.loads(message.value) for message in held(stack, CHANGES)]
-    for one in sorted((one for one in changes if "tag" in one), key=lambda one: one["state_version"]):
+    for one in sorted((one for one in told.changes if "tag" in one), key=lambda one: int(one["state_version"])):
         key = one["tag"], one["person_id"]
         before = folded.pop(key, None)
         # Of who refuses profiling is told that the values went, not what they were.
@@ -155,10 +176,8 @@ def test_topics_hold_the_state_and_changes_that_fold_to_it(
         if one["new_value"] is not None:
             folded[key] = one["new_value"]
     # Of a tag that became sensitive no change is told any more.
-    assert {key: value for key, value in folded.items() if key[0] != "kids"} == wanted
-    notes = [one["state_version"] for one in changes if "generation" in one]
-    assert sorted(notes) == [number for number in (1, 2, 3) for _ in range(TAG_CHANGES_TOPIC.partitions)]
-    gone = [one for one in changes if one.get("person_id") == "p3" and one["state_version"] == 3]
+    assert {key: value for key, value in folded.items() if key[0] != "kids"} == told.compacted
+    gone = [one for one in told.changes if one.get("person_id") == "p3" and one["state_version"] == 3]
     assert {(one["tag"], one["old_value"], one["new_value"], one["cause"]) for one in gone} == {
         ("bought", None, None, "refusal"),
         ("made", None, None, "refusal"),
