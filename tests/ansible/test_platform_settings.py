@@ -10,7 +10,8 @@ import jinja2
 import pytest
 import yaml
 
-from spark_jobs.settings import ProfileSettings, Settings, TriggerSettings, parse
+from spark_jobs.errors import TerminalError
+from spark_jobs.settings import LiveSettings, ProfileSettings, Settings, TriggerSettings, parse
 from tests.ansible.loading import ANSIBLE
 
 ROLE = ANSIBLE / "roles" / "platform"
@@ -65,6 +66,13 @@ def test_a_webhook_of_triggers() -> None:
     wanted = TriggerSettings("https://m.example/hook", Path("/etc/databank/databank/webhook_key"))
     found = written(platform_triggers=told)
     assert (found.triggers, found.profiles) == (wanted, None)
+
+
+def test_live_tags_of_the_workspaces_that_are_named() -> None:
+    assert written().live is None
+    assert written(platform_live_workspaces=["grocery"]).live == LiveSettings(("grocery",))
+    with pytest.raises(TerminalError, match="'toys', wanted some of grocery"):
+        written(platform_live_workspaces=["grocery", "toys"])
 
 
 def test_every_option_is_specified_and_has_a_default() -> None:
