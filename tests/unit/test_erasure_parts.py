@@ -129,8 +129,8 @@ def asked(**given: object) -> argparse.Namespace:
 @pytest.mark.parametrize(
     ("given", "problem"),
     [
-        pytest.param({"person": "login@shop:ann", "author": "x"}, "wants --reason as well", id="no reason"),
-        pytest.param({"person": "login@shop:ann"}, "wants --author and --reason", id="nobody asks"),
+        pytest.param({"person": "login@shop:annie", "author": "x"}, "wants --reason as well", id="no reason"),
+        pytest.param({"person": "login@shop:annie"}, "wants --author and --reason", id="nobody asks"),
         pytest.param({"person": "ann"}, "neither a master id nor TYPE:VALUE", id="names nothing"),
         pytest.param({"run": True, "author": "x"}, "belong to --person", id="an author of nothing"),
         pytest.param({"certificate": "x"}, "wants the id of a request", id="no id"),
@@ -140,7 +140,7 @@ def asked(**given: object) -> argparse.Namespace:
 def test_what_a_call_must_say(given: dict[str, object], problem: str) -> None:
     with pytest.raises(TerminalError, match=problem) as error:
         erase_job.preflight(SETTINGS, asked(**given))
-    assert "login@shop:ann" not in str(error.value)
+    assert "login@shop:annie" not in str(error.value)
 
 
 def test_a_person_is_named_by_exactly_one_verb() -> None:
