@@ -11,9 +11,10 @@ from pyroaring import BitMap
 from spark_jobs.audiences.algebra import Truth, World, truth_of
 from spark_jobs.audiences.definitions import Audience
 from spark_jobs.audiences.pieces import BEFORE, PERSONS_PART, REFUSED_PART, part_of
-from spark_jobs.audiences.questions import REFUSING, HasRow, HasValue, Question, Questions
+from spark_jobs.audiences.questions import HasRow, HasValue, Question, Questions
 from spark_jobs.contracts.audiences import PERSONS, REFUSED
 from spark_jobs.people.bitmaps import packed, unpacked
+from spark_jobs.settings import REFUSING
 
 # kind: `state`, or `enter` and `exit` with a cause; unknown: of states, persons of whom membership is unknown.
 RESULT_DDL = "kind string, cause string, audience string, chunk bigint, members binary, persons bigint, unknown bigint"

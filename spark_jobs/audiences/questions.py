@@ -16,9 +16,7 @@ from spark_jobs.audiences.definitions import (
     is_within,
     tags_in,
 )
-
-# The value of the refusal tag by which a person refuses.
-REFUSING = "true"
+from spark_jobs.settings import REFUSING
 
 
 @dataclass(frozen=True, slots=True)

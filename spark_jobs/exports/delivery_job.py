@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 
 from spark_jobs.contracts.derived import TAG_CHANGES, TAG_DELIVERIES, TAG_PUBLICATIONS, TAG_REFUSED
 from spark_jobs.errors import RetryableError
-from spark_jobs.exports.messages import messages, withheld
+from spark_jobs.exports.messages import messages, reopened, withheld
 from spark_jobs.exports.publishing import PARTITIONS, Note
 from spark_jobs.sending import Delivery, send_all
 from spark_jobs.settings import Settings
@@ -89,24 +89,11 @@ def _newest(lake: Lake, workspace: str) -> int:
 
 def _deliver(lake: Lake, settings: Settings, publication: Row, before: Row | None, *, refused: DataFrame) -> int:
     workspace, number = publication["workspace_id"], publication["number"]
-    shut, shut_before = _sensitive(publication), None if before is None else _sensitive(before)
-    mine = delta.read(lake, TAG_CHANGES).where(F.col("workspace_id") == workspace)
-    changes = mine.where(F.col("generation") == publication["generation"])
-    # What a row says counts as well: it may be of a time when the tag was sensitive.
-    plain = changes.where(F.coalesce("classes", F.lit("")) == "").where(_tag_is_none_of(shut))
-    newly = set() if shut_before is None else shut - shut_before
-    hidden = _published_before(lake, workspace, number, mine.where(~_tag_is_none_of(newly)))
-    note = Note(
-        workspace,
-        number,
-        publication["generation"],
-        publication["base_at"].astimezone(UTC).isoformat(),
-        publication["snapshot_id"],
-    )
-    plain = withheld(plain, refused)
-    given = messages(plain, hidden.select("workspace_id", "tag", "person_id").dropDuplicates(), note)
+    base_at = publication["base_at"].astimezone(UTC).isoformat()
+    note = Note(workspace, number, publication["generation"], base_at, publication["snapshot_id"])
+    told, gone = _told_and_gone(lake, publication, before)
     delivery = Delivery(settings.kafka_bootstrap_servers, settings.kafka_account, _group(workspace), number)
-    sent = send_all(given, delivery, partitions=PARTITIONS)
+    sent = send_all(messages(withheld(told, refused), gone, note), delivery, partitions=PARTITIONS)
     row = (workspace, number, publication["generation"], sent, datetime.now(UTC))
     done = lake.spark.createDataFrame([row], TAG_DELIVERIES.ddl)
     delta.append(done, lake, TAG_DELIVERIES, once=Transaction(f"tags/deliveries/{workspace}", number))
@@ -114,19 +101,43 @@ def _deliver(lake: Lake, settings: Settings, publication: Row, before: Row | Non
     return sent
 
 
-def _published_before(lake: Lake, workspace: str, number: int, changes: DataFrame) -> DataFrame:
-    """The changes that publications before this one brought.
+def _told_and_gone(lake: Lake, publication: Row, before: Row | None) -> tuple[DataFrame, DataFrame]:
+    """The changes that are told of; and workspace_id, tag, person_id of values that nobody may see any more."""
+    workspace, shut = publication["workspace_id"], _sensitive(publication)
+    shut_before = shut if before is None else _sensitive(before)
+    opened = shut_before.intersection(_tags(publication)) - shut
+    # What runs that died wrote counts nowhere and may be gone by the next try, which must find the same messages.
+    published = delta.read(lake, TAG_PUBLICATIONS).where(
+        (F.col("workspace_id") == workspace) & (F.col("kind") == "current") & (F.col("number") <= publication["number"])
+    )
+    mine = delta.read(lake, TAG_CHANGES).where(F.col("workspace_id") == workspace)
+    counted = mine.join(published.select("generation"), "generation", "left_semi")
+    is_of_this = F.col("generation") == publication["generation"]
+    # What a row says counts as well: it may be of a time when the tag was sensitive.
+    is_plain = F.coalesce("classes", F.lit("")) == ""
+    told = mine.where(is_of_this & is_plain & _tag_is_none_of(shut | opened))
+    if opened:
+        values = reopened(counted.where(~_tag_is_none_of(opened)), _facts(lake, publication, opened))
+        told = told.select(*values.columns).unionByName(values)
+    hidden = counted.where(~_tag_is_none_of(shut - shut_before) & ~is_of_this)
+    return told, hidden.select("workspace_id", "tag", "person_id").dropDuplicates()
 
-    What runs that died wrote counts nowhere and may be gone by the next try, which must find the same messages.
-    """
-    rows = delta.read(lake, TAG_PUBLICATIONS)
-    is_before = (F.col("workspace_id") == workspace) & (F.col("kind") == "current") & (F.col("number") < number)
-    return changes.join(rows.where(is_before).select("generation"), "generation", "left_semi")
+
+def _facts(lake: Lake, publication: Row, tags: Iterable[str]) -> DataFrame:
+    """workspace_id, tag, base_at, version, snapshot_id of some tags of a publication."""
+    told = _tags(publication)
+    shared = publication["workspace_id"], publication["base_at"], publication["snapshot_id"]
+    rows = [(name, told[name]["version"], *shared) for name in sorted(tags)]
+    ddl = "tag string, version string, workspace_id string, base_at timestamp, snapshot_id string"
+    return lake.spark.createDataFrame(rows, ddl)
+
+
+def _tags(publication: Row) -> dict[str, dict[str, Any]]:
+    return dict(json.loads(publication["state"])["tags"])
 
 
 def _sensitive(publication: Row) -> set[str]:
-    tags = json.loads(publication["state"])["tags"]
-    return {name for name, told in tags.items() if told.get("classes")}
+    return {name for name, told in _tags(publication).items() if told.get("classes")}
 
 
 def _tag_is_none_of(names: Collection[str]) -> Column:

@@ -11,11 +11,28 @@ from pyspark.sql import functions as F
 from spark_jobs.contracts.topics import TAG_CHANGES_TOPIC, TAG_STATE_TOPIC
 from spark_jobs.exports.publishing import Note, json_of, message, notes
 
-# The cause of a change by which a person's values went, or came back.
-REFUSAL = "refusal"
+# The cause of a change by which a person's values went, or came back; and of one that only the definition brought.
+REFUSAL, RULE = "refusal", "rule"
 _KEY = ("workspace_id", "tag", "person_id")
 _CHANGE = ("workspace_id", "tag", "person_id", "old_value", "new_value", "cause", "base_at", "version", "snapshot_id")
 _STATE = ("workspace_id", "tag", "person_id", "value", "base_at", "version", "snapshot_id")
+
+
+def reopened(changes: DataFrame, told: DataFrame) -> DataFrame:
+    """Rows as of `tags.changes` by which tags that were sensitive until now are told of again.
+
+    In:  rows of `tags.changes` of these tags, of all publications up to this one; workspace_id, tag, base_at, version,
+         snapshot_id of this one, a row a tag.
+    Out: a row a person and tag, with the cause `rule`: from the value that was told last to the one that holds.
+    """
+    # What changed while the tag was sensitive was told to nobody, and is not now.
+    told_at = F.when(F.coalesce("classes", F.lit("")) == "", F.col("state_version"))
+    persons = changes.groupBy("workspace_id", "tag", "person_id").agg(
+        F.max_by("new_value", told_at).alias("old_value"), F.max_by("new_value", "state_version").alias("new_value")
+    )
+    persons = persons.where(F.col("old_value").isNotNull() | F.col("new_value").isNotNull())
+    # Of a tag there is one row: the join adds none.
+    return persons.withColumn("cause", F.lit(RULE)).join(F.broadcast(told), ["workspace_id", "tag"])
 
 
 def withheld(changes: DataFrame, refused: DataFrame) -> DataFrame:

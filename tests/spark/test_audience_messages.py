@@ -1,4 +1,4 @@
-"""What is told of an audience that was sensitive for a time: its members, and nothing of who came and went meanwhile."""
+"""What is told of an audience that was sensitive for a time: its members, not who came and went meanwhile."""
 
 from __future__ import annotations
 

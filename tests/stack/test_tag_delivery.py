@@ -111,19 +111,23 @@ def deliver(lake: Lake, settings: Settings) -> dict[str, Any]:
     return dict(found["grocery"])
 
 
+Values = dict[tuple[str, str], str]
+
+
 @dataclass
 class Told:
     """What each delivery said, the state that is published in the end, and what stands in the topics then."""
 
     facts: list[dict[str, Any]]
-    published: dict[tuple[str, str], str]
-    compacted: dict[tuple[str, str], str]
+    published: Values
+    compacted: Values
     changes: list[dict[str, Any]]
+    reopened: tuple[Values, Values]  # values of a tag that was sensitive and is no more: published, and in the topic
 
 
 @pytest.fixture(scope="module")
 def told(stack: EmbeddedStack, spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Told:
-    """1, 3 and 5 have bought; then 0 buys, 1 has not, and `kids` is sensitive; then 3 refuses."""
+    """1, 3, 5 have bought; then 0 buys, 1 has not, and `kids` is sensitive; then 3 refuses; then it is so no more."""
     home = tmp_path_factory.mktemp("told")
     lake = Lake(spark, str(home / "lake"))
     settings = replace(load(stack.settings_path), storage_root=lake.root)
@@ -137,13 +141,18 @@ def told(stack: EmbeddedStack, spark: SparkSession, tmp_path_factory: pytest.Tem
     profiles = ProfileSettings(write_notes(home / "profiles.sqlite", [token("device", 3)]), "", "")
     tags(lake, home / "tags", kids="minors", profiles=profiles)
     facts.append(deliver(lake, settings))
+    published, before = state(lake), compacted(stack)
+    # Once more somebody buys, and `kids` is sensitive no more.
+    add(lake, ORDERS, [order_row(2, 1, bought)])
+    tags(lake, home / "tags", kids="none", profiles=profiles)
+    facts.append(deliver(lake, settings))
     changes = [json.loads(message.value) for message in held(stack, CHANGES)]
-    return Told(facts, state(lake), compacted(stack), changes)
+    return Told(facts, published, before, changes, (state(lake), compacted(stack)))
 
 
-def compacted(stack: EmbeddedStack) -> dict[tuple[str, str], str]:
+def compacted(stack: EmbeddedStack) -> Values:
     """Tag and person to the value that the state topic holds."""
-    found: dict[tuple[str, str], str] = {}
+    found: Values = {}
     for message in held(stack, STATE):
         parts = message.key.decode().split("/")
         if parts[0] != "grocery" or len(parts) != 3:
@@ -155,30 +164,42 @@ def compacted(stack: EmbeddedStack) -> dict[tuple[str, str], str]:
 
 
 def test_topics_hold_the_state_and_each_publication_ends_with_notes(told: Told) -> None:
-    first, again, second, third = told.facts
+    first, again, second, third, fourth = told.facts
     assert (first["number"], first["publications"]) == (1, 1)
     assert again == {"number": 1, "publications": 0, "messages": 0, "refused": 0}
     assert second["number"] == 2
-    assert (third["number"], third["refused"]) == (3, 1)
+    assert (third["number"], third["refused"], fourth["number"]) == (3, 1, 4)
     assert told.compacted == {key: value for key, value in told.published.items() if key[0] != "kids"}
     assert not [key for key in told.compacted if key[1] == "p3"], "who refuses profiling is in no state"
     notes = [one["state_version"] for one in told.changes if "generation" in one]
-    assert sorted(notes) == [number for number in (1, 2, 3) for _ in range(TAG_CHANGES_TOPIC.partitions)]
+    assert sorted(notes) == [number for number in (1, 2, 3, 4) for _ in range(TAG_CHANGES_TOPIC.partitions)]
 
 
-def test_changes_fold_to_the_state_and_tell_nothing_of_who_refuses(told: Told) -> None:
-    folded: dict[tuple[str, str], str] = {}
+def folded(told: Told, until: int) -> Values:
+    found: Values = {}
     for one in sorted((one for one in told.changes if "tag" in one), key=lambda one: int(one["state_version"])):
+        if one["state_version"] > until:
+            continue
         key = one["tag"], one["person_id"]
-        before = folded.pop(key, None)
+        before = found.pop(key, None)
         # Of who refuses profiling is told that the values went, not what they were.
         assert one["old_value"] == (None if one["cause"] == "refusal" else before), one
         if one["new_value"] is not None:
-            folded[key] = one["new_value"]
+            found[key] = one["new_value"]
+    return found
+
+
+def test_changes_fold_to_the_state_and_tell_nothing_of_who_refuses(told: Told) -> None:
     # Of a tag that became sensitive no change is told any more.
-    assert {key: value for key, value in folded.items() if key[0] != "kids"} == told.compacted
+    assert {key: value for key, value in folded(told, 3).items() if key[0] != "kids"} == told.compacted
     gone = [one for one in told.changes if one.get("person_id") == "p3" and one["state_version"] == 3]
     assert {(one["tag"], one["old_value"], one["new_value"], one["cause"]) for one in gone} == {
         ("bought", None, None, "refusal"),
         ("made", None, None, "refusal"),
     }
+
+
+def test_a_tag_that_is_sensitive_no_more_is_told_of_again(told: Told) -> None:
+    published, in_topic = told.reopened
+    assert ("kids", "p2") in published
+    assert in_topic == published == folded(told, 4)
