@@ -25,7 +25,7 @@ class Rule:
         a bitmap; `kept`: nothing goes, `why` says for what reason.
     listed: the array of identifiers from which those of the person go where the row is another's.
     moment: when what the row tells of happened; '' where the row has no time of its own.
-    persons, numbers: columns of master ids, and of identifier numbers.
+    persons, numbers, tokens: columns of master ids, of identifier numbers, and of identifiers themselves.
     """
 
     by: By
@@ -33,12 +33,14 @@ class Rule:
     moment: str = ""
     persons: tuple[str, ...] = ()
     numbers: tuple[str, ...] = ()
+    tokens: tuple[str, ...] = ()
     why: str = ""
 
     @property
     def columns(self) -> tuple[str, ...]:
         """All columns that the rule names."""
-        return tuple(name for name in (self.listed, self.moment, *self.persons, *self.numbers) if name)
+        every = (self.listed, self.moment, *self.persons, *self.numbers, *self.tokens)
+        return tuple(name for name in every if name)
 
 
 _ENDS = ("identifier_a", "identifier_b")
@@ -67,7 +69,8 @@ RULES: Mapping[Table, Rule] = {
     derived.TAG_TIMERS: _PERSON,
     audiences.AUDIENCES: Rule("bitmap"),
     audiences.AUDIENCE_CHANGES: Rule("ids", persons=("person_id", "survivor_id")),
-    triggers.TRIGGERS: _PERSON,
+    # Whose it was then may be another than who holds the identifier now.
+    triggers.TRIGGERS: Rule("ids", persons=("person_id",), tokens=("subject_token",)),
     identity.IDENTITY_DECISIONS: Rule("ids", numbers=_ENDS),
     # Before the links: a run that is under way finds no number for them any more.
     identity.IDENTIFIERS: Rule("ids", numbers=("identifier_no",)),

@@ -54,7 +54,13 @@ TRIGGER_RUNS = Table(
         WORKSPACE,
         Column("number", "bigint", "from 1, without a gap", nullable=False),
         Column("generation", "string", "run that wrote the steps", nullable=False),
-        Column("kind", "string", "`decide`, or `send`: its steps are what leaves in one piece", nullable=False),
+        Column(
+            "kind",
+            "string",
+            "`decide`; `send`: its steps are what leaves in one piece; `erase`: it has none, and keeps runs that began "
+            "before an erasure from publishing behind it",
+            nullable=False,
+        ),
         Column("decided_at", "timestamp", "moment for which it decided, UTC", nullable=False),
         Column("snapshot_id", "string", "identity snapshot; null for `send`"),
         Column("steps", "bigint", "rows of tags.triggers", nullable=False),

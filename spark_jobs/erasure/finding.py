@@ -116,18 +116,21 @@ def _one(token: Column, *, is_subject: bool) -> Column:
 
 
 def _of_ids(rows: DataFrame, table: Table, rule: Rule, targets: Targets) -> DataFrame:
-    ones = [_named("person", name) for name in rule.persons] + [_named("number", name) for name in rule.numbers]
-    persons = targets.persons.select(_named("person", "person_id").alias("_one"))
-    numbers = targets.for_good.select(_named("number", "identifier_no").alias("_one"))
-    wanted = persons.unionByName(numbers).distinct()
+    ones = [_named("person", F.col(name)) for name in rule.persons]
+    ones += [_named("number", F.col(name)) for name in rule.numbers]
+    ones += [_named("token", F.hex(name)) for name in rule.tokens]
+    persons = targets.persons.select(_named("person", F.col("person_id")).alias("_one"))
+    numbers = targets.for_good.select(_named("number", F.col("identifier_no")).alias("_one"))
+    tokens = targets.for_good.select(_named("token", F.hex("token")).alias("_one"))
+    wanted = persons.unionByName(numbers).unionByName(tokens).distinct()
     each = rows.select("*", F.explode(F.array(*ones)).alias("_one"))
     found = each.join(F.broadcast(wanted), on="_one", how="left_semi").dropDuplicates(place_of(table))
     return found.select(*table.column_names, F.lit(False).alias(STAYS))
 
 
-def _named(kind: str, column: str) -> Column:
-    """A master id or a number as a text that cannot be taken for the other; null where it is."""
-    return F.concat(F.lit(f"{kind}/"), F.col(column).cast("string"))
+def _named(kind: str, value: Column) -> Column:
+    """A master id, number or token as a text that cannot be taken for another kind's; null where it is."""
+    return F.concat(F.lit(f"{kind}/"), value.cast("string"))
 
 
 def _of_history(rows: DataFrame, targets: Targets) -> DataFrame:

@@ -17,10 +17,12 @@ from spark_jobs.contracts.erasing import OF_IDENTITY, RULES
 from spark_jobs.contracts.erasure import ERASURE_ENDS, ERASURE_REQUESTS, ERASURES
 from spark_jobs.contracts.identity import IDENTITY_SNAPSHOTS
 from spark_jobs.contracts.schema import Table
+from spark_jobs.contracts.triggers import TRIGGERS
 from spark_jobs.erasure import publications
 from spark_jobs.erasure.clearing import Cleared, Way, cleared
 from spark_jobs.erasure.finding import concerned
 from spark_jobs.erasure.in_identity import clear_identity
+from spark_jobs.erasure.in_triggers import clear_triggers
 from spark_jobs.erasure.opening import Wanted, sealed_rows
 from spark_jobs.erasure.plan import Plan, unfinished
 from spark_jobs.erasure.publications import STATES, State
@@ -103,6 +105,8 @@ def _facts(lake: Lake) -> Iterator[Table]:
 
 def _clear(plan: Plan, table: Table, settings: Settings) -> Cleared:
     way = Way(plan.run_id, before=partial(publications.keep, plan, table))
+    if table is TRIGGERS:
+        return clear_triggers(plan, way)
 
     def find(rows: DataFrame) -> DataFrame:
         if table is TAG_PUBLICATIONS:

@@ -32,7 +32,7 @@ class Run:
     workspace: str
     number: int
     generation: str
-    kind: Literal["decide", "send"]
+    kind: Literal["decide", "send", "erase"]
     at_us: int
     snapshot_id: str | None = None
 

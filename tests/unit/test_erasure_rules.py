@@ -50,6 +50,9 @@ def test_every_master_id_and_identifier_number_is_looked_at() -> None:
             assert ids <= set(rule.persons), table.name
             ends = {"identifier_a", "identifier_b", "identifier_no"} & set(table.column_names)
             assert ends <= set(rule.numbers), table.name
+            # Of who a row's identifier was another's then, the number does not tell.
+            tokens = {"subject_token"} & set(table.column_names)
+            assert tokens <= set(rule.tokens), table.name
 
 
 def test_a_list_of_identifiers_is_stripped_wherever_there_is_one() -> None:
