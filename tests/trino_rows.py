@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+from spark_jobs.contracts.audiences import AUDIENCE_CHANGES, AUDIENCE_PUBLICATIONS
 from spark_jobs.contracts.derived import TAG_CHANGES, TAG_PUBLICATIONS, TAG_REFUSED
 from spark_jobs.contracts.schema import Table
 
@@ -96,3 +97,17 @@ def publication(number: int, published_at: datetime, **classes: str) -> tuple[An
     values |= {"base_at": EPOCH, "snapshot_id": "s1", "published_at": published_at, "persons": 1, "rows": 1}
     values |= {"changes": 1, "state": json.dumps(state), "limits": "{}", "populations": "{}", "refused": 0}
     return tuple(values[name] for name in TAG_PUBLICATIONS.column_names)
+
+
+def audiences(number: int, **told: tuple[str, str]) -> tuple[Any, ...]:
+    """A row of tags.audience_publications of the workspace `sets`; told: class and tag of each audience."""
+    usual = {"persons": 1, "unknown": 0, "version": "v"}
+    facts = {name: {**usual, "classes": classes, "tags": [tag]} for name, (classes, tag) in told.items()}
+    given = {"workspace_id": "sets", "generation": f"a{number}", "number": number, "audiences": json.dumps(facts)}
+    return row_of(AUDIENCE_PUBLICATIONS, **given)
+
+
+def audience_change(audience: str, number: int, person_id: str) -> tuple[Any, ...]:
+    """A row of tags.audience_changes of the workspace `sets`, recorded while nobody had declared a class."""
+    given = {"workspace_id": "sets", "audience": audience, "state_version": number, "generation": f"a{number}"}
+    return row_of(AUDIENCE_CHANGES, **given, person_id=person_id, classes="")

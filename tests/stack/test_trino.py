@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from spark_jobs.contracts import core
+from spark_jobs.contracts.audiences import AUDIENCE_CHANGES, AUDIENCE_PUBLICATIONS
 from spark_jobs.contracts.core import EVENTS, ORDER_LINES, PRODUCTS
 from spark_jobs.contracts.derived import TAG_CHANGES, TAG_PUBLICATIONS, TAG_REFUSED
 from spark_jobs.contracts.identity import (
@@ -26,6 +28,8 @@ from spark_jobs.errors import TerminalError
 from spark_jobs.settings import load
 from tests.trino_rows import (
     EPOCH,
+    audience_change,
+    audiences,
     event,
     held,
     line,
@@ -277,3 +281,17 @@ def test_what_was_recorded_before_a_class_was_declared_is_sensitive_as_well(fill
     rows = trino.ask("SELECT tag, state_version FROM lake.tags.change_history WHERE workspace_id = 'classes'").rows
     assert sorted(map(tuple, rows)) == [("buyer", 1), ("buyer", 2)]
     assert not trino.ask("SELECT 1 FROM lake.tags.sensitive_changes WHERE workspace_id = 'classes'").rows
+
+
+def test_audiences_of_what_became_sensitive_are_hidden_and_so_is_who_refuses(filled: Lake, trino: Trino) -> None:
+    append(filled, AUDIENCE_PUBLICATIONS, audiences(1, plain=("", "buyer"), home=("", "kids")))
+    append(filled, AUDIENCE_CHANGES, *(audience_change(*one, "p") for one in (("plain", 1), ("home", 1), ("plain", 9))))
+    append(filled, AUDIENCE_CHANGES, audience_change("plain", 1, "refuses"))
+    tags = json.dumps({"tags": {"kids": {"classes": "minors"}, "buyer": {"classes": ""}}})
+    in_sets = {"workspace_id": "sets", "generation": "t1"}
+    append(filled, TAG_PUBLICATIONS, row_of(TAG_PUBLICATIONS, **in_sets, kind="current", state=tags))
+    append(filled, TAG_REFUSED, row_of(TAG_REFUSED, **in_sets, person_id="refuses"))
+    for side, name in (("", "plain"), ("sensitive_", "home")):
+        for view, column in (("counts", "persons"), ("history", "person_id")):
+            sql = f"SELECT audience, {column} FROM lake.tags.{side}audience_{view} WHERE workspace_id = 'sets'"
+            assert [tuple(row) for row in trino.ask(sql).rows] == [(name, {"persons": 1, "person_id": "p"}[column])]

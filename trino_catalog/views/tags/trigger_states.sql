@@ -1,5 +1,7 @@
 -- Where each trigger of a cart or order stands: due, held, control, cancelled or sent.
--- Grain: workspace_id, trigger, object_id, waits. Reads: tags.triggers, tags.trigger_runs. Owner: marketing.
+-- Grain: workspace_id, trigger, object_id, waits.
+-- Who refuses profiling is left out.
+-- Reads: tags.triggers, tags.trigger_runs, tags.refused_persons. Owner: marketing.
 CREATE OR REPLACE VIEW lake_admin.tags.trigger_states SECURITY DEFINER AS
 SELECT
     steps.workspace_id,
@@ -38,3 +40,7 @@ JOIN lake.tags.trigger_runs AS runs
     ON runs.workspace_id = steps.workspace_id
     AND runs.number = steps.number
     AND runs.generation = steps.generation
+LEFT JOIN lake.tags.refused_persons AS refused
+    ON refused.workspace_id = steps.workspace_id
+    AND refused.person_id = steps.person_id
+WHERE refused.person_id IS NULL
