@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from starlette.testclient import TestClient
@@ -13,10 +16,12 @@ from starlette.testclient import TestClient
 from services.live import outbox
 from services.live.metrics import Metrics
 from services.live.service import Service
+from services.profiles.access import READ
 from spark_jobs.tagging.calendar import micros, moment_of
-from tests.live_histories import Event, batch_answers
+from tests.live_histories import Event, batch_answers, live_catalogue
 from tests.live_lake import LiveWorld
 from tests.profile_lake import FIRST, WORKSPACE, master_id, phone
+from tests.profile_service import bearer, place
 
 PERSONS = 6
 BASE = FIRST + timedelta(days=1)
@@ -69,6 +74,21 @@ class Running:
         found = batch_answers(world.catalogue, events, world.registered, persons=world.persons, base=base)
         otherwise = {tag.name: tag.rule.otherwise for tag in self.world.catalogue.tags}
         return {name: [value or otherwise[name] for value in values] for name, values in found.items()}
+
+
+@contextmanager
+def running_in(folder: Path, key_file: Path) -> Iterator[Running]:
+    """Persons with a history of which the batch has published; nothing is loaded yet."""
+    with place(folder, key_file) as here:
+        registered = {person: BASE - timedelta(days=100 * person + 1) for person in range(PERSONS - 1)}
+        world = LiveWorld(here, live_catalogue(folder / "catalogue"), PERSONS, registered)
+        history = some_events(random.Random(0), 30, after=micros(BASE), prefix="h")
+        old = [Event(f"o{n}", n % PERSONS, BASE - timedelta(days=10 + 3 * n), "cart") for n in range(12)]
+        world.send(*history, *old, at=BASE)
+        world.publish()
+        with here.client() as client:
+            client.headers.update(bearer(here.key(READ)))
+            yield Running(world, client)
 
 
 class Sent:

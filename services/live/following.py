@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -69,13 +69,14 @@ class Follower:
             self.at = replace(of, offsets=_first_offsets(facts, source))
         source.seek(self.at.offsets)
 
-    def step(self, now: int, *, wait_ms: int, most: int, idle_us: int = IDLE_US) -> Step:
-        """Count messages and answer who is touched or due, at the base time `now` (microseconds) or a later one.
+    def step(self, clock: Callable[[], int], *, wait_ms: int, most: int, idle_us: int = IDLE_US) -> Step:
+        """Count messages and answer who is touched or due, at what the clock (microseconds) then shows, or later.
 
         idle_us: where nothing is to be done, the moment of the answers moves on when it is so old.
         """
         read, step = self._source.read(wait_ms=wait_ms, most=most), Step()
-        base = max(now, self.at.reached)
+        # Behind the wait for messages: an event that came meanwhile counts at once, not when it is found to be due.
+        base = max(clock(), self.at.reached)
         due = states.due(self._database, self.at, base, most=DUE_AT_ONCE)
         step.is_current = len(due) < DUE_AT_ONCE
         if not read and not due and base - self.at.as_of < idle_us:

@@ -69,7 +69,7 @@ class Service:
         self._look()
         read = 0
         if self._served is not None:
-            step = self._served.step(self._clock(), wait_ms=0 if self._waiting else wait_ms, most=MESSAGES_AT_ONCE)
+            step = self._served.step(self._clock, wait_ms=0 if self._waiting else wait_ms, most=MESSAGES_AT_ONCE)
             read = self._noted(step)
         if self._waiting is not None:
             read += self._catch_up(self._waiting)
@@ -132,7 +132,7 @@ class Service:
     def _catch_up(self, waiting: Follower) -> int:
         read, until = 0, time.monotonic() + CATCH_UP_S
         while time.monotonic() < until:
-            step = waiting.step(self._clock(), wait_ms=20, most=MESSAGES_AT_ONCE, idle_us=0)
+            step = waiting.step(self._clock, wait_ms=20, most=MESSAGES_AT_ONCE, idle_us=0)
             read += sum(step.outcomes.values())
             if self._is_caught_up(waiting):
                 self._switch(waiting)

@@ -3,42 +3,29 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from services.live import outbox, progress, states
-from services.live.running import hand_over
+from services.live.topic import Message
 from services.profiles import generations, refusals
-from services.profiles.access import READ
 from services.profiles.addressing import Addressing, Asked
-from services.profiles.database import Row, Value
 from spark_jobs.errors import RetryableError, TerminalError
 from spark_jobs.protection.keys import load_root_keys
-from spark_jobs.settings import load
 from spark_jobs.tagging.calendar import micros, moment_of
-from tests.live_histories import Event, live_catalogue
-from tests.live_lake import LiveWorld
-from tests.live_running import BASE, HOUR, PERSONS, Running, assert_folds, some_events
+from tests.live_histories import Event
+from tests.live_lake import FakeReader
+from tests.live_running import BASE, HOUR, PERSONS, Running, assert_folds, running_in, some_events
 from tests.profile_lake import WORKSPACE, master_id, phone
-from tests.profile_service import bearer, place
-from tests.profile_settings import write_settings
 
 
 @pytest.fixture
 def running(tmp_path: Path, key_file: Path) -> Iterator[Running]:
-    with place(tmp_path, key_file) as here:
-        registered = {person: BASE - timedelta(days=100 * person + 1) for person in range(PERSONS - 1)}
-        world = LiveWorld(here, live_catalogue(tmp_path / "catalogue"), PERSONS, registered)
-        history = some_events(random.Random(0), 30, after=micros(BASE), prefix="h")
-        old = [Event(f"o{n}", n % PERSONS, BASE - timedelta(days=10 + 3 * n), "cart") for n in range(12)]
-        world.send(*history, *old, at=BASE)
-        world.publish()
-        with here.client() as client:
-            client.headers.update(bearer(here.key(READ)))
-            yield Running(world, client)
+    with running_in(tmp_path, key_file) as made:
+        yield made
 
 
 def test_a_load_waits_and_the_service_sends_readers_there(running: Running) -> None:
@@ -192,39 +179,23 @@ def test_whom_the_batch_left_out_is_answered_nothing_live(running: Running) -> N
     assert 'outcome="left_out"} 5\n' in running.metrics.text()
 
 
-def test_a_load_hands_over_itself_where_no_service_runs_and_ends_where_that_can_never_be(
+def test_what_happens_while_the_topic_is_waited_for_counts_at_once(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world, database = running.world, running.world.here.database
-    settings = load(write_settings(world.here.folder, world.here.key_file))
-    monkeypatch.setattr("services.live.running.EventsTopic", lambda _settings: world.topic.reader())
-    world.load()
-    first = world.topic.first
-    world.topic.first = {number: len(held) for number, held in world.topic.messages.items()}
-    with pytest.raises(TerminalError, match="no longer holds messages of partitions"):
-        hand_over(settings, database, WORKSPACE, most_s=30)
-    assert generations.pointer_of(database, WORKSPACE) is None
-    world.topic.first = first
-    assert hand_over(settings, database, WORKSPACE, most_s=30)
-    assert running.seen() == running.wanted()
-    assert hand_over(settings, database, WORKSPACE, most_s=0), "nothing waits any more"
-
-
-def test_what_is_served_meanwhile_is_given_up_no_more(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     running.world.load()
-    database = running.world.here.database
-    waiting, rows = progress.waiting_of(database, WORKSPACE), database.rows
-    assert waiting is not None
+    service, read = running.start(), FakeReader.read
+    service.turn(wait_ms=0)
 
-    def and_then_it_is_served(sql: str, values: Sequence[Value] = ()) -> list[Row]:
-        found = rows(sql, values)
-        database.run("UPDATE live_progress SET state = 'followed'")
-        return found
+    def slowly(reader: FakeReader, *, wait_ms: int, most: int) -> list[Message]:
+        running.now += 100_000
+        return read(reader, wait_ms=wait_ms, most=most)
 
-    with monkeypatch.context() as patched:
-        patched.setattr(database, "rows", and_then_it_is_served)
-        progress.give_up_waiting(database, WORKSPACE)
-    assert progress.progress_of(database, waiting.number) is not None
+    monkeypatch.setattr(FakeReader, "read", slowly)
+    at = moment_of(running.now + 50_000)
+    running.world.send(*[Event(f"w{n}", 1, at, "view") for n in range(5)], at=at)
+    running.sent.clear()
+    service.turn(wait_ms=0)
+    assert {one["cause"] for one in running.sent if one["person_id"] == master_id(1)} == {"events"}
 
 
 def test_of_two_services_the_one_that_was_overtaken_writes_nothing(running: Running) -> None:
