@@ -223,7 +223,9 @@ def renew_quarantine(work: Work, lake: Lake, rows: DataFrame, mapping: Mapping) 
         # A record has one place, so this cannot add rows.
         old = _refused(lake, mapping, version=transaction.version).join(new, on=_RECORD, how="inner").persist()
         try:
-            judged = {"reason": F.col("new_reason"), "rule_version": F.lit(mapping.version)}
+            # Of persons who were erased since, no bytes are kept.
+            sealed = F.when(F.col("new_reason") != ERASED, F.col("sealed"))
+            judged = {"reason": F.col("new_reason"), "rule_version": F.lit(mapping.version), "sealed": sealed}
             transaction.write(old.where(F.col("new_reason").isNotNull()).withColumns(judged))
             transaction.take_out(old.select(*_RECORD, *QUARANTINE_ROWS.partition_by), on=_RECORD)
         finally:
