@@ -112,7 +112,6 @@ def _prepared(lake: Lake, settings: Settings, folder: Path, workspace: str, *, r
     for table in OWN_TABLES:
         delta.ensure(lake, table)
     audiences = read_audiences(folder, state.tags)
-    refusals = refusals_known(settings, state)
     # Behind the tags: a state that another run published meanwhile is of these tags, or of newer ones.
     before = audiences_in_force(lake, workspace)
     if before is not None and before.tags_number > state.number:
@@ -120,6 +119,8 @@ def _prepared(lake: Lake, settings: Settings, folder: Path, workspace: str, *, r
             f"audiences of {workspace} stand on publication {before.tags_number} of tags already, this run read "
             f"{state.number}: another run was faster; start it again"
         )
+    # Behind that: who was left out of what is published is left out here, or took the refusal back.
+    refusals = refusals_known(settings, state)
     number = before.number + 1 if before else 1
     told = publications.told_of(audiences, state, refusals.text)
     generation = publications.generation_of(number, run_id)
