@@ -9,6 +9,7 @@ from pyspark.sql import functions as F
 
 from spark_jobs.audiences.evaluating import EXIT, STATE
 from spark_jobs.people.bitmaps import unfolding
+from spark_jobs.people.system_time import newest_at
 
 _UNFOLDED = ("kind", "cause", "audience")
 _UNFOLDED_DDL = "kind string, cause string, audience string, person_no bigint"
@@ -32,25 +33,28 @@ def moved_tags(changes: DataFrame) -> DataFrame:
 
 
 def changes_of(
-    results: DataFrame, registry: DataFrame, moved: DataFrame | None, tags: Mapping[str, Sequence[str]]
+    results: DataFrame, registry: DataFrame, moved: DataFrame | None, tags: Mapping[str, Sequence[str]], *, at_us: int
 ) -> DataFrame:
     """audience, person_id, person_no, change, cause, survivor_id, tags.
 
-    In:  rows of RESULT_DDL; the registry of persons, one row an id; rows of `moved_tags`, None where there is no state
-         before; the tags that each audience goes by.
+    In:  rows of RESULT_DDL; the registry of persons as it is stored; rows of `moved_tags`, None where there is no state
+         before; the tags that each audience goes by; the moment at which the registry is read.
     """
     bitmaps = results.where(F.col("kind") != STATE).select(*_UNFOLDED, "chunk", "members")
     rows = bitmaps.mapInArrow(unfolding(_UNFOLDED), _UNFOLDED_DDL)
+    # Few persons change on a day: the newest row is looked for among theirs, not among everybody's.
+    theirs = registry.join(rows.select("person_no"), "person_no", "left_semi")
+    named = newest_at(theirs, ("person_no",), at_us).select("person_no", "person_id", "survivor_id")
     # Of persons each has one row on either right side: no join adds rows.
-    rows = rows.join(registry.select("person_no", "person_id", "survivor_id"), "person_no", "left")
+    rows = rows.join(named, "person_no", "left")
     if moved is None:
         rows = rows.withColumn(
             "moved", F.lit(None).cast("array<struct<tag:string,old_value:string,new_value:string,cause:string>>")
         )
     else:
         rows = rows.join(moved, "person_no", "left")
-    named = [part for name, used in tags.items() for part in (F.lit(name), F.array(*map(F.lit, used)))]
-    its_tags = F.create_map(*named)[F.col("audience")]
+    pairs = [part for name, used in tags.items() for part in (F.lit(name), F.array(*map(F.lit, used)))]
+    its_tags = F.create_map(*pairs)[F.col("audience")]
     of_audience = F.filter("moved", lambda one: F.array_contains(its_tags, one["tag"]))
     rows = rows.withColumn("found", F.when(F.col("cause") == "tags", of_audience))
     return rows.select(

@@ -133,14 +133,13 @@ def _basis(work: Work) -> Basis:
 
 
 def _compute(work: Work) -> Publication:
-    registry = newest_at(delta.read(work.lake, REGISTRY), ["person_no"], work.state.snapshot_us)
     build = _build(work)
-    results = computing.results_of(_pieces(work, build, registry), build).persist()
+    results = computing.results_of(_pieces(work, build), build).persist()
     try:
         counted = {(row["kind"], row["audience"]): row for row in computing.sizes_of(results).collect()}
         _write_states(results, work)
         changes = sum(row["persons"] for (kind, _), row in counted.items() if kind != STATE)
-        _write_changes(results, registry, work, wanted=changes)
+        _write_changes(results, work, wanted=changes)
     finally:
         results.unpersist()
     sizes = {name: (row["persons"], row["unknown"]) for (kind, name), row in counted.items() if kind == STATE}
@@ -179,13 +178,14 @@ def _build(work: Work) -> Build:
     )
 
 
-def _pieces(work: Work, build: Build, registry: DataFrame) -> DataFrame:
+def _pieces(work: Work, build: Build) -> DataFrame:
     """All bitmaps that the chunks are evaluated from."""
     lake, state = work.lake, work.state
     held = computing.held_at(known_at(delta.read(lake, IDENTITY_MAP), state.snapshot_us), work.base_at)
     rows = _rows_of_tags(work).where(F.col("tag").isin(*build.questions.tags))
     pieces = [computing.pieces_of_tags(rows, build.questions), computing.pieces_of_persons(held)]
     if work.refusals.notes:
+        registry = newest_at(delta.read(lake, REGISTRY), ["person_no"], state.snapshot_us)
         pieces.append(computing.pieces_of_refusals(by_notes(work.refusals.notes, held, registry)))
     if work.before:
         condition = publications.of_generations(work.workspace, [work.before.generation])
@@ -214,10 +214,11 @@ def _write_states(results: DataFrame, work: Work) -> None:
     delta.append(packed, work.lake, AUDIENCES, once=_once(work))
 
 
-def _write_changes(results: DataFrame, registry: DataFrame, work: Work, *, wanted: int) -> None:
+def _write_changes(results: DataFrame, work: Work, *, wanted: int) -> None:
     """The feed of this publication; it must have as many rows as persons came and went."""
     tags = {audience.name: audience.tags for audience in work.audiences}
-    found = changes_of(results, registry, _moved(work), tags)
+    registry = delta.read(work.lake, REGISTRY)
+    found = changes_of(results, registry, _moved(work), tags, at_us=work.state.snapshot_us)
     rows = _labelled(found, work).withColumn("state_version", F.lit(work.number))
     delta.append(rows, work.lake, AUDIENCE_CHANGES, once=_once(work))
     written = delta.read(work.lake, AUDIENCE_CHANGES).where(
