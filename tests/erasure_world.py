@@ -21,6 +21,7 @@ from pyspark.sql import functions as F
 from spark_jobs.contracts.audiences import AUDIENCE_CHANGES, AUDIENCE_DELIVERIES, AUDIENCE_PUBLICATIONS, AUDIENCES
 from spark_jobs.contracts.core import EVENTS
 from spark_jobs.contracts.derived import PERSON_TAGS, TAG_CHANGES, TAG_DELIVERIES, TAG_PUBLICATIONS, TAG_REFUSED
+from spark_jobs.contracts.erasing import RULES
 from spark_jobs.contracts.events import purchase_event_id
 from spark_jobs.contracts.tables import STREAMED
 from spark_jobs.erasure import erase_job, running
@@ -34,6 +35,7 @@ from spark_jobs.settings import Settings
 from spark_jobs.storage import delta
 from spark_jobs.storage.delta import Lake
 from spark_jobs.storage.snapshots import published_map, published_snapshot
+from spark_jobs.storage.vacuum import vacuum
 from tests.spark.identity_rows import resolve, settings
 from tests.tag_tables import add
 
@@ -206,6 +208,10 @@ def _tag(world: World) -> None:
     add(world.lake, AUDIENCE_PUBLICATIONS, [{**mine, **known, **of_audiences}])
     entered = {"state_version": 1, "audience": "vips", "change": "enter", "cause": "first"}
     changes = [{**mine, **known, **entered, **one, "survivor_id": one["person_id"]} for one in people]
+    # Cy once was one with Ann.
+    merged = {"state_version": 1, "audience": "once", "change": "exit", "cause": "merge"}
+    cy = next(one for one in people if one["person_id"] == world.masters()["cy@"][0])
+    changes.append({**mine, **known, **merged, **cy, "survivor_id": ann["person_id"]})
     add(world.lake, AUDIENCE_CHANGES, changes)
     for table in (TAG_DELIVERIES, AUDIENCE_DELIVERIES):
         add(world.lake, table, [{**mine, "number": 1, "messages": 3, "delivered_at": NOON}])
@@ -216,3 +222,13 @@ def _audience(name: str, who: Sequence[dict[str, Any]], known: dict[str, Any]) -
 
     members = bitmap_of(np.array([one["person_no"] for one in who], dtype=np.uint32))
     return {**known, "audience": name, "chunk": 0, "members": bytearray(packed(members)), "persons": len(who)}
+
+
+def emptied(lake: Lake) -> None:
+    """A vacuum without any retention: no file of before is left."""
+    for table in RULES:
+        if delta.exists(lake, table):
+            path = lake.path_of(table)
+            text = "'delta.deletedFileRetentionDuration' = 'interval 0 hours'"
+            lake.spark.sql(f"ALTER TABLE delta.`{path}` SET TBLPROPERTIES ({text})")
+            vacuum(lake, table)

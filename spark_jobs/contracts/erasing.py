@@ -26,6 +26,7 @@ class Rule:
     listed: the array of identifiers from which those of the person go where the row is another's.
     moment: when what the row tells of happened; '' where the row has no time of its own.
     persons, numbers, tokens: columns of master ids, of identifier numbers, and of identifiers themselves.
+    emptied: a column of another master id, which is emptied where the row is not the person's.
     """
 
     by: By
@@ -34,12 +35,13 @@ class Rule:
     persons: tuple[str, ...] = ()
     numbers: tuple[str, ...] = ()
     tokens: tuple[str, ...] = ()
+    emptied: str = ""
     why: str = ""
 
     @property
     def columns(self) -> tuple[str, ...]:
         """All columns that the rule names."""
-        every = (self.listed, self.moment, *self.persons, *self.numbers, *self.tokens)
+        every = (self.listed, self.moment, self.emptied, *self.persons, *self.numbers, *self.tokens)
         return tuple(name for name in every if name)
 
 
@@ -68,7 +70,7 @@ RULES: Mapping[Table, Rule] = {
     derived.TAG_CHANGES: _PERSON,
     derived.TAG_TIMERS: _PERSON,
     audiences.AUDIENCES: Rule("bitmap"),
-    audiences.AUDIENCE_CHANGES: Rule("ids", persons=("person_id", "survivor_id")),
+    audiences.AUDIENCE_CHANGES: Rule("ids", persons=("person_id",), emptied="survivor_id"),
     # Whose it was then may be another than who holds the identifier now.
     triggers.TRIGGERS: Rule("ids", persons=("person_id",), tokens=("subject_token",)),
     identity.IDENTITY_DECISIONS: Rule("ids", numbers=_ENDS),

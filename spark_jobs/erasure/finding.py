@@ -125,7 +125,18 @@ def _of_ids(rows: DataFrame, table: Table, rule: Rule, targets: Targets) -> Data
     wanted = persons.unionByName(numbers).unionByName(tokens).distinct()
     each = rows.select("*", F.explode(F.array(*ones)).alias("_one"))
     found = each.join(F.broadcast(wanted), on="_one", how="left_semi").dropDuplicates(place_of(table))
-    return found.select(*table.column_names, F.lit(False).alias(STAYS))
+    theirs = found.select(*table.column_names, F.lit(False).alias(STAYS))
+    return theirs.unionByName(_emptied(rows, table, rule, targets)) if rule.emptied else theirs
+
+
+def _emptied(rows: DataFrame, table: Table, rule: Rule, targets: Targets) -> DataFrame:
+    """Rows of others that name one of the persons beside their own, without that. Semi and anti joins add no rows."""
+    ids = targets.persons.select("person_id").distinct()
+    others = rows.join(F.broadcast(ids), on="person_id", how="left_anti")
+    named = ids.withColumnRenamed("person_id", rule.emptied)
+    found = others.join(F.broadcast(named), on=rule.emptied, how="left_semi")
+    empty = F.lit(None).cast(table.types[rule.emptied])
+    return found.withColumn(rule.emptied, empty).select(*table.column_names, F.lit(True).alias(STAYS))
 
 
 def _named(kind: str, value: Column) -> Column:

@@ -17,7 +17,6 @@ from pyspark.sql import functions as F
 from spark_jobs.contracts.audiences import AUDIENCE_CHANGES, AUDIENCE_PUBLICATIONS, AUDIENCES
 from spark_jobs.contracts.core import EVENTS, ORDER_LINES, ORDERS
 from spark_jobs.contracts.derived import PERSON_TAGS, SESSIONS, TAG_CHANGES, TAG_PUBLICATIONS, TAG_REFUSED
-from spark_jobs.contracts.erasing import RULES
 from spark_jobs.contracts.erasure import TOMBSTONES
 from spark_jobs.contracts.identity import IDENTIFIERS, PERSON_EVENTS, PERSONS
 from spark_jobs.contracts.operations import QUARANTINE_ROWS, RAW_EVENTS
@@ -31,11 +30,10 @@ from spark_jobs.protection.tombstones import ERASED
 from spark_jobs.storage import delta
 from spark_jobs.storage.delta import Lake
 from spark_jobs.storage.fingerprints import Fingerprint, fingerprint
-from spark_jobs.storage.vacuum import vacuum
-from tests.erasure_world import HERS, NOON, OTHERS, SECRET, World, make
+from tests.erasure_world import HERS, NOON, OTHERS, SECRET, World, emptied, make
 from tests.spark.identity_rows import resolve, seen_by_readers
 
-BY_PERSON = (SESSIONS, PERSON_TAGS, TAG_CHANGES, AUDIENCE_CHANGES)
+BY_PERSON = (SESSIONS, PERSON_TAGS, TAG_CHANGES)
 BY_SUBJECT = (EVENTS, ORDERS, ORDER_LINES)
 FORM = "bob-form"
 
@@ -85,16 +83,6 @@ def count(lake: Lake, table: Table) -> int:
 
 def numbers(lake: Lake) -> dict[str, int]:
     return {table.name: count(lake, table) for table in (EVENTS, ORDERS, ORDER_LINES, IDENTIFIERS, PERSONS)}
-
-
-def emptied(lake: Lake) -> None:
-    """A vacuum without any retention: no file of before is left."""
-    for table in RULES:
-        if delta.exists(lake, table):
-            path = lake.path_of(table)
-            text = "'delta.deletedFileRetentionDuration' = 'interval 0 hours'"
-            lake.spark.sql(f"ALTER TABLE delta.`{path}` SET TBLPROPERTIES ({text})")
-            vacuum(lake, table)
 
 
 @pytest.fixture(scope="module")
@@ -239,6 +227,12 @@ def test_publications_say_how_many_are_left(story: Story) -> None:
 def test_topics_that_keep_a_state_are_told_that_her_values_are_gone(story: Story) -> None:
     told = (("databank.tags.state", "vip"), ("databank.audiences.state", "vips"))
     assert set(story.world.topics) == {(topic, f"grocery/{name}/{story.ann[0]}", None) for topic, name in told}
+
+
+def test_of_another_who_once_was_one_with_her_no_more_is_told(story: Story) -> None:
+    left = rows(story, AUDIENCE_CHANGES).collect()
+    assert sorted(row["audience"] for row in left) == ["once", "vips", "vips"]
+    assert [row["survivor_id"] for row in left if row["audience"] == "once"] == [None]
 
 
 def test_history_of_merges_names_nobody_who_is_gone(story: Story) -> None:

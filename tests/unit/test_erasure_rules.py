@@ -38,6 +38,11 @@ def test_rules_can_find_what_they_look_for() -> None:
             assert {"origin", "origin_position"} <= names, f"{table.name}: its rows cannot be told apart"
         if rule.by in ("ids", "history"):
             assert rule.persons or rule.numbers, table.name
+        if rule.emptied:
+            nullable = {column.name: column.nullable for column in table.columns}
+            assert rule.persons == ("person_id",), table.name
+            assert nullable[rule.emptied], f"{table.name}: it can be no null"
+            assert rule.emptied not in table.key, table.name
         if rule.by == "kept":
             assert rule.why, table.name
 
@@ -47,7 +52,7 @@ def test_every_master_id_and_identifier_number_is_looked_at() -> None:
     for table, rule in RULES.items():
         if rule.by in ("ids", "history"):
             ids = {c.name for c in table.columns if c.personal == "pseudonym" and c.name.endswith("_id")}
-            assert ids <= set(rule.persons), table.name
+            assert ids <= {*rule.persons, rule.emptied}, table.name
             ends = {"identifier_a", "identifier_b", "identifier_no"} & set(table.column_names)
             assert ends <= set(rule.numbers), table.name
             # Of who a row's identifier was another's then, the number does not tell.
