@@ -66,6 +66,7 @@ class Way:
 def cleared(lake: Lake, table: Table, find: Callable[[DataFrame], DataFrame], way: Way) -> Cleared:
     """Take out of the table what `find` finds in it (rows as `finding` gives them); once for each name of a way."""
     once = Transaction(f"{KIND}/{way.name}/{table.name}", 1)
+    delta.ensure(lake, table)  # a release before this one may have written it last
     if _is_done(lake, table, once):
         return told(lake, table, way.name)
     version = delta.current_version(lake, table)
