@@ -33,7 +33,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 
 from spark_jobs.errors import RetryableError, TerminalError
 
@@ -114,13 +114,19 @@ class Store:
     """The database; its tables are made where they are missing."""
 
     def __init__(self, engine: Engine) -> None:
-        """TerminalError where the tables are of a later release."""
+        """TerminalError where the tables are of a later release; RetryableError where another run makes them now."""
         self._engine = engine
-        _META.create_all(engine)
-        with engine.begin() as connection:
-            versions = [row[0] for row in connection.execute(select(_VERSIONS.c.version))]
-            if not versions:
-                connection.execute(insert(_VERSIONS).values(version=VERSION))
+        try:
+            _META.create_all(engine)
+            with engine.begin() as connection:
+                versions = [row[0] for row in connection.execute(select(_VERSIONS.c.version))]
+                if not versions:
+                    connection.execute(insert(_VERSIONS).values(version=VERSION))
+        except (IntegrityError, ProgrammingError) as error:
+            raise RetryableError(
+                f"activation's tables cannot be made ({type(error.orig).__name__}): is another run making them? Start "
+                "this one again"
+            ) from error
         if versions and max(versions) > VERSION:
             raise TerminalError(
                 f"activation's tables are of version {max(versions)}, wanted {VERSION}: run that release"
