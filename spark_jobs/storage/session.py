@@ -52,6 +52,9 @@ _LOCAL = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0
 # (of what is kept between two uses only since `canChangeCachedPlanOutputPartitioning` says that it may).
 _CLUSTER = {"spark.sql.adaptive.coalescePartitions.initialPartitionNum": "256"}
 EXECUTOR_WAIT_S = 300.0
+# A master that comes back looks for drivers that it knew for spark.worker.timeout (60 s). So long
+# it knows a killed one by its address, and who registers from there is told so, and gets nothing.
+REGISTER_AGAIN_S = 75.0
 _FULL = "No space left on device"
 JAVA = (17, 21)  # what this Spark was run on
 _JAVA_VERSION = re.compile(r'^JAVA_VERSION="(?:1\.)?(\d+)', re.MULTILINE)  # Java 8 calls itself 1.8
@@ -96,16 +99,23 @@ def start_session(settings: SparkSettings, name: str) -> SparkSession:
     is_local = settings.master.startswith("local")
     for key, value in (_FIXED | (_LOCAL if is_local else _CLUSTER)).items():
         builder = builder.config(key, value)
-    spark = (
+    builder = (
         builder.config("spark.jars", ",".join(settings.jars))
         .config("spark.local.dir", settings.local_dir)
         .config("spark.sql.shuffle.partitions", str(max(2, os.cpu_count() or 2)))
         # With its scheme: where the default file system is HDFS, a bare path would be a folder at its root.
         .config("spark.sql.warehouse.dir", f"file:{settings.local_dir}/warehouse")
-        .getOrCreate()
     )
-    if not settings.master.startswith("local"):
-        await_executor(spark)
+    return builder.getOrCreate() if is_local else registered(builder)
+
+
+def registered(builder: SparkSession.Builder) -> SparkSession:
+    """A session that has an executor; one that gets none for a while registers once more."""
+    spark = builder.getOrCreate()
+    if not has_executor(spark, within_s=REGISTER_AGAIN_S):
+        spark.stop()
+        spark = builder.getOrCreate()
+    await_executor(spark)
     return spark
 
 
@@ -126,20 +136,26 @@ def _require_java() -> None:
 
 def await_executor(spark: SparkSession) -> None:
     """Return when a worker has given an executor: for one that fits nowhere, Spark itself waits without end."""
+    if has_executor(spark, within_s=EXECUTOR_WAIT_S):
+        return
     context = spark.sparkContext
-    until = time.monotonic() + EXECUTOR_WAIT_S
-    known = context._jsc.sc()  # noqa: SLF001 - PySpark has no name for it
+    wanted = [f"{key} = {context.getConf().get(f'spark.executor.{key}', 'default')}" for key in ("memory", "cores")]
+    spark.stop()
+    raise RetryableError(
+        f"no worker of {context.master} gave an executor ({', '.join(wanted)}) within {EXECUTOR_WAIT_S:.0f} s; "
+        "wait for other jobs to end, or let executors be smaller than a worker (platform_executor_memory_mb)"
+    )
+
+
+def has_executor(spark: SparkSession, *, within_s: float) -> bool:
+    """Whether a worker gave an executor within so many seconds."""
+    until = time.monotonic() + within_s
+    known = spark.sparkContext._jsc.sc()  # noqa: SLF001 - PySpark has no name for it
     while known.getExecutorMemoryStatus().size() < 2:  # the driver is one of them
         if time.monotonic() > until:
-            wanted = [
-                f"{key} = {context.getConf().get(f'spark.executor.{key}', 'default')}" for key in ("memory", "cores")
-            ]
-            spark.stop()
-            raise RetryableError(
-                f"no worker of {context.master} gave an executor ({', '.join(wanted)}) within {EXECUTOR_WAIT_S:.0f} s; "
-                "wait for other jobs to end, or let executors be smaller than a worker (platform_executor_memory_mb)"
-            )
+            return False
         time.sleep(0.2)
+    return True
 
 
 def _start_java_with_memory(driver_memory_mb: int) -> None:
