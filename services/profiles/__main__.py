@@ -15,6 +15,7 @@ from services.profiles import access, generations, refusals, serving
 from services.profiles.access import EVERY_WORKSPACE, READ, SCOPES, Grant
 from services.profiles.addressing import TYPES, Addressing, Asked
 from services.profiles.database import Database, open_database
+from services.profiles.following import follow
 from services.profiles.lake import opened_lake
 from services.profiles.loading import load
 from services.profiles.schema import upgrade
@@ -35,6 +36,7 @@ def _parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     _add_serve(verbs.add_parser("serve", parents=[common], help="answer requests until a signal ends it"))
     _add_load(verbs.add_parser("load", parents=[facts], help="serve the newest publication of a workspace"))
+    _add_follow(verbs.add_parser("follow", parents=[facts], help="load whatever is published, until a signal ends it"))
     key = verbs.add_parser("key", help="make, list and revoke API keys").add_subparsers(
         dest="key_verb", required=True, metavar="VERB"
     )
@@ -65,6 +67,17 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
 
 def _add_load(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workspace", required=True, metavar="NAME", help="whose tags are served")
+    _add_reading(parser)
+
+
+def _add_follow(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--every-s", type=float, default=60, help="seconds between two looks at the lake (default %(default)s)"
+    )
+    _add_reading(parser)
+
+
+def _add_reading(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--memory-mb", type=int, default=2048, help="for sorting and joining (default %(default)s)")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="default: all cores")
     parser.add_argument(
@@ -95,7 +108,9 @@ def _do(args: argparse.Namespace) -> int:
     if ours is None:
         raise TerminalError("the settings have no [profiles]; add url, address and refusal_tag (docs/profiles.md)")
     if args.verb == "serve":
-        door = serving.door_of(args.address or ours.address, args.certificate, args.private_key)
+        held = serving.held_socket()
+        address = serving.address_of(held) if held else args.address or ours.address
+        door = serving.door_of(address, args.certificate, args.private_key, held=held)
         return serving.serve(
             ours.url, settings.root_key_file, door, processes=args.processes, connections=args.connections
         )
@@ -114,9 +129,20 @@ def _do(args: argparse.Namespace) -> int:
 
 def _load(database: Database, settings: Settings, args: argparse.Namespace) -> Facts:
     workspace = settings.workspace(args.workspace).name
+    os.nice(args.niceness)
+    return _loaded(database, settings, args, workspace)
+
+
+def _follow(database: Database, settings: Settings, args: argparse.Namespace) -> Facts:
+    os.nice(args.niceness)
+    workspaces = [one.name for one in settings.workspaces]
+    follow(workspaces, lambda workspace: _loaded(database, settings, args, workspace), every_s=args.every_s)
+    return {}
+
+
+def _loaded(database: Database, settings: Settings, args: argparse.Namespace, workspace: str) -> Facts:
     scratch = args.scratch or Path(settings.spark.local_dir)
     scratch.mkdir(parents=True, exist_ok=True)
-    os.nice(args.niceness)
     with opened_lake(settings.storage_root, memory_mb=args.memory_mb, scratch=scratch, threads=args.threads) as lake:
         return load(database, lake, workspace, refusal_tag=_ours(settings).refusal_tag)
 
@@ -175,6 +201,7 @@ def _shown(fact: object) -> str:
 
 _VERBS: Mapping[str, Callable[[Database, Settings, argparse.Namespace], Facts]] = {
     "load": _load,
+    "follow": _follow,
     "key": _key,
     "refuse": _refuse,
     "allow": _refuse,

@@ -87,6 +87,11 @@ def revoke(database: Database, key_id: str) -> None:
         raise TerminalError(f"no key {key_id!r} is in force; `./databank profiles key list` shows all")
 
 
+def forget(database: Database, key_id: str) -> None:
+    """Take a key out altogether, as if it had never been: for one that a program made for itself."""
+    database.run("DELETE FROM api_keys WHERE key_id = ?", [key_id])
+
+
 def every_key(database: Database) -> list[ApiKey]:
     """All keys, oldest first."""
     return [_key(row) for row in database.rows(f"SELECT {_COLUMNS} FROM api_keys ORDER BY created_at, key_id")]

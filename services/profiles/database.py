@@ -62,9 +62,10 @@ class Database(Protocol):
         """Close all connections."""
 
 
-def open_database(url: str, *, connections: int = 8) -> Database:
+def open_database(url: str, *, connections: int = 8, patience_s: float = 0.0) -> Database:
     """The store of a URL such as `sqlite:////data/profiles.sqlite` or `postgresql+psycopg://user@host/profiles`.
 
+    patience_s: for so long a question waits for a PostgreSQL that is away.
     TerminalError where the URL is of another kind.
     """
     from services.profiles.postgres_database import PostgresDatabase  # noqa: PLC0415 - not both drivers are wanted
@@ -78,5 +79,5 @@ def open_database(url: str, *, connections: int = 8) -> Database:
     if kind == "sqlite" and parsed.database:
         return SqliteDatabase(parsed.database)
     if kind == "postgresql":
-        return PostgresDatabase(parsed, connections=connections)
+        return PostgresDatabase(parsed, connections=connections, patience_s=patience_s)
     raise TerminalError(f"[profiles] url begins with {kind!r}; wanted sqlite:///FILE or postgresql+psycopg://...")

@@ -11,7 +11,7 @@ from typing import Any
 from services.profiles.database import Database, Row, Value
 from services.profiles.schema import tables_of
 
-# A request is over long before: PostgreSQL ends its statements after 5 s, and it waits as long for a connection.
+# A request is over long before: PostgreSQL ends its statements after 5 s, and a store that is away is waited for 15 s.
 GRACE = timedelta(seconds=60)
 _COLUMNS = "number, kind, workspace, state, facts, dictionary, begun_at, retired_at"
 _POINTER = "workspace, identity_no, tags_no, publication, snapshot_id, published_at, base_at, loaded_at"

@@ -61,7 +61,8 @@ def load(database: Database, lake: Lake, workspace: str, *, refusal_tag: str = "
         "snapshot_id": pointer.snapshot_id,
         "published_at": pointer.published_at,
     }
-    log.info("%s: publication %d is served after %.1f s", workspace, pointer.publication, seconds)
+    if standing is None:
+        log.info("%s: publication %d is served after %.1f s", workspace, pointer.publication, seconds)
     return {**work.facts, **told, "changed": standing is None, "seconds": seconds}
 
 

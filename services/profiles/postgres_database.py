@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
@@ -25,6 +26,7 @@ WAIT_S = 5.0
 STATEMENT_TIMEOUT_MS = 5_000
 _WITHOUT_END = "SET LOCAL statement_timeout = 0"  # loading takes as long as it takes
 _CONNECT_S = 5
+_AGAIN_S = 0.2
 _SORTING_MB = 256
 
 Connection = psycopg.Connection[tuple[Value, ...]]
@@ -38,8 +40,12 @@ class PostgresDatabase:
     bytes_type = "BYTEA"
     number_key = "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY"
 
-    def __init__(self, url: URL, *, connections: int) -> None:
-        """Connect when first asked; the password comes from the URL or from libpq's own files and variables."""
+    def __init__(self, url: URL, *, connections: int, patience_s: float = 0.0) -> None:
+        """Connect when first asked; the password comes from the URL or from libpq's own files and variables.
+
+        patience_s: for so long what is only asked is asked again where the server is away, as while it restarts.
+        """
+        self._patience_s = patience_s
         given = {"host": url.host, "port": url.port, "user": url.username, "password": url.password}
         options: dict[str, Any] = {**given, "dbname": url.database, **url.query}
         self._address = make_conninfo("", **{name: value for name, value in options.items() if value is not None})
@@ -48,7 +54,7 @@ class PostgresDatabase:
         self._local = threading.local()
 
     def rows(self, sql: str, values: Sequence[Value] = ()) -> list[Row]:
-        """See Database. What is only asked is asked once more where a connection had died meanwhile."""
+        """See Database. What is only asked is asked again where the connection died: once, or with patience."""
         return self._asked(lambda one: one.execute(_own(sql), values, prepare=True).fetchall(), again=True)
 
     def run(self, sql: str, values: Sequence[Value] = ()) -> int:
@@ -116,6 +122,7 @@ class PostgresDatabase:
 
     def _asked(self, act: Callable[[Connection], Answer], *, again: bool) -> Answer:
         held: Connection | None = getattr(self._local, "held", None)
+        until = time.monotonic() + self._patience_s
         with self._errors():
             if held is not None:
                 return act(held)
@@ -125,6 +132,12 @@ class PostgresDatabase:
             except psycopg.OperationalError:
                 if not again:
                     raise
+            while time.monotonic() < until:
+                try:
+                    with self._lent() as connection:
+                        return act(connection)
+                except psycopg.OperationalError:
+                    time.sleep(_AGAIN_S)
             with self._lent() as connection:
                 return act(connection)
 

@@ -1,4 +1,8 @@
-"""The server: uvicorn in one process or several, which share the port, the store and the folder of counters."""
+"""The server: uvicorn in one process or several, which share the port, the store and the folder of counters.
+
+The port is the server's own, or systemd holds it (a `.socket` unit): then it stays open while the server is restarted,
+and who connects meanwhile waits for the new one.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import ipaddress
 import json
 import logging
 import os
+import socket
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +24,7 @@ from services.profiles.app import application
 from services.profiles.asking import service_of
 from services.profiles.counters import Counters
 from services.profiles.database import open_database
+from services.profiles.parting import PartingProtocol
 from services.profiles.schema import upgrade
 from spark_jobs.errors import TerminalError
 from spark_jobs.protection.keys import load_root_keys
@@ -27,6 +33,11 @@ from spark_jobs.protection.keys import load_root_keys
 _VARIABLE = "DATABANK_PROFILES"
 _BACKLOG = 2048
 _STOP_S = 10
+# For so long a request waits for a store that is away: PostgreSQL is back from a restart before.
+_PATIENCE_S = 15.0
+# What systemd says of the sockets that it passes, and the first of them (sd_listen_fds(3)).
+_PASSED = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
+_FIRST_PASSED = 3
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
@@ -43,15 +54,42 @@ class Serving:
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """Where the server listens; certificate and key of TLS, both or none."""
+    """Where the server listens; certificate and key of TLS, both or none.
+
+    held: the socket that systemd holds there; None where the server opens its own.
+    """
 
     host: str
     port: int
     certificate: Path | None = None
     key: Path | None = None
+    held: socket.socket | None = None
 
 
-def door_of(address: str, certificate: Path | None, key: Path | None) -> Door:
+def held_socket() -> socket.socket | None:
+    """The listening socket that systemd holds for this process; None where it was started in another way.
+
+    To be called once: what systemd said is taken out of the environment, as it is not for processes that follow.
+    """
+    said = {name: os.environ.pop(name, "") for name in _PASSED}
+    if said["LISTEN_PID"] != str(os.getpid()):
+        return None
+    if said["LISTEN_FDS"] != "1":
+        raise TerminalError(
+            f"systemd passes {said['LISTEN_FDS']} sockets; wanted one ListenStream= in the .socket unit"
+        )
+    return socket.socket(fileno=_FIRST_PASSED)
+
+
+def address_of(held: socket.socket) -> str:
+    """Where a socket listens, as `host:port`; TerminalError where that is no address of a network."""
+    if held.family not in {socket.AF_INET, socket.AF_INET6}:
+        raise TerminalError("systemd passes a socket that is none of TCP; wanted ListenStream=PORT in the .socket unit")
+    host, port = held.getsockname()[:2]
+    return f"{host}:{port}"
+
+
+def door_of(address: str, certificate: Path | None, key: Path | None, *, held: socket.socket | None = None) -> Door:
     """The door; TerminalError where it would be open to the network in clear: keys and answers are personal data."""
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal():
@@ -62,7 +100,7 @@ def door_of(address: str, certificate: Path | None, key: Path | None) -> Door:
         raise TerminalError(
             f"{host} is reached from outside: give --certificate and --private-key, or listen on 127.0.0.1"
         )
-    return Door(host.strip("[]"), int(port), certificate, key)
+    return Door(host.strip("[]"), int(port), certificate, key, held)
 
 
 def serve(url: str, root_key_file: Path, door: Door, *, processes: int, connections: int) -> int:
@@ -75,9 +113,10 @@ def serve(url: str, root_key_file: Path, door: Door, *, processes: int, connecti
             "factory": True,
             "host": door.host,
             "port": door.port,
+            "fd": door.held.fileno() if door.held else None,
             "workers": processes,
             "loop": "uvloop",
-            "http": "httptools",
+            "http": PartingProtocol,
             "access_log": False,  # a path holds an identifier
             "log_config": None,
             "server_header": False,
@@ -94,7 +133,7 @@ def from_environment() -> FastAPI:
     """The application of one process, as `serve` told it."""
     logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
     told = Serving(**json.loads(os.environ[_VARIABLE]))
-    database = open_database(told.url, connections=told.connections)
+    database = open_database(told.url, connections=told.connections, patience_s=_PATIENCE_S)
     addressing = Addressing(load_root_keys(Path(told.root_key_file)))
     counters = Counters(Path(told.counters))
     return application(service_of(database, addressing, counters, processes=told.processes, threads=told.connections))

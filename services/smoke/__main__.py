@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from pyspark.sql import functions as F
 
-from services.smoke import doors
+from services.smoke import doors, profile_door
 from services.smoke.doors import Cluster
 from spark_jobs import settings
 from spark_jobs.storage.session import session
@@ -18,13 +18,16 @@ from spark_jobs.storage.session import session
 def main(_argv: list[str]) -> int:
     """Knock at every door; 0 when all opened, else 1; one JSON line a door."""
     cluster = Cluster(**json.load(sys.stdin), mark=doors.new_mark())
-    lake = settings.load().storage_root
+    ours = settings.load()
+    lake = ours.storage_root
     knocks: dict[str, Callable[[], str]] = {
         "Kafka": lambda: doors.kafka_keeps_what_it_acknowledges(cluster),
         "HDFS": lambda: doors.hdfs_gives_back_what_it_got(cluster),
         "Spark and Trino": lambda: doors.spark_writes_what_trino_reads(cluster, lake, _write),
         "Airflow": lambda: doors.airflow_runs_a_dag(cluster),
     }
+    if cluster.profiles:
+        knocks["profiles"] = lambda: profile_door.profiles_answer_keys_alone(cluster, ours)
     results = [_knock(name, knock) for name, knock in knocks.items()]
     return 0 if all(results) else 1
 

@@ -9,7 +9,7 @@ import secrets
 import ssl
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import hdfs
@@ -37,6 +37,7 @@ class Cluster:
     trino: Mapping[str, str]
     airflow: Mapping[str, str]
     mark: str
+    profiles: Mapping[str, str] = field(default_factory=dict)  # empty where no host serves them
 
 
 def kafka_keeps_what_it_acknowledges(cluster: Cluster) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import pytest
 
 from services.profiles import generations, refusals
 from services.profiles.addressing import Addressing, Asked
+from services.profiles.database import GoneError, open_database
 from services.profiles.postgres_database import PostgresDatabase
 from spark_jobs.protection.keys import load_root_keys
 from tests.postgres import PostgresServer, postgres_server, running_postgres
@@ -74,6 +77,24 @@ def test_a_server_that_goes_is_told_as_503_and_comes_back(tmp_path: Path, key_fi
             assert client.get("/readyz").status_code == 503
             server.start()
             assert batch(client)().status_code == 200
+
+
+def test_who_asks_while_the_server_restarts_waits(tmp_path: Path, key_file: Path) -> None:
+    with postgres_server() as server, place(tmp_path, key_file, url=server.url) as here:
+        publish_number(here.lake)
+        here.load()
+        patient = open_database(server.url, patience_s=30)
+        generations.pointers(patient)
+        server.stop()
+        back = threading.Timer(1.5, server.start)
+        back.start()
+        began = time.monotonic()
+        assert [one.publication for one in generations.pointers(patient)] == [1]
+        assert 1 < time.monotonic() - began < 25
+        back.join()
+        with pytest.raises(GoneError):  # no patience with what waiting does not mend
+            patient.rows("SELECT 1 FROM nothing")
+        patient.close()
 
 
 def test_a_refusal_is_honoured_at_once_and_after_the_next_load(url: str, tmp_path: Path, key_file: Path) -> None:

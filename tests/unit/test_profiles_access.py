@@ -84,6 +84,17 @@ def test_a_key_that_was_revoked_or_has_ended_is_refused(here: Place, monkeypatch
         access.revoke(here.database, revoked.split("_")[1])
 
 
+def test_a_key_that_was_forgotten_is_refused_and_listed_no_more(here: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(access, "REFRESH_S", -1.0)
+    gone, stays = here.key(), here.key()
+    with here.client() as client:
+        assert client.get(PERSON, headers=bearer(gone)).status_code == 200
+        access.forget(here.database, gone.split("_")[1])
+        problem(client.get(PERSON, headers=bearer(gone)), 401, "unauthorised")
+        assert client.get(PERSON, headers=bearer(stays)).status_code == 200
+    assert [key.key_id for key in access.every_key(here.database)] == [stays.split("_")[1]]
+
+
 @pytest.mark.parametrize(
     ("scopes", "workspaces", "status"),
     [

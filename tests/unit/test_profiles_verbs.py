@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import socket
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from services.profiles import __main__ as profiles
-from services.profiles.serving import door_of
+from services.profiles.serving import address_of, door_of, held_socket
 from spark_jobs.errors import TerminalError
 from tests.profile_lake import WORKSPACE, LakeWriter, phone
 from tests.profile_settings import write_settings
@@ -96,7 +98,14 @@ def test_what_cannot_be_done_ends_with_1_and_says_what_to_do(
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["serve", "--help"], ["load", "--help"], ["key", "create", "--help"], ["refuse", "--help"]],
+    [
+        ["--help"],
+        ["serve", "--help"],
+        ["load", "--help"],
+        ["follow", "--help"],
+        ["key", "create", "--help"],
+        ["refuse", "--help"],
+    ],
 )
 def test_help(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
@@ -123,3 +132,18 @@ def test_it_listens_on_loopback_in_clear_and_elsewhere_with_a_certificate() -> N
     assert door_of("0.0.0.0:8360", Path("c"), Path("k")).certificate == Path("c")
     with pytest.raises(TerminalError, match="come together"):
         door_of("127.0.0.1:1", Path("c"), None)
+
+
+def test_a_socket_that_systemd_holds_is_taken_once_and_held_to_tls(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LISTEN_PID", str(os.getpid() + 1))
+    monkeypatch.setenv("LISTEN_FDS", "1")
+    assert held_socket() is None  # it was for another process
+    assert "LISTEN_FDS" not in os.environ
+    monkeypatch.setenv("LISTEN_PID", str(os.getpid()))
+    monkeypatch.setenv("LISTEN_FDS", "2")
+    with pytest.raises(TerminalError, match="passes 2 sockets"):
+        held_socket()
+    with socket.create_server(("127.0.0.1", 0)) as near, socket.create_server(("0.0.0.0", 0)) as far:
+        assert door_of(address_of(near), None, None, held=near).port == near.getsockname()[1]
+        with pytest.raises(TerminalError, match="--certificate"):
+            door_of(address_of(far), None, None, held=far)
