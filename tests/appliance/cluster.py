@@ -16,9 +16,10 @@ from urllib.parse import quote
 import yaml
 
 from services.setup import paths
-from tests.appliance.hosts import ADDRESSES, Hosts, address_of
+from tests.appliance.hosts import ADDRESSES, NETWORK, Hosts, address_of
 
 HOSTS = ["h1", "h2", "h3"]
+CLIENT = f"{NETWORK}.98"  # an address that may ask the profile API, of no host of the cluster
 CA = "/etc/databank/databank/ca.crt"
 INVENTORY = {
     "all": {
@@ -33,7 +34,10 @@ INVENTORY = {
                 "metastore": 640,
                 "spark_worker": 2048,
                 "airflow": 3584,
+                "profiles": 1280,
             },
+            "profiles_clients": [CLIENT],
+            "profiles_load_memory_mb": 256,
             "kafka_heap_mb": 384,
             "hdfs_namenode_heap_mb": 384,
             "hdfs_datanode_heap_mb": 256,
@@ -64,6 +68,7 @@ INVENTORY = {
             "trino_coordinator": ["h3"],
             "airflow": ["h3"],
             "serving": ["h1"],
+            "profiles": ["h1"],
             "monitoring": ["h2"],
         }.items()
     },
@@ -119,6 +124,16 @@ class Cluster:
         kafka = {"servers": servers, "user": "smoke", "password": self.secrets()["kafka_smoke_password"]}
         url = f"http://{self.host_of('namenode')}:9870"
         return {"ca_file": CA, "kafka": kafka, "hdfs_url": url, "trino": {}, "airflow": {}}
+
+    def profile_key(self, name: str) -> tuple[str, str]:
+        """A new key for the workspace of the tests: its id and the key itself."""
+        command = f"databank services profiles key create --name {name} --workspaces grocery --json"
+        made = json.loads(self.hosts.run(self.host_of("spark_master"), command).stdout)
+        return made["key_id"], made["key"]
+
+    def without_profile_key(self, key_id: str) -> None:
+        """Let that key in no more."""
+        self.hosts.run(self.host_of("spark_master"), f"databank services profiles key revoke {key_id}")
 
     def with_host(self, name: str, groups: Sequence[str]) -> Cluster:
         """The same cluster with one host more."""

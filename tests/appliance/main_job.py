@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import sys
 import threading
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ FILES = "/mnt/share/demo"
 LEGACY = "/databank/legacy"
 JOB = "/opt/databank/platform/current/code/services/demo/mappings/job.yaml"
 LIVE_PER_S = 2500
+LOADED_S = 300  # from a publication until it is served, on slow cores
 LIVE_AT_LEAST = 100_000  # messages; a purchase has many lines
 
 
@@ -73,3 +76,19 @@ def assert_totals_hold(cluster: Cluster) -> int:
     assert not wrong, wrong
     assert {"4596039.58", "1469307"} <= {one["found"] for one in checks}
     return len(checks)
+
+
+def profile_of_a_member(cluster: Cluster, key: str) -> dict[str, Any]:
+    """What the profile API tells of the first member of the old system's file, once the loader has read the lake."""
+    with (cluster.hosts.share / "demo/export/members.csv").open(encoding="utf-8", newline="") as file:
+        member = next(csv.DictReader(file))["member_no"]
+    address = f"https://{cluster.host_of('profiles')}:8360/v1/profiles/member_no/{member}?scope=grocery"
+    told = {"url": address, "key": key}
+    until = time.monotonic() + LOADED_S
+    said: dict[str, Any] = {}
+    while time.monotonic() < until:
+        said = answer_of(cluster.hosts, "h1", "profile_of.py", told, python=PLATFORM_PYTHON)
+        if "person_id" in said:
+            return said
+        time.sleep(2)
+    raise AssertionError(f"no profile after {LOADED_S} s: {said}")

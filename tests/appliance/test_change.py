@@ -1,4 +1,5 @@
-"""From one release to the next and back while Kafka takes every message; new secrets; at last the hosts as before."""
+"""From one release to the next and back while Kafka and the profile API refuse nothing; new secrets; at last the hosts
+as before."""
 
 from __future__ import annotations
 
@@ -39,7 +40,7 @@ def pair(virgin: Cluster, before: dict[str, set[str]]) -> tuple[Cluster, Cluster
     return old, virgin.of_release(NEW)
 
 
-def test_the_way_up_back_and_up_again_refuses_no_message(pair: Pair) -> None:
+def test_the_way_up_back_and_up_again_refuses_neither_message_nor_profile(pair: Pair) -> None:
     old, new = pair
     assert kafka_of(old) == {"4.1.1"}
     assert "`cluster upgrade` goes there" in new.attempt("install").stderr
@@ -54,8 +55,15 @@ def test_the_way_up_back_and_up_again_refuses_no_message(pair: Pair) -> None:
         assert counted["Kafka"]["refused"] == []
         assert counted["Kafka"]["missing"] == 0
         assert counted["Kafka"]["sent"] > 100
+        assert counted["profiles"]["refused"] == []
+        assert counted["profiles"]["asked"] > 100
         assert kafka_of(cluster) == {version}
-        assert release_of_stream(cluster) == (NEW if cluster is new else OLD)
+        runs = {
+            release_of(cluster, "serving", "databank-ingest"),
+            release_of(cluster, "profiles", "databank-profiles"),
+            release_of(cluster, "profiles", "databank-profiles-load"),
+        }
+        assert runs == {NEW if cluster is new else OLD}
         cluster.run("verify")
 
 
@@ -114,6 +122,8 @@ def probed(cluster: Cluster, act: Callable[[], object]) -> dict[str, Any]:
     cluster.hosts.run("h1", f"rm -f {ENOUGH}")
     told = {"servers": [f"{name}:9092" for name in HOSTS], "until": ENOUGH, "hdfs_url": "http://h1:9870"}
     told |= {"password": cluster.secrets()["kafka_smoke_password"], "trino_url": "https://h3:8443"}
+    key_id, key = cluster.profile_key("probe")
+    told |= {"profiles_url": f"https://{cluster.host_of('profiles')}:8360", "key": key}
     counted: dict[str, Any] = {}
     python = str(cluster.hosts.run("h1", f"readlink -f {Path(PLATFORM_PYTHON).parent}").stdout.strip()) + "/python"
     asking = threading.Thread(
@@ -125,6 +135,7 @@ def probed(cluster: Cluster, act: Callable[[], object]) -> dict[str, Any]:
     finally:
         cluster.hosts.run("h1", f"touch {ENOUGH}")
         asking.join()
+    cluster.without_profile_key(key_id)
     return counted
 
 
@@ -135,10 +146,10 @@ def kafka_of(cluster: Cluster) -> set[str]:
     return set(re.findall(r"kafka_2\.13-([\d.]+)\.jar", said))
 
 
-def release_of_stream(cluster: Cluster) -> str:
-    """The release of the code that the stream runs: its process was started from there."""
-    (host,) = cluster.inventory["serving"]["hosts"]
-    main = "$(systemctl show --value --property MainPID databank-ingest)"
+def release_of(cluster: Cluster, group: str, unit: str) -> str:
+    """The release of the code that a unit runs: its process was started from there."""
+    host = cluster.host_of(group)
+    main = f"$(systemctl show --value --property MainPID {unit})"
     python = cluster.hosts.run(host, f"tr '\\0' '\\n' < /proc/{main}/cmdline | head -n 1").stdout.strip()
     project = Path(python).parents[2] / "code" / "pyproject.toml"
     found = re.search(r'^version = "(.+)"$', cluster.hosts.run(host, f"cat {project}").stdout, re.MULTILINE)

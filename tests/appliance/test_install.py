@@ -12,7 +12,7 @@ from pathlib import Path
 import yaml
 
 from services.setup import paths
-from tests.appliance.cluster import HOSTS, Cluster, answer_of
+from tests.appliance.cluster import CLIENT, HOSTS, Cluster, answer_of
 
 PLATFORM_PYTHON = "/opt/databank/platform/current/venv/bin/python"
 SEEN = "/root/processes.txt"
@@ -72,7 +72,9 @@ def test_a_second_run_changes_nothing(virgin: Cluster) -> None:
 
 def test_every_door_opens_and_no_trace_is_left(virgin: Cluster) -> None:
     output = virgin.run("verify")
-    assert output.count('"passed": true') == 4, output
+    assert output.count('"passed": true') == 5, output
+    listed = virgin.hosts.run("h1", "databank services profiles key list --json").stdout
+    assert json.loads(listed) == {"keys": []}
     answer = virgin.hosts.run("h1", "ls /var/lib/databank/databank/spark", check=False)
     assert "smoke" not in answer.stdout
 
@@ -88,6 +90,17 @@ def test_from_outside_only_the_open_doors_answer(virgin: Cluster) -> None:
 def test_trino_refuses_wrong_passwords_and_shows_a_certificate_of_its_authority(virgin: Cluster) -> None:
     said = answer_of(virgin.hosts, "outsider", "trino_door.py", {"url": "https://h3:8443"})
     assert said == ["401", "SSLCertVerificationError"]
+
+
+def test_profiles_are_told_to_clients_with_a_key_alone(virgin: Cluster) -> None:
+    virgin.hosts.run("outsider", f"ip address add {CLIENT}/24 dev host0")  # one machine is a stranger and a client
+    key_id, key = virgin.profile_key("door")
+    said = answer_of(virgin.hosts, "outsider", "profile_door.py", {"host": "h1", "client": CLIENT, "key": key})
+    virgin.without_profile_key(key_id)
+    stranger, in_clear, *answers = said
+    assert stranger == "closed"
+    assert in_clear in {"RemoteDisconnected", "BadStatusLine", "ConnectionResetError"}
+    assert answers == ["SSLCertVerificationError", "401 unauthorised", "401 unauthorised", "503 not-loaded"]
 
 
 def test_kafka_refuses_whom_it_does_not_know_and_what_is_not_allowed(virgin: Cluster) -> None:
@@ -128,7 +141,7 @@ def test_every_unit_is_hardened(virgin: Cluster) -> None:
         for unit in [*virgin.units_of(name), *others]:
             said = virgin.hosts.run(name, f"systemd-analyze security --no-pager {unit} | tail -n 1").stdout
             exposed[name, unit] = float(re.findall(r"([\d.]+) [A-Z]+", said)[0])
-    assert len(exposed) >= 16 + 4 + 3
+    assert len(exposed) >= 16 + 2 + 4 + 3
     assert {one: level for one, level in exposed.items() if level > 5.0} == {}
 
 
@@ -143,7 +156,7 @@ def test_what_is_measured_arrives_from_every_jvm_and_host(virgin: Cluster) -> No
     asked = f"from urllib.request import urlopen; print(urlopen('{url}').read().decode())"
     page = virgin.hosts.run("h2", f'python3 -c "{asked}"').stdout
     assert "<td>spark_master</td><td>h1</td>" in page
-    assert len(found) >= 3 + 3 + 1 + 3 + 1 + 1 + 2 + 1
+    assert len(found) >= 3 + 3 + 1 + 3 + 1 + 1 + 2 + 1 + 1
     assert [one["metric"] for one in found if one["value"][1] != "1"] == []
 
 

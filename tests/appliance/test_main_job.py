@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from tests.appliance.cluster import HOSTS, Cluster
-from tests.appliance.main_job import assert_totals_hold, do_main_job
+from tests.appliance.main_job import assert_totals_hold, do_main_job, profile_of_a_member
 
 pytestmark = pytest.mark.lifecycle
 FIGURES = 22
@@ -18,6 +20,15 @@ def test_history_and_live_events_become_people_tags_and_answers(installed: Clust
     assert moved
     assert installed.measured('databank_migration_chunks{state!="verified"} > 0') == []
     assert assert_totals_hold(installed) >= FIGURES
+
+
+def test_what_was_published_is_told_by_http(installed: Cluster) -> None:
+    key_id, key = installed.profile_key("shop")
+    told = profile_of_a_member(installed, key)
+    assert told["tags"]
+    assert told["profiling"] == "allowed"
+    assert told["publication"] >= 1
+    installed.without_profile_key(key_id)
 
 
 def test_a_host_joins_and_takes_its_share(installed: Cluster) -> None:
@@ -48,6 +59,10 @@ def test_a_host_leaves_and_nothing_is_missing(installed: Cluster) -> None:
 
 
 def test_a_backup_brings_all_of_it_back_onto_empty_hosts(installed: Cluster) -> None:
+    _, key = installed.profile_key("shop-of-before")
+    told = profile_of_a_member(installed, key)
+    refuse = "databank services profiles refuse phone"
+    installed.hosts.run("h1", f"echo 13912345678 | {refuse}")
     installed.hosts.run("h1", "mkdir -p /mnt/share/backup")
     installed.run("backup", "--to", "backup", "--data-to", "/mnt/share/backup")
     installed.hosts.wipe(HOSTS)
@@ -55,3 +70,8 @@ def test_a_backup_brings_all_of_it_back_onto_empty_hosts(installed: Cluster) -> 
     installed.run("restore", "--from", "backup", "--data-from", "/mnt/share/backup")
     installed.run("verify")
     assert assert_totals_hold(installed) >= FIGURES
+    # Keys and refusals were kept; the rest of the store is loaded from the lake that came back.
+    again = profile_of_a_member(installed, key)
+    assert [again[name] for name in ("person_id", "tags")] == [told[name] for name in ("person_id", "tags")]
+    status = json.loads(installed.hosts.run("h1", "databank services profiles status --json").stdout)
+    assert status["refusals"] == 1

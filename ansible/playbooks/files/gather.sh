@@ -22,7 +22,7 @@ find "$SETTINGS" -type f -size -64k ! -name '*.pem' ! -name '*.p12' ! -name '*.j
   ! -name 'pgpass*' ! -name 'root_key*' ! -name 'user-*' \
   -exec sh -c 'if grep -q "PRIVATE KEY" "$1"; then exit; fi; echo "--- $1"; cat "$1"' sh {} \;
 for unit in $UNITS; do
-  for name in $(systemctl list-units --all --plain --no-legend --full "$unit.service" | cut -d ' ' -f 1); do
+  for name in $(systemctl list-units --all --plain --no-legend --full "$unit.service" "$unit.socket" | cut -d ' ' -f 1); do
     run systemctl --no-pager --full --lines 0 status "$name"
     run systemctl cat "$name"
     say "journal of $name, its last $LINES lines of $(journalctl --no-pager --quiet --unit "$name" | wc -l)"

@@ -10,7 +10,7 @@ is_gone() { echo "$added" | grep -qx "$1" && ! is_there "$1"; }
 has_clusters() { ls /etc/postgresql/*/*/postgresql.conf >/dev/null 2>&1; }
 drop_account() { userdel "$1" 2>/dev/null; groupdel "$1" 2>/dev/null; }
 
-units="$(grep -l 'Written by Databank' /etc/systemd/system/*.service 2>/dev/null | xargs -rn 1 basename)"
+units="$(grep -l 'Written by Databank' /etc/systemd/system/*.socket /etc/systemd/system/*.service 2>/dev/null | xargs -rn 1 basename)"
 units="$units $(systemctl list-units --all --plain --no-legend 'postgresql@*-databank.service' | cut -d ' ' -f 1)"
 for unit in $units; do
   systemctl disable --quiet "$unit" 2>/dev/null
@@ -86,7 +86,7 @@ if [ -n "$KEEP_DATA" ]; then
   echo "data stay in $DATA, with the accounts that own them; --data removes both"
 else
   rm -rf "$DATA"
-  for user in kafka hdfs databank metastore trino airflow; do drop_account "$user"; done
+  for user in kafka hdfs databank metastore trino airflow profiles; do drop_account "$user"; done
 fi
 if is_gone postgresql-common && ! has_clusters && [ ! -d "$DATA/postgresql" ]; then drop_account postgres; fi
 if is_gone prometheus-node-exporter && ! is_there prometheus && [ ! -d "$DATA/prometheus" ]; then drop_account prometheus; fi

@@ -10,11 +10,12 @@ Groups = Mapping[str, Sequence[str]]
 # What stands still with a group of which there is one host only, as long as that host is away.
 SINGLE = {
     "namenode": "HDFS: no job runs and Trino answers nothing about the lake (a second NameNode: later release)",
-    "postgres": "ledger, metastore and Airflow: nothing starts and Trino finds no table",
+    "postgres": "ledger, metastore, Airflow and profiles: nothing starts, Trino finds no table, no profile is told",
     "metastore": "Trino finds no table; jobs of Spark go on",
     "spark_master": "no job of Spark starts; those that run go on",
     "trino_coordinator": "no SQL",
     "airflow": "nothing starts by itself; verbs and SQL go on",
+    "profiles": "no profile is told",
     "kafka": "nothing is taken in",
     "datanode": "HDFS has no blocks",
     "spark_worker": "no job of Spark runs",

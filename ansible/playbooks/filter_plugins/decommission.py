@@ -31,6 +31,8 @@ def _problems(groups: Groups, host: str, controllers: Sequence[str]) -> Iterator
             yield f"{what} have {wanted} replicas, and {len(members) - 1} hosts of {name} would be left"
     if list(groups.get("spark_worker", ())) == [host]:
         yield f"{host} is the only worker of Spark"
+    if list(groups.get("profiles", ())) == [host]:
+        yield f"{host} is the only host that tells profiles"
 
 
 class FilterModule:

@@ -1,6 +1,8 @@
-"""Until it is told to stop by a file: does Kafka take every message, and how long do HDFS and Trino not answer?
+"""Until it is told to stop by a file: do Kafka and the profile API refuse nothing, and how long do HDFS and Trino not
+answer?
 
-Told: `servers`, `password` of the smoke user, `hdfs_url`, `trino_url`, `until`. Writes what it counted as JSON.
+Told: `servers`, `password` of the smoke user, `hdfs_url`, `trino_url`, `profiles_url` and a `key` for it, `until`.
+Writes what it counted as JSON.
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ door: dict[str, Any] = {
 stopped = threading.Event()
 
 
-def outages(ask: Callable[[], None]) -> dict[str, float]:
+def outages(ask: Callable[[], None]) -> dict[str, Any]:
     """Ask twice a second; how often it failed, and the longest time without an answer."""
     failed, longest, good_at = 0, 0.0, time.monotonic()
     while not stopped.wait(0.5):
@@ -50,9 +52,31 @@ def answers(url: str) -> None:
     requests.get(url, timeout=2, verify=CA).raise_for_status()
 
 
-def watch(name: str, ask: Callable[[], None]) -> threading.Thread:
+def refusals() -> dict[str, Any]:
+    """Ask for a profile five times a second, over a new connection each; what was no answer, and the longest wait.
+
+    Nobody has this id, and in a cluster without tags nothing is loaded: both are answers, for which the API looked at
+    the key and into its store.
+    """
+    asked, refused, slowest = 0, [], 0.0
+    address = f"{told['profiles_url']}/v1/profiles/person_id/00000000-0000-4000-8000-000000000000"
+    headers = {"Authorization": f"Bearer {told['key']}"}
+    while not stopped.wait(0.2):
+        began, asked = time.monotonic(), asked + 1
+        try:
+            answer = requests.get(address, headers=headers, timeout=60, verify=CA)
+            kind = str(answer.json().get("type", "")).rpartition(":")[2]
+            if kind not in {"unknown-person", "not-loaded"}:
+                refused.append(f"{answer.status_code} {kind}")
+        except (requests.RequestException, ValueError) as error:
+            refused.append(f"{type(error).__name__}: {error}"[:200])
+        slowest = max(slowest, time.monotonic() - began)
+    return {"asked": asked, "refused": refused, "slowest_s": round(slowest, 1)}
+
+
+def watch(name: str, count: Callable[[], dict[str, Any]]) -> threading.Thread:
     """Watch a door in a thread of its own."""
-    thread = threading.Thread(target=lambda: counted.update({name: outages(ask)}))
+    thread = threading.Thread(target=lambda: counted.update({name: count()}))
     thread.start()
     return thread
 
@@ -62,8 +86,12 @@ admin = KafkaAdminClient(**door)
 admin.create_topics([NewTopic(TOPIC, num_partitions=6, replication_factor=3)])
 admin.close()
 watching = [
-    watch("HDFS", lambda: answers(f"{told['hdfs_url']}/webhdfs/v1/?op=LISTSTATUS&user.name=databank")),
-    watch("Trino", lambda: answers(f"{told['trino_url']}/v1/info")),
+    watch(
+        "HDFS",
+        lambda: outages(lambda: answers(f"{told['hdfs_url']}/webhdfs/v1/?op=LISTSTATUS&user.name=databank")),
+    ),
+    watch("Trino", lambda: outages(lambda: answers(f"{told['trino_url']}/v1/info"))),
+    watch("profiles", refusals),
 ]
 sent, refused, slowest = 0, [], 0.0
 producer = KafkaProducer(acks="all", **door)

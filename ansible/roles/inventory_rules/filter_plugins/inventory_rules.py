@@ -27,6 +27,11 @@ HEAPS: Mapping[str, Sequence[tuple[str, int]]] = {
     "serving": [("services_ingest_driver_memory_mb", 1024)],
 }
 AIRFLOW_MB = 1280  # its four programs, without what tasks start
+PROFILES_MB, PROFILE_PROCESS_MB, LOADER_MB = (
+    256,
+    192,
+    384,
+)  # of the API itself and each process; of the loader beside --memory-mb
 WHOLE = "inventory"  # stands where a problem is not one host's
 
 
@@ -124,6 +129,7 @@ def _memory(host: str, own: Mapping[str, Any]) -> Iterator[Problem]:
     }
     yield from _heaps(host, own, needs)
     yield from _drivers(host, own, needs)
+    yield from _profiles(host, own, needs)
     if int(own.get("platform_executor_memory_mb", 0)) > int(own.get("spark_worker_memory_mb", 4096)):
         found = f"platform_executor_memory_mb is {own['platform_executor_memory_mb']}"
         wanted = (
@@ -159,6 +165,17 @@ def _drivers(host: str, own: Mapping[str, Any], memory_mb: Mapping[str, int]) ->
         found = f"airflow has {memory_mb['airflow']} MB for airflow_spark_slots {slots}"
         wanted = f"{least} MB: {AIRFLOW_MB} for itself, and {slots} drivers of platform_driver_memory_mb {driver_mb}"
         remedy = "Raise databank_memory_mb of airflow, or lower airflow_spark_slots."
+        yield _problem(host, "memory", found=found, wanted=wanted, remedy=remedy)
+
+
+def _profiles(host: str, own: Mapping[str, Any], memory_mb: Mapping[str, int]) -> Iterator[Problem]:
+    """The loader may take what the API leaves: systemd ends it where it takes more."""
+    processes, load_mb = int(own.get("profiles_processes", 2)), int(own.get("profiles_load_memory_mb", 512))
+    least = PROFILES_MB + processes * PROFILE_PROCESS_MB + LOADER_MB + load_mb
+    if "profiles" in memory_mb and least > memory_mb["profiles"]:
+        found = f"profiles has {memory_mb['profiles']} MB"
+        wanted = f"{least} MB for profiles_processes {processes} and profiles_load_memory_mb {load_mb}"
+        remedy = "Raise databank_memory_mb of profiles, or lower one of them."
         yield _problem(host, "memory", found=found, wanted=wanted, remedy=remedy)
 
 
@@ -201,18 +218,31 @@ def _ports(host: str, own: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def _open_ports(host: str, own: Mapping[str, Any]) -> Iterator[Problem]:
-    given = own.get("base_open_ports", [])
-    for one in given if isinstance(given, list) else [given]:
-        if not _is_open_port(one):
-            wanted = "a number from 1 to 65535, or {port, from} with an address or network"
-            remedy = "Correct it: the firewall closes every port that nothing opens."
-            yield _problem(host, "ports", found=f"base_open_ports has {one}", wanted=wanted, remedy=remedy)
+    port = "a number from 1 to 65535, or {port, from} with an address or network"
+    for name, wanted, is_sound in (
+        ("base_open_ports", port, _is_open_port),
+        ("profiles_clients", "an address or network", _is_network),
+    ):
+        given = own.get(name, [])
+        for one in given if isinstance(given, list) else [given]:
+            if not is_sound(one):
+                remedy = "Correct it: the firewall closes every port that nothing opens."
+                yield _problem(host, "ports", found=f"{name} has {one}", wanted=wanted, remedy=remedy)
+
+
+def _is_network(one: object) -> bool:
+    try:
+        ip_network(str(one))
+    except ValueError:
+        return False
+    return True
 
 
 def _is_open_port(one: object) -> bool:
     given = one if isinstance(one, Mapping) else {"port": one}
+    if not _is_network(given.get("from", "0.0.0.0/0")):
+        return False
     try:
-        ip_network(str(given.get("from", "0.0.0.0/0")))
         is_port = 1 <= int(str(given.get("port"))) <= 65535
     except ValueError:
         return False

@@ -30,6 +30,7 @@ TIME_DAEMONS = {"chronyd", "systemd-timesyn", "ntpd"}  # as the kernel cuts thei
 # Units that may hold a port before Databank comes.
 MAY_HOLD = {
     "ssh": {"ssh.service", "sshd.service", "ssh.socket", "init.scope"},
+    "profiles": {"init.scope"},  # systemd holds it for the service
     "time": {"chrony.service", "chronyd.service"},
 }
 
