@@ -64,6 +64,14 @@ def test_a_host_that_is_needed_does_not_go(host: str, said: list[str]) -> None:
     assert decommission_problems(GROUPS, host, ["h1", "h2", "h3"]) == said
 
 
+def test_the_only_host_that_tells_profiles_stays_and_status_says_what_its_loss_means() -> None:
+    groups = {"all": HOSTS, "profiles": ["h4"]}
+    assert decommission_problems(groups, "h4", []) == ["h4 is the only host that tells profiles"]
+    assert decommission_problems({**groups, "profiles": ["h3", "h4"]}, "h4", []) == []
+    assert cluster_status([], groups, {}, [])[-1] == "  h4: no profile is told"
+    assert cluster_status([], {**groups, "profiles": ["h3", "h4"]}, {}, [])[-1] == "  h4: nothing stands still"
+
+
 def test_no_host_goes_where_replicas_would_be_lost() -> None:
     groups = {"all": HOSTS[:3], "kafka": HOSTS[:3], "datanode": HOSTS[:3]}
     assert decommission_problems(groups, "h3", ["h1"]) == [

@@ -17,13 +17,18 @@ TEMPLATE = ANSIBLE / "roles" / "base" / "templates" / "firewall.nft.j2"
 OPEN = [10050, {"port": 5666, "from": "192.0.2.0/24"}, {"port": 5667, "from": "2001:db8::1"}]
 INVENTORY = {
     "all": {
-        "vars": {"ansible_connection": "local", "base_open_ports": []},
+        "vars": {
+            "ansible_connection": "local",
+            "base_open_ports": [],
+            "profiles_clients": ["192.0.2.128/25", "2001:db8::/64"],
+        },
         "hosts": {
             "h1": {"ansible_host": "192.0.2.11", "ansible_port": "2222", "base_open_ports": OPEN},
             "h2": {"ansible_host": "192.0.2.12"},
         },
     },
     "kafka": {"hosts": {"h1": {}}},
+    "profiles": {"hosts": {"h2": {}}},
 }
 
 
@@ -63,6 +68,18 @@ def test_what_the_inventory_opens_is_open_on_that_host_alone(rules: dict[str, st
 def test_a_host_opens_what_is_placed_on_it(rules: dict[str, str]) -> None:
     wanted = 'ip saddr @cluster tcp dport 9092 accept comment "kafka_clients"'
     assert [wanted in text for text in rules.values()] == [True, False]
+
+
+def test_profiles_are_open_to_the_cluster_and_to_the_clients_that_the_inventory_names(rules: dict[str, str]) -> None:
+    opened = [[line.strip() for line in text.splitlines() if '"profiles"' in line] for text in rules.values()]
+    assert opened == [
+        [],
+        [
+            'ip saddr @cluster tcp dport 8360 accept comment "profiles"',
+            'ip saddr 192.0.2.128/25 tcp dport 8360 accept comment "profiles"',
+            'ip6 saddr 2001:db8::/64 tcp dport 8360 accept comment "profiles"',
+        ],
+    ]
 
 
 def test_other_rules_have_another_mark(rules: dict[str, str]) -> None:

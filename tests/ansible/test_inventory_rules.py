@@ -155,6 +155,26 @@ def test_a_port_that_shall_stay_open_is_a_port() -> None:
     assert len(problems({"kafka": ["h1"]}, base_open_ports=bad)) == len(bad)
 
 
+def test_who_may_ask_for_profiles_is_an_address_or_a_network() -> None:
+    assert problems({"profiles": ["h1"]}, profiles_clients=["192.0.2.7", "192.0.2.0/24", "2001:db8::/64"]) == []
+    assert problems({"profiles": ["h1"]}, profiles_clients=["shop", "192.0.2.1/24"]) == [
+        "profiles_clients has shop",
+        "profiles_clients has 192.0.2.1/24",
+    ]
+
+
+def test_the_profile_api_and_its_loader_fit_into_their_memory() -> None:
+    assert problems({"profiles": ["h1"]}) == []
+    assert problems({"profiles": ["h1"]}, profiles_processes=3) == ["profiles has 1536 MB"]
+    assert problems({"profiles": ["h1"]}, profiles_load_memory_mb=513) == ["profiles has 1536 MB"]
+    assert problems({"profiles": ["h1"]}, profiles_processes=3, databank_memory_mb={"profiles": 1728}) == []
+    defaults = yaml.safe_load((ANSIBLE / "roles/profiles/defaults/main.yml").read_text())
+    assert (defaults["profiles_processes"], defaults["profiles_load_memory_mb"]) == (2, 512)
+    # What the units are limited to is what the rules add up.
+    limit = yaml.safe_load((ANSIBLE / "roles/profiles/vars/main.yml").read_text())["profiles__api_mb"]
+    assert f"{rules.PROFILES_MB} + {rules.PROFILE_PROCESS_MB} * profiles_processes" in limit
+
+
 @pytest.mark.parametrize(
     ("workspace", "says"),
     [

@@ -17,6 +17,7 @@ import yaml
 from tests.ansible.loading import ANSIBLE, load
 from tests.ansible.made_up_host import ADDRESSES, FILES, GB, REQUEST, SERVICE, Mount, Usage, asked, probe, write
 
+NAMED = {"ssh": 22, "kafka_clients": 9092, "postgresql": 5432, "profiles": 8360}
 TCP = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
 ROLE = ANSIBLE / "roles" / "preflight"
 table = load("preflight/filter_plugins/preflight.py")
@@ -219,10 +220,12 @@ def test_a_port_that_a_stranger_holds_is_named_with_its_program(monkeypatch: pyt
         pytest.param("ssh.service", 22, True, id="sshd on its port"),
         pytest.param("ssh.service", 9092, False, id="sshd on a port of ours"),
         pytest.param("chrony.service", 9092, True, id="a unit that we added to"),
+        pytest.param("init.scope", 8360, True, id="systemd, for the profile API"),
+        pytest.param("init.scope", 9092, False, id="systemd, for another"),
     ],
 )
 def test_a_port_may_be_held_by_a_unit_of_ours(host: Path, unit: str, port: int, is_ours: bool) -> None:
-    listed = [{"name": name, "port": at} for name, at in (("ssh", 22), ("kafka_clients", 9092), ("postgresql", 5432))]
+    listed = [{"name": name, "port": at} for name, at in NAMED.items()]
     write(host, "proc/net/tcp6", f"{TCP}   0: {'0' * 32}:{port:04X} {'0' * 32}:0000 0A 0:0 00:0 0 993 0 4711 1\n")
     write(host, "proc/815/comm", "holder\n")
     write(host, "proc/815/cgroup", f"9:name=systemd:/\n0::/system.slice/{unit}\n")
