@@ -6,6 +6,7 @@ import argparse
 import json
 import logging
 import os
+import shutil
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -135,6 +136,9 @@ def _load(database: Database, settings: Settings, args: argparse.Namespace) -> F
 
 def _follow(database: Database, settings: Settings, args: argparse.Namespace) -> Facts:
     os.nice(args.niceness)
+    # A folder of its own, emptied here: one that is killed at a load cannot take away what it wrote there.
+    args.scratch = (args.scratch or Path(settings.spark.local_dir)) / "profiles-follow"
+    shutil.rmtree(args.scratch, ignore_errors=True)
     workspaces = [one.name for one in settings.workspaces]
     follow(workspaces, lambda workspace: _loaded(database, settings, args, workspace), every_s=args.every_s)
     return {}

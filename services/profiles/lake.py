@@ -5,6 +5,7 @@ DuckDB sorts and joins outside of memory: beyond its limit it writes to the fold
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from spark_jobs.contracts.schema import Table
 from spark_jobs.errors import RetryableError, TerminalError
 
 BATCH_ROWS = 100_000
+_DECORATION = re.compile("\x1b\\[[0-9;]*m|\u21b3")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,7 @@ class Lake:
             except TableNotFoundError:
                 raise TerminalError(f"{where} is no Delta table; run identity and tags first") from None
             except (DeltaError, OSError) as error:
-                raise RetryableError(f"{where} cannot be read: {_first_line(error)}") from error
+                raise RetryableError(f"{where} cannot be read: {_causes(error)}") from error
         return self.opened[table.name]
 
     def id_of(self, table: Table) -> str:
@@ -97,3 +99,9 @@ def _dataset(table: DeltaTable) -> ds.Dataset:
 
 def _first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def _causes(error: Exception) -> str:
+    """What delta-rs says, a cause a line and coloured, in one line."""
+    lines = (_DECORATION.sub("", line).strip() for line in str(error).splitlines())
+    return ": ".join(line for line in lines if line) or type(error).__name__

@@ -122,24 +122,22 @@ class PostgresDatabase:
 
     def _asked(self, act: Callable[[Connection], Answer], *, again: bool) -> Answer:
         held: Connection | None = getattr(self._local, "held", None)
-        until = time.monotonic() + self._patience_s
+        until, tries = time.monotonic() + self._patience_s, 0
         with self._errors():
             if held is not None:
                 return act(held)
-            try:
-                with self._lent() as connection:
-                    return act(connection)
-            except psycopg.OperationalError:
-                if not again:
-                    raise
-            while time.monotonic() < until:
+            while True:
+                tries += 1
                 try:
                     with self._lent() as connection:
                         return act(connection)
-                except psycopg.OperationalError:
+                except psycopg.OperationalError as error:
+                    # A statement that took too long would take as long again: no patience with it.
+                    is_over = isinstance(error, psycopg.errors.QueryCanceled) or time.monotonic() >= until
+                    if not again or (is_over and tries > 1):
+                        raise
+                if tries > 1:
                     time.sleep(_AGAIN_S)
-            with self._lent() as connection:
-                return act(connection)
 
     @contextmanager
     def _lent(self) -> Iterator[Connection]:

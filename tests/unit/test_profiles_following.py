@@ -78,9 +78,12 @@ def test_the_verb_serves_what_is_published_while_it_runs(
 
     monkeypatch.setattr("time.sleep", nap)
     settings = write_settings(tmp_path, key_file)
+    left = tmp_path / "scratch" / "profiles-follow" / "profiles-load-killed"
+    left.mkdir(parents=True)
     arguments = ["follow", "--every-s", "5", "--memory-mb", "256", "--threads", "1", "--niceness", "0"]
     assert profiles.main([*arguments, "--settings", str(settings)]) == 130
     assert naps == [5.0, 5.0, 5.0]
+    assert not left.exists()
     assert told[0].startswith(f"{WORKSPACE}: ")
     assert "is no Delta table" in told[0]
     assert told[1:] == [f"{WORKSPACE}: publication {number} is served" for number in (1, 2)]
