@@ -52,8 +52,8 @@ _LOCAL = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0
 # (of what is kept between two uses only since `canChangeCachedPlanOutputPartitioning` says that it may).
 _CLUSTER = {"spark.sql.adaptive.coalescePartitions.initialPartitionNum": "256"}
 EXECUTOR_WAIT_S = 300.0
-# A master that comes back looks for drivers that it knew for spark.worker.timeout (60 s). So long
-# it knows a killed one by its address, and who registers from there is told so, and gets nothing.
+# A master that comes back looks for drivers that it knew for spark.worker.timeout (60 s). So long it knows a killed
+# one by its address: who registers from there is told that it is registered, and gets nothing.
 REGISTER_AGAIN_S = 75.0
 _FULL = "No space left on device"
 JAVA = (17, 21)  # what this Spark was run on
